@@ -1,0 +1,19 @@
+//! The vocabulary of Artifacts and the state machines that decide everything.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number or starts a task: input goes in, effects come
+//! out. The control node, the mount agent and the simulator run these same machines and differ only in the
+//! shells around them. `core` depends on no other crate of the workspace.
+
+pub mod error_code;
+pub mod id;
+pub mod name;
+pub mod namespace;
+pub mod protocol;
+pub mod revocation;
+pub mod session;
+pub mod ticket;
+pub mod time;
+
+pub use error_code::ErrorCode;
+pub use id::{AccountId, GrantId, Id, KeyId, RevocationId, SegmentId, SessionId, TenantId, TicketId, WorkspaceId};
+pub use time::Timestamp;

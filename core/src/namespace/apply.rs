@@ -1,0 +1,246 @@
+use std::ops::Bound;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::link::NewInode;
+use super::transaction::Transaction;
+use super::{Attr, Changes, Errno, FileKind, Ino, Inode, Key, Missing, Mutation, NAME_MAX_BYTES, Nanos, Op, Record, Usage, View, Written, XATTR_MAX_BYTES, XattrMode, within};
+use crate::SegmentId;
+
+/// What is not in the op and not in the state: who asks, and what the workspace may hold.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The directory that the session sees as its root; nothing outside it can be named.
+    pub scope: Ino,
+    /// Hard quotas.
+    pub limits: Limits,
+}
+
+/// Hard quotas of a workspace; absent means none.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// On [`Usage::bytes`].
+    pub bytes: Option<u64>,
+    /// On [`Usage::inodes`].
+    pub inodes: Option<u64>,
+    /// What exceeding one answers: EDQUOT or ENOSPC.
+    pub exceeded: Errno,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: None, inodes: None, exceeded: Errno::ENOSPC }
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { scope: Ino::ROOT, limits: Limits::default() }
+    }
+}
+
+/// An op that took effect.
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// The records it changes.
+    pub changes: Changes,
+    /// What the caller and the shell want to know.
+    pub outcome: Outcome,
+}
+
+/// What an op answers, and what it left for the shell to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The attributes of the inode it made or changed.
+    pub attr: Option<Attr>,
+    /// Where a write went.
+    pub written: Option<Written>,
+    /// Inodes that lost their last link; to be [`purge`]d once nobody has them open.
+    #[serde(skip)]
+    pub orphaned: Vec<Ino>,
+    /// Segments in which nothing lives any more.
+    #[serde(skip)]
+    pub dead_segments: Vec<SegmentId>,
+}
+
+/// Why an op did not take effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// It is refused; this is the answer.
+    Refused(Errno),
+    /// The view lacks something; fetch it and ask again.
+    Missing(Missing),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Refused(errno)
+    }
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+/// Applies one op to a view.
+///
+/// # Errors
+/// [`Stop::Refused`] with the errno of the system call, and no change; [`Stop::Missing`] when the view must first
+/// fetch something.
+pub fn apply(view: &impl View, context: &Context, op: &Op) -> Result<Applied, Stop> {
+    let mut tx = Transaction::new(view);
+    let mut outcome = Outcome::default();
+    let now = op.time;
+    if context.scope != Ino::ROOT {
+        for ino in op.mutation.names() {
+            if !within(view, ino, context.scope)? {
+                return Err(Errno::ENOENT.into());
+            }
+        }
+    }
+    match &op.mutation {
+        Mutation::Create { parent, name, ino, node, mode, uid, gid } => {
+            let new = NewInode { ino: *ino, node, mode: *mode, uid: *uid, gid: *gid };
+            outcome.attr = Some(tx.create(context, *parent, name, new, now)?);
+        }
+        Mutation::Link { ino, parent, name } => outcome.attr = Some(tx.link(*ino, *parent, name, now)?),
+        Mutation::Unlink { parent, name } => tx.unlink(*parent, name, now, &mut outcome)?,
+        Mutation::RemoveDir { parent, name } => tx.remove_dir(*parent, name, now, &mut outcome)?,
+        Mutation::Rename { parent, name, new_parent, new_name, mode } => {
+            tx.rename((*parent, name), (*new_parent, new_name), *mode, now, &mut outcome)?;
+        }
+        Mutation::SetAttr { ino, set } => tx.set_attr(*ino, set, now, &mut outcome)?,
+        Mutation::Write { ino, position, extents, kill_privileges } => {
+            tx.write(context, *ino, *position, extents, *kill_privileges, now, &mut outcome)?;
+        }
+        Mutation::Punch { ino, offset, len, extend } => tx.punch(*ino, *offset, *len, *extend, now, &mut outcome)?,
+        Mutation::SetXattr { ino, name, value, mode } => tx.set_xattr(*ino, name, value, *mode, now, &mut outcome)?,
+        Mutation::RemoveXattr { ino, name } => tx.remove_xattr(*ino, name, now, &mut outcome)?,
+    }
+    Ok(tx.finish(outcome))
+}
+
+/// The records of an empty workspace: a root directory that belongs to `uid` and `gid`.
+pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
+    let attr = Attr {
+        ino: Ino::ROOT,
+        kind: FileKind::Directory,
+        mode: mode & 0o7777,
+        uid,
+        gid,
+        nlink: 2,
+        size: 0,
+        allocated_bytes: 0,
+        rdev: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+    };
+    let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new() };
+    Changes::from([
+        (Key::Inode(Ino::ROOT), Some(Record::Inode(root))),
+        (Key::Usage, Some(Record::Usage(Usage { bytes: 0, inodes: 1 }))),
+    ])
+}
+
+/// How many extents and extended attributes one [`purge`] removes, so that the end of a huge file does not stop
+/// everybody else.
+pub(super) const PURGE_RECORDS: usize = 4096;
+
+/// Removes an orphan that nobody has open, or a part of it; `true` when it must be called again for the rest.
+///
+/// # Errors
+/// [`Stop::Refused`] with EINVAL if the inode is no orphan; [`Stop::Missing`] as for [`apply`].
+pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
+    let mut tx = Transaction::new(view);
+    let mut outcome = Outcome::default();
+    if tx.get(&Key::Orphan(ino))?.is_none() {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut inode = tx.inode(ino)?;
+    let mut removed = 0;
+    let mut from = Key::Extent(ino, 0);
+    let mut bound = Bound::Included(&from);
+    while removed < PURGE_RECORDS
+        && let Some((Key::Extent(_, at), Record::Extent(extent))) = tx.first_in(bound, &Key::extents_of(ino))?
+    {
+        tx.clear(&mut inode, at, at + u64::from(extent.len), &mut outcome)?;
+        removed += 1;
+        from = Key::Extent(ino, at);
+        bound = Bound::Excluded(&from);
+    }
+    from = Key::Xattr(ino, Bytes::new());
+    bound = Bound::Included(&from);
+    while removed < PURGE_RECORDS
+        && let Some((key, _)) = tx.first_in(bound, &Key::xattrs_of(ino))?
+    {
+        tx.delete(key.clone());
+        removed += 1;
+        from = key;
+        bound = Bound::Excluded(&from);
+    }
+    let more = removed == PURGE_RECORDS;
+    if more {
+        tx.put_inode(inode);
+    } else {
+        tx.delete(Key::Inode(ino));
+        tx.delete(Key::Orphan(ino));
+        let mut usage = tx.usage()?;
+        usage.inodes = usage.inodes.saturating_sub(1);
+        tx.put(Key::Usage, Record::Usage(usage));
+    }
+    Ok((tx.finish(outcome), more))
+}
+
+impl<V: View> Transaction<'_, V> {
+    fn set_xattr(&mut self, ino: Ino, name: &Bytes, value: &Bytes, mode: XattrMode, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
+        let mut inode = self.inode(ino)?;
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains(&0) {
+            return Err(Errno::ERANGE.into());
+        }
+        if value.len() > XATTR_MAX_BYTES {
+            return Err(Errno::E2BIG.into());
+        }
+        let key = Key::Xattr(ino, name.clone());
+        match (mode, self.get(&key)?.is_some()) {
+            (XattrMode::Create, true) => return Err(Errno::EEXIST.into()),
+            (XattrMode::Replace, false) => return Err(Errno::ENODATA.into()),
+            _ => {}
+        }
+        self.put(key, Record::Xattr(value.clone()));
+        inode.change(now);
+        outcome.attr = Some(inode.attr.clone());
+        self.put_inode(inode);
+        Ok(())
+    }
+
+    fn remove_xattr(&mut self, ino: Ino, name: &Bytes, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
+        let mut inode = self.inode(ino)?;
+        let key = Key::Xattr(ino, name.clone());
+        if self.get(&key)?.is_none() {
+            return Err(Errno::ENODATA.into());
+        }
+        self.delete(key);
+        inode.change(now);
+        outcome.attr = Some(inode.attr.clone());
+        self.put_inode(inode);
+        Ok(())
+    }
+
+    /// Settles which segments are dead in the end: one that lost and regained bytes within the op is not.
+    fn finish(mut self, mut outcome: Outcome) -> Applied {
+        let changes = &mut self.changes;
+        outcome.dead_segments.retain(|segment| {
+            let key = Key::Segment(*segment);
+            let dead = matches!(changes.get(&key), Some(Some(Record::Segment(record))) if record.live_bytes == 0);
+            if dead {
+                changes.insert(key, None);
+            }
+            dead
+        });
+        Applied { changes: self.changes, outcome }
+    }
+}

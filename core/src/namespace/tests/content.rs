@@ -1,0 +1,52 @@
+//! What the bytes of test segments are, so that a block extent can be read and compared like any other.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::super::{Extent, Ino, Source, View, pieces};
+use crate::SegmentId;
+
+/// The bytes of a segment from `offset` on.
+pub(in super::super) fn segment_bytes(segment: SegmentId, offset: u32, len: u32) -> Bytes {
+    let first = segment.bits() as u32;
+    (offset..offset + len).map(|at| (first.wrapping_mul(41) ^ at.wrapping_mul(7) ^ (at >> 8)) as u8 | 1).collect()
+}
+
+/// An extent over a whole block of a segment.
+pub(in super::super) fn block(segment: SegmentId, block_offset: u32, len: u32) -> Extent {
+    let crc32c = crc32c::crc32c(&segment_bytes(segment, block_offset, len));
+    Extent { len, source: Source::Block { segment, block_offset, block_len: len, crc32c, skip: 0 } }
+}
+
+/// The bytes an extent stands for; its checksum must be right.
+pub(in super::super) fn extent_bytes(extent: &Extent) -> Bytes {
+    match &extent.source {
+        Source::Inline { data, crc32c } => {
+            assert_eq!(crc32c::crc32c(data), *crc32c);
+            data.clone()
+        }
+        Source::Block { segment, block_offset, block_len, crc32c, skip } => {
+            let block = segment_bytes(*segment, *block_offset, *block_len);
+            assert_eq!(crc32c::crc32c(&block), *crc32c, "a part of a block keeps the checksum of the whole");
+            block.slice(*skip as usize..(*skip + extent.len) as usize)
+        }
+    }
+}
+
+/// The bytes of a file that are not holes, read a few pieces at a time.
+pub(in super::super) fn bytes_of(view: &impl View, ino: Ino) -> BTreeMap<u64, u8> {
+    let mut found = BTreeMap::new();
+    let mut from = 0;
+    loop {
+        let (_, some) = pieces(view, ino, from, u64::MAX, 3).unwrap();
+        for piece in &some {
+            let bytes = extent_bytes(&piece.extent);
+            found.extend((piece.offset..).zip(bytes));
+            from = piece.offset + u64::from(piece.extent.len);
+        }
+        if some.len() < 3 {
+            return found;
+        }
+    }
+}

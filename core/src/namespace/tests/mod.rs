@@ -1,0 +1,22 @@
+//! What each op and each question does and answers, one rule a test. What they do together is the business of
+//! [`super::reference`].
+#![allow(clippy::unwrap_used)]
+
+pub(super) mod content;
+mod fixture;
+pub(super) mod lazy_view;
+
+mod check;
+mod create;
+mod extents;
+mod link;
+mod orphan;
+mod quota;
+mod read;
+mod rename;
+mod scope;
+mod segment;
+mod set_attr;
+mod time;
+mod unlink;
+mod xattr;

@@ -1,0 +1,88 @@
+use bytes::Bytes;
+
+use super::super::apply::PURGE_RECORDS;
+use super::super::{Changes, Errno, Extent, Ino, Inode, Key, MemoryView, Mutation, Position, Record, Usage, View, XattrMode, check, purge, usage};
+use super::content::block;
+use super::fixture::{Fixture, refused};
+
+/// Whether anything at all is recorded about an inode.
+fn is_known(view: &MemoryView, ino: Ino) -> bool {
+    let is_of = |key: Key| match key {
+        Key::Inode(of) | Key::Dentry(of, _) | Key::Extent(of, _) | Key::Xattr(of, _) | Key::Parent(of, _) | Key::Orphan(of) => of == ino,
+        Key::Segment(_) | Key::Usage => false,
+    };
+    view.records().any(|(key, _)| is_of(key))
+}
+
+#[test]
+fn an_orphan_lives_until_it_is_purged() {
+    let mut fixture = Fixture::new();
+    let segment = fixture.segment(1, 100);
+    let file = fixture.file("a");
+    fixture.write(file, Position::End, vec![block(segment, 0, 100), Extent::inline(Bytes::from_static(b"tail"))]).unwrap();
+    fixture.apply(Mutation::SetXattr { ino: file, name: "user.a".into(), value: "v".into(), mode: XattrMode::Any }).unwrap();
+    assert_eq!(fixture.purge(file).unwrap_err(), Errno::EINVAL, "not while it has a name");
+    assert_eq!(fixture.unlink("a").unwrap().dead_segments, []);
+    assert_eq!(fixture.content(file).len(), 104);
+    assert_eq!(usage(&fixture.view).unwrap(), Usage { bytes: 104, inodes: 2 });
+    let (outcome, more) = fixture.purge(file).unwrap();
+    assert_eq!((outcome.dead_segments, more), (vec![segment], false));
+    assert_eq!(usage(&fixture.view).unwrap(), Usage { bytes: 0, inodes: 1 });
+    assert!(!is_known(&fixture.view, file));
+    assert_eq!(fixture.purge(file).unwrap_err(), Errno::EINVAL, "it is gone");
+    assert_eq!(fixture.purge(Ino::ROOT).unwrap_err(), Errno::EINVAL);
+}
+
+#[test]
+fn a_removed_directory_is_purged_too() {
+    let mut fixture = Fixture::new();
+    let dir = fixture.dir("d");
+    fixture.apply(Mutation::SetXattr { ino: dir, name: "user.a".into(), value: "v".into(), mode: XattrMode::Any }).unwrap();
+    fixture.remove_dir("d").unwrap();
+    assert!(!fixture.purge(dir).unwrap().1);
+    assert!(!is_known(&fixture.view, dir));
+}
+
+/// An orphan with so many extents and extended attributes, made at once: op by op it would take long.
+fn huge_orphan(extents: usize, xattrs: usize) -> (MemoryView, Ino) {
+    let mut fixture = Fixture::new();
+    let ino = fixture.file("a");
+    fixture.unlink("a").unwrap();
+    let mut view = fixture.view;
+    let Ok(Some(Record::Inode(inode))) = view.get(&Key::Inode(ino)) else { panic!("it is there") };
+    let mut changes = Changes::new();
+    for at in 0..extents as u64 {
+        changes.insert(Key::Extent(ino, at), Some(Record::Extent(Extent::inline(Bytes::from_static(b"x")))));
+    }
+    for at in 0..xattrs {
+        changes.insert(Key::Xattr(ino, format!("user.{at}").into()), Some(Record::Xattr(Bytes::new())));
+    }
+    let bytes = extents as u64;
+    let mut attr = inode.attr.clone();
+    (attr.size, attr.allocated_bytes) = (bytes, bytes);
+    changes.insert(Key::Inode(ino), Some(Record::Inode(Inode { attr, ..inode })));
+    changes.insert(Key::Usage, Some(Record::Usage(Usage { bytes, inodes: 2 })));
+    view.absorb(&changes);
+    (view, ino)
+}
+
+#[test]
+fn a_huge_orphan_goes_in_steps() {
+    for (extents, xattrs, steps) in [
+        (PURGE_RECORDS - 1, 0, 1),
+        (PURGE_RECORDS, 0, 2),
+        (PURGE_RECORDS * 2 + 5, 3, 3),
+        (0, PURGE_RECORDS + 1, 2),
+        (PURGE_RECORDS - 1, 1, 2),
+    ] {
+        let (mut view, ino) = huge_orphan(extents, xattrs);
+        assert_eq!(check::check_invariants(&view), Ok(vec![]));
+        for step in 1..=steps {
+            let (applied, more) = purge(&view, ino).map_err(refused).unwrap();
+            assert!(applied.changes.len() <= PURGE_RECORDS + 3, "a step is short");
+            view.absorb(&applied.changes);
+            assert_eq!(check::check_invariants(&view), Ok(vec![]), "what is left is whole");
+            assert_eq!((more, is_known(&view, ino)), (step < steps, step < steps), "{extents} extents, step {step}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use serde::{Deserialize, Serialize};
+
+use super::{FenceReason, InodeRange, PROTOCOL_VERSION};
+use crate::name::{Subpath, WorkspaceAddress};
+use crate::namespace::Ino;
+use crate::ticket::Mode;
+use crate::{ErrorCode, SessionId};
+
+/// The versions of the session protocol that one side speaks, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRange {
+    /// Oldest.
+    pub min: u16,
+    /// Newest.
+    pub max: u16,
+}
+
+impl VersionRange {
+    /// What this code speaks.
+    pub const OURS: Self = Self { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
+
+    /// The newest version that both sides speak.
+    pub fn agree(self, other: Self) -> Option<u16> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min && newest >= other.min).then_some(newest)
+    }
+}
+
+/// The first message of a stream, as JSON text. Fields that the node does not know are ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hello {
+    /// Which versions the agent speaks.
+    pub protocol: VersionRange,
+    /// The agent's name and version, for logs and `session list`.
+    pub agent: String,
+    /// The machine it runs on, as it calls itself; for people only.
+    pub host: String,
+    /// By what right the stream is opened.
+    pub opening: Opening,
+}
+
+/// By what right a stream is opened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Opening {
+    /// A new session, with a mount ticket.
+    Ticket {
+        /// The compact JWS.
+        token: String,
+    },
+    /// A new session of the account's own, with an API key.
+    ApiKey {
+        /// The secret.
+        key: String,
+        /// What to mount.
+        workspace: WorkspaceAddress,
+        /// How.
+        mode: Mode,
+        /// Which directory is to be the root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subpath: Option<Subpath>,
+    },
+    /// The session that this agent has had all along, over a new connection.
+    Resume {
+        /// Which.
+        session: SessionId,
+        /// What the welcome to it gave.
+        secret: String,
+    },
+}
+
+/// The node's answer, as JSON text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HelloAnswer {
+    /// The session is open.
+    Welcome(Welcome),
+    /// It is not; the node closes the stream.
+    Refused(Refusal),
+}
+
+/// What an agent needs to know of its session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version both sides speak from the next message on.
+    pub version: u16,
+    /// The session.
+    pub session: SessionId,
+    /// Proves ownership of the session when resuming and on the data endpoints. Known to agent and node alone.
+    pub secret: String,
+    /// `handle/name`, for people.
+    pub workspace: String,
+    /// What the session may do; the node enforces it.
+    pub mode: Mode,
+    /// The directory that the mount shows as its root.
+    pub root: Ino,
+    /// How long the node keeps the session for an agent it does not hear from.
+    pub lease_ms: u64,
+    /// How old the last proof of standing may be before the mount stalls.
+    pub proof_ms: u64,
+    /// How often to send a heartbeat.
+    pub heartbeat_ms: u64,
+    /// How long until the session ends whatever happens; absent if it does not.
+    pub expires_in_ms: Option<u64>,
+    /// Inode numbers for this session's creations.
+    pub inodes: InodeRange,
+    /// The last op of this session that the node has durably; 0 in a new session.
+    pub durable_seq: u64,
+}
+
+/// Why a stream was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Refusal {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// Set when the session that was to be resumed has been fenced: it never comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<FenceReason>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn versions_agree_on_the_newest_common_one() {
+        let range = |min, max| VersionRange { min, max };
+        for (ours, theirs, agreed) in [
+            (range(1, 1), range(1, 1), Some(1)),
+            (range(1, 3), range(2, 5), Some(3)),
+            (range(1, 1), range(2, 2), None),
+            (range(4, 5), range(1, 3), None),
+            (range(1, 1), range(1, 0), None),
+        ] {
+            assert_eq!(ours.agree(theirs), agreed);
+            assert_eq!(theirs.agree(ours), agreed);
+        }
+    }
+
+    #[test]
+    fn a_newer_hello_with_unknown_fields_is_readable() {
+        let hello: Hello = serde_json::from_str(
+            r#"{"protocol":{"min":7,"max":9,"x":1},"agent":"a","host":"h","opening":{"by":"ticket","token":"t","proof":"p"},"new":[]}"#,
+        )
+        .unwrap();
+        assert_eq!(VersionRange::OURS.agree(hello.protocol), None);
+    }
+}

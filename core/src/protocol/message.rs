@@ -1,0 +1,191 @@
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::namespace::{Attr, DirEntry, Errno, Ino, Name, Op, Outcome, Piece, Usage};
+
+/// From a mount to the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientFrame {
+    /// Asks for a proof of standing. `sent_ms` is the mount's own clock and comes back unread.
+    Heartbeat {
+        /// When the mount sent this, by its clock that does not stop in suspend.
+        sent_ms: u64,
+    },
+    /// A question; the answer bears the same `id`.
+    Request {
+        /// Chosen by the mount.
+        id: u32,
+        /// The question.
+        request: Request,
+    },
+    /// Ops in the mount's order.
+    Commit {
+        /// The mount has the results of all ops up to this one; the node may forget them.
+        acked: u64,
+        /// The ops, their numbers without a gap.
+        ops: Vec<NumberedOp>,
+    },
+    /// Somebody waits for [`ServerFrame::Durable`] of this op: flush now rather than soon.
+    Flush {
+        /// The op.
+        seq: u64,
+    },
+    /// After a resume: everything that was not durable has been sent again, and these inodes are open.
+    ResendDone {
+        /// Inodes that programs hold open.
+        open: Vec<Ino>,
+    },
+    /// Nobody has these open on this mount any more.
+    Closed {
+        /// The inodes.
+        inodes: Vec<Ino>,
+    },
+    /// The answer to [`ServerFrame::Fenced`]: every call fails and the kernel's caches are dropped.
+    FenceConfirmed,
+    /// The mount ends and has nothing left to save.
+    Goodbye,
+}
+
+/// An op with its place in the mount's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedOp {
+    /// 1 for the session's first op.
+    pub seq: u64,
+    /// When sent again: its place in the workspace's order, if the mount had been told.
+    pub order: Option<u64>,
+    /// The op.
+    pub op: Op,
+}
+
+/// Questions to a namespace; see the functions of the same names in [`crate::namespace`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the variants are the functions' names and parameters")]
+pub enum Request {
+    Lookup { parent: Ino, name: Name },
+    Attr { ino: Ino },
+    /// As `Attr`, and from now on the inode outlives its last link until `Closed`.
+    Open { ino: Ino },
+    ReadLink { ino: Ino },
+    ReadDir { dir: Ino, after: Option<Name>, limit: u32 },
+    Pieces { ino: Ino, offset: u64, len: u64 },
+    Xattr { ino: Ino, name: Bytes },
+    XattrNames { ino: Ino },
+    Usage,
+    /// More inode numbers for this session.
+    ReserveInodes,
+}
+
+/// From the node to a mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerFrame {
+    /// The session stood after the moment in which this heartbeat was sent.
+    Proof {
+        /// The heartbeat's `sent_ms`.
+        sent_ms: u64,
+    },
+    /// The answer to a request.
+    Reply {
+        /// The request's.
+        id: u32,
+        /// The answer.
+        result: Result<Answer, Errno>,
+    },
+    /// These ops have happened, or been refused, for everybody.
+    Applied(Vec<OpResult>),
+    /// Every op up to this one survives the loss of the node's process.
+    Durable {
+        /// The op.
+        seq: u64,
+    },
+    /// The session is over and nothing of it is accepted any more.
+    Fenced(FenceReason),
+    /// The node shuts down in good order: reconnect, here or elsewhere.
+    Closing,
+}
+
+/// What became of one op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpResult {
+    /// The op.
+    pub seq: u64,
+    /// Its place in the workspace's order.
+    pub order: u64,
+    /// What it answers.
+    pub result: Result<Outcome, Errno>,
+}
+
+/// Answers to [`Request`]s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To `Lookup`, `Attr`, `Open`.
+    Attr(Attr),
+    /// To `ReadLink` and `Xattr`.
+    Bytes(Bytes),
+    /// To `ReadDir`.
+    Entries(Vec<DirEntry>),
+    /// To `Pieces`: the file's attributes, its data within the range, and whether there may be more in it.
+    Pieces {
+        /// The file.
+        attr: Attr,
+        /// In order.
+        pieces: Vec<Piece>,
+        /// If true, ask again from the end of the last piece.
+        more: bool,
+    },
+    /// To `XattrNames`.
+    Names(Vec<Bytes>),
+    /// To `Usage`: what is held, and the quotas on bytes and inodes.
+    Usage {
+        /// Held.
+        usage: Usage,
+        /// Quota on bytes.
+        bytes: Option<u64>,
+        /// Quota on inodes.
+        inodes: Option<u64>,
+    },
+    /// To `ReserveInodes`.
+    Inodes(InodeRange),
+}
+
+/// Inode numbers that one session alone may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InodeRange {
+    /// The first.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceReason {
+    /// Its grant, key, tenant or itself was revoked.
+    Revoked,
+    /// Its ticket or key has run out.
+    Expired,
+    /// Its lease ran out and what it held was given to somebody else.
+    LeaseLost,
+    /// Its workspace is being deleted.
+    WorkspaceDeleted,
+}
+
+impl FenceReason {
+    /// What every system call under the mount point answers from now on.
+    pub const fn errno(self) -> Errno {
+        match self {
+            Self::Revoked | Self::Expired | Self::WorkspaceDeleted => Errno::EACCES,
+            Self::LeaseLost => Errno::EIO,
+        }
+    }
+
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Revoked => "access was revoked",
+            Self::Expired => "the credential has expired",
+            Self::LeaseLost => "the lease ran out and somebody else has mounted in its place",
+            Self::WorkspaceDeleted => "the workspace was deleted",
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+
+use super::{RevocationRecord, SignedRevocation, Target};
+use crate::ticket::VerifyingKeys;
+use crate::{GrantId, KeyId, SessionId, Timestamp, WorkspaceId};
+
+/// What a session stands on; each must be free of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The session itself.
+    pub session: SessionId,
+    /// The grant, for a session opened with a ticket.
+    pub grant: Option<GrantId>,
+    /// The API key, for a session opened with one.
+    pub key: Option<KeyId>,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+}
+
+/// All revocations that are known and may still matter.
+#[derive(Debug, Clone, Default)]
+pub struct RevocationRegister {
+    records: BTreeMap<Target, RevocationRecord>,
+}
+
+impl RevocationRegister {
+    /// Takes in a record if a trusted key signed it. Answers whether it was news.
+    pub fn merge(&mut self, signed: &SignedRevocation, keys: &VerifyingKeys) -> bool {
+        signed.verifies(keys) && self.admit(signed.record.clone())
+    }
+
+    /// Takes in a record that this process issued or verified itself. Of two for one target the earlier stays, so
+    /// the outcome does not depend on the order of arrival.
+    pub fn admit(&mut self, record: RevocationRecord) -> bool {
+        match self.records.get(&record.target) {
+            Some(known) if (known.revoked_at, known.id) <= (record.revoked_at, record.id) => false,
+            _ => self.records.insert(record.target, record).is_none(),
+        }
+    }
+
+    /// The record that takes this target's rights, if there is one.
+    pub fn revoked(&self, target: Target) -> Option<&RevocationRecord> {
+        self.records.get(&target)
+    }
+
+    /// Whether everything that a session stands on still stands.
+    pub fn stands(&self, on: &Standing) -> bool {
+        let targets = [
+            Some(Target::Session(on.session)),
+            on.grant.map(Target::Grant),
+            on.key.map(Target::Key),
+            Some(Target::Workspace(on.workspace)),
+        ];
+        targets.into_iter().flatten().all(|target| !self.records.contains_key(&target))
+    }
+
+    /// Forgets records older than `age_ms`: by then no ticket of the target can be alive.
+    pub fn forget_older_than(&mut self, age_ms: u64, now: Timestamp) {
+        self.records.retain(|_, record| now.since_ms(record.revoked_at) <= age_ms);
+    }
+
+    /// How many records are held.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccountId, RevocationId};
+    use ed25519_dalek::SigningKey;
+    use proptest::prelude::*;
+
+    fn record(id: u128, target: Target, at: u64) -> RevocationRecord {
+        RevocationRecord { id: RevocationId::from_bits(id), account: AccountId::from_bits(1), target, revoked_at: Timestamp::from_unix_ms(at) }
+    }
+
+    fn standing() -> Standing {
+        Standing {
+            session: SessionId::from_bits(1),
+            grant: Some(GrantId::from_bits(2)),
+            key: Some(KeyId::from_bits(3)),
+            workspace: WorkspaceId::from_bits(4),
+        }
+    }
+
+    #[test]
+    fn each_foundation_can_be_taken_away() {
+        let on = standing();
+        let targets = [
+            (Target::Session(on.session), false),
+            (Target::Session(SessionId::from_bits(9)), true),
+            (Target::Grant(GrantId::from_bits(2)), false),
+            (Target::Grant(GrantId::from_bits(9)), true),
+            (Target::Key(KeyId::from_bits(3)), false),
+            (Target::Workspace(on.workspace), false),
+        ];
+        for (target, stands) in targets {
+            let mut register = RevocationRegister::default();
+            assert!(register.admit(record(1, target, 5)));
+            assert!(!register.admit(record(1, target, 5)), "the same record is no news");
+            assert_eq!(register.stands(&on), stands, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_signature_counts() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let stranger = SigningKey::from_bytes(&[2; 32]);
+        let keys = VerifyingKeys::from_iter([("k".to_owned(), key.verifying_key())]);
+        let target = Target::Grant(GrantId::from_bits(2));
+        let mut register = RevocationRegister::default();
+        assert!(!register.merge(&SignedRevocation::sign(record(1, target, 5), "k", &stranger), &keys));
+        assert!(!register.merge(&SignedRevocation::sign(record(1, target, 5), "other", &key), &keys));
+        let mut tampered = SignedRevocation::sign(record(1, target, 5), "k", &key);
+        tampered.record.target = Target::Workspace(WorkspaceId::from_bits(4));
+        assert!(!register.merge(&tampered, &keys));
+        assert!(register.stands(&standing()));
+        assert!(register.merge(&SignedRevocation::sign(record(1, target, 5), "k", &key), &keys));
+        assert!(!register.stands(&standing()));
+    }
+
+    #[test]
+    fn old_records_are_forgotten() {
+        let mut register = RevocationRegister::default();
+        register.admit(record(1, Target::Grant(GrantId::from_bits(2)), 1_000));
+        register.forget_older_than(500, Timestamp::from_unix_ms(1_500));
+        assert_eq!(register.len(), 1);
+        register.forget_older_than(500, Timestamp::from_unix_ms(1_501));
+        assert!(register.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn order_of_arrival_does_not_matter(mut arrivals in proptest::collection::vec((0u128..20, 0u128..4, 0u64..5), 0..20), seed: u64) {
+            let build = |arrivals: &[(u128, u128, u64)]| {
+                let mut register = RevocationRegister::default();
+                for &(id, target, at) in arrivals {
+                    register.admit(record(id, Target::Grant(GrantId::from_bits(target)), at));
+                }
+                register.records
+            };
+            let first = build(&arrivals);
+            let turn = (seed as usize) % arrivals.len().max(1);
+            arrivals.rotate_left(turn);
+            arrivals.reverse();
+            prop_assert_eq!(first, build(&arrivals));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::FenceReason;
+
+/// Where a session stands, as its node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Its agent has been heard within the lease.
+    Live,
+    /// Not heard for a lease. It may come back as long as nobody was given its place.
+    Lapsed,
+    /// Over by decision: nothing of it is accepted.
+    Fenced(FenceReason),
+    /// Over in good order.
+    Ended,
+}
+
+/// What the shell must do, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifecycleEffect {
+    /// Let the workspace refuse everything of this session, then make the phase durable.
+    Seal,
+    /// Tell the mount.
+    PushFence(FenceReason),
+    /// Tell whoever waits that the mount has confirmed its fence.
+    Confirmed,
+    /// Let go of what the session holds; the actor may stop.
+    Release,
+}
+
+/// The life of one session at its node. Time is the node's monotonic clock.
+///
+/// Fenced and Ended are final. A fence takes effect at the node whether or not the mount can be reached; telling
+/// the mount and its confirmation come after.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    phase: Phase,
+    lease_ms: u64,
+    heard_at_ms: u64,
+    expires_at_ms: Option<u64>,
+    confirmed: bool,
+}
+
+impl Lifecycle {
+    /// A session that opens, or that a restarted node finds on record: its agent gets a whole lease to be heard.
+    pub const fn new(phase: Phase, lease_ms: u64, now_ms: u64, expires_at_ms: Option<u64>) -> Self {
+        Self { phase, lease_ms, heard_at_ms: now_ms, expires_at_ms, confirmed: false }
+    }
+
+    /// Where it stands.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When its agent was heard last.
+    pub const fn heard_at_ms(&self) -> u64 {
+        self.heard_at_ms
+    }
+
+    /// Whether its mount has confirmed that it fails every call.
+    pub const fn confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Whether the session's ops and questions are accepted.
+    pub const fn accepts(&self) -> bool {
+        matches!(self.phase, Phase::Live | Phase::Lapsed)
+    }
+
+    /// A frame of the agent has come. One that lapsed is live again. Answers whether it may be served.
+    pub fn hear(&mut self, now_ms: u64) -> bool {
+        if self.accepts() {
+            self.heard_at_ms = now_ms;
+            self.phase = Phase::Live;
+        }
+        self.accepts()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<LifecycleEffect> {
+        if self.accepts() && self.expires_at_ms.is_some_and(|at| now_ms >= at) {
+            return self.fence(FenceReason::Expired);
+        }
+        if self.phase == Phase::Live && now_ms.saturating_sub(self.heard_at_ms) >= self.lease_ms {
+            self.phase = Phase::Lapsed;
+        }
+        Vec::new()
+    }
+
+    /// Access ends now.
+    pub fn fence(&mut self, reason: FenceReason) -> Vec<LifecycleEffect> {
+        if !self.accepts() {
+            return Vec::new();
+        }
+        self.phase = Phase::Fenced(reason);
+        vec![LifecycleEffect::Seal, LifecycleEffect::PushFence(reason), LifecycleEffect::Release]
+    }
+
+    /// The mount says that it fails every call.
+    pub fn confirm(&mut self) -> Vec<LifecycleEffect> {
+        if matches!(self.phase, Phase::Fenced(_)) && !self.confirmed {
+            self.confirmed = true;
+            return vec![LifecycleEffect::Confirmed];
+        }
+        Vec::new()
+    }
+
+    /// The mount ends in good order.
+    pub fn goodbye(&mut self) -> Vec<LifecycleEffect> {
+        if !self.accepts() {
+            return Vec::new();
+        }
+        self.phase = Phase::Ended;
+        vec![LifecycleEffect::Seal, LifecycleEffect::Release]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use LifecycleEffect::{Confirmed, PushFence, Release, Seal};
+
+    fn live() -> Lifecycle {
+        Lifecycle::new(Phase::Live, 10_000, 0, Some(100_000))
+    }
+
+    #[test]
+    fn a_silent_session_lapses_and_may_come_back() {
+        let mut session = live();
+        assert_eq!(session.tick(9_999), []);
+        assert_eq!(session.phase(), Phase::Live);
+        session.tick(10_000);
+        assert_eq!(session.phase(), Phase::Lapsed);
+        assert!(session.hear(12_000));
+        assert_eq!(session.phase(), Phase::Live);
+    }
+
+    #[test]
+    fn a_fence_seals_before_it_is_pushed_and_is_final() {
+        let mut session = live();
+        assert_eq!(session.confirm(), [], "there is nothing to confirm yet");
+        assert_eq!(session.fence(FenceReason::Revoked), [Seal, PushFence(FenceReason::Revoked), Release]);
+        assert!(!session.hear(1));
+        assert_eq!(session.fence(FenceReason::Expired), []);
+        assert_eq!(session.goodbye(), []);
+        assert_eq!(session.tick(1_000_000), []);
+        assert_eq!(session.confirm(), [Confirmed]);
+        assert_eq!(session.confirm(), [], "once is enough");
+        assert_eq!(session.phase(), Phase::Fenced(FenceReason::Revoked));
+    }
+
+    #[test]
+    fn a_lapsed_session_can_be_fenced() {
+        let mut session = live();
+        session.tick(10_000);
+        assert_eq!(session.fence(FenceReason::LeaseLost).len(), 3);
+    }
+
+    #[test]
+    fn expiry_fences_by_the_nodes_clock() {
+        let mut session = live();
+        session.hear(99_999);
+        assert_eq!(session.tick(99_999), []);
+        assert_eq!(session.tick(100_000), [Seal, PushFence(FenceReason::Expired), Release]);
+    }
+
+    #[test]
+    fn goodbye_ends_without_a_push() {
+        let mut session = live();
+        assert_eq!(session.goodbye(), [Seal, Release]);
+        assert_eq!(session.phase(), Phase::Ended);
+        assert!(!session.hear(1));
+    }
+}

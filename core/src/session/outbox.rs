@@ -1,0 +1,198 @@
+use std::collections::VecDeque;
+
+use crate::namespace::{Errno, Extent, Mutation, Op, Outcome, Source};
+use crate::protocol::{NumberedOp, OpResult};
+
+/// What a result means for the mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposition {
+    /// Somebody waits for it: hand it over.
+    Answer(Result<Outcome, Errno>),
+    /// The op had been answered as done, was sent again after a crash of the node, and no longer applies. The
+    /// next fsync of the inodes it touched must report this.
+    LostAfterAnswer(Box<Op>, Errno),
+    /// Nothing new.
+    Nothing,
+}
+
+/// Every op of a session that is not yet known to be durable, in order.
+///
+/// An op leaves only when the node says that it is durable, so whatever the node forgets in a crash is still here.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    entries: VecDeque<Entry>,
+    next_seq: u64,
+    acked: u64,
+    durable: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    op: NumberedOp,
+    answered: bool,
+    refused: bool,
+    bytes: usize,
+}
+
+/// What an op costs here besides its data.
+const ENTRY_BYTES: usize = 256;
+
+impl Outbox {
+    /// Numbers an op and keeps it. The caller sends the clone it gets.
+    pub fn push(&mut self, op: Op) -> NumberedOp {
+        self.next_seq = self.next_seq.max(self.durable) + 1;
+        let numbered = NumberedOp { seq: self.next_seq, order: None, op };
+        let bytes = ENTRY_BYTES + inline_bytes(&numbered.op);
+        self.bytes += bytes;
+        self.entries.push_back(Entry { op: numbered.clone(), answered: false, refused: false, bytes });
+        numbered
+    }
+
+    /// The number of the last op; 0 before the first.
+    pub const fn last_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// All results up to this op are here.
+    pub const fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// Every op up to this one is durable.
+    pub const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Memory held by ops that are not durable yet, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many ops are not durable yet.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether all ops are durable.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A result has come.
+    pub fn applied(&mut self, result: &OpResult) -> Disposition {
+        let Some(entry) = self.entry(result.seq) else { return Disposition::Nothing };
+        let again = entry.answered;
+        let was_refused = entry.refused;
+        entry.op.order = Some(result.order);
+        entry.answered = true;
+        entry.refused = result.result.is_err();
+        let disposition = match &result.result {
+            _ if !again => Disposition::Answer(result.result.clone()),
+            Err(errno) if !was_refused => Disposition::LostAfterAnswer(Box::new(entry.op.op.clone()), *errno),
+            _ => Disposition::Nothing,
+        };
+        self.advance_acked();
+        disposition
+    }
+
+    fn entry(&mut self, seq: u64) -> Option<&mut Entry> {
+        let first = self.entries.front()?.op.seq;
+        self.entries.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    fn advance_acked(&mut self) {
+        while let Some(entry) = self.entry(self.acked.max(self.durable) + 1)
+            && entry.answered
+        {
+            self.acked = entry.op.seq;
+        }
+    }
+
+    /// The node has made everything up to `seq` durable. What was not answered yet has its result on the way.
+    pub fn set_durable(&mut self, seq: u64) {
+        while let Some(entry) = self.entries.front()
+            && entry.op.seq <= seq
+            && entry.answered
+        {
+            self.durable = entry.op.seq;
+            self.acked = self.acked.max(entry.op.seq);
+            self.bytes -= entry.bytes;
+            self.entries.pop_front();
+        }
+    }
+
+    /// All ops that the node may have forgotten, to be sent over a new connection. The node answers those it has
+    /// not forgotten as it did before.
+    pub fn resend(&self) -> Vec<NumberedOp> {
+        self.entries.iter().map(|entry| entry.op.clone()).collect()
+    }
+}
+
+fn inline_bytes(op: &Op) -> usize {
+    let data = |extent: &Extent| match &extent.source {
+        Source::Inline { data, .. } => data.len(),
+        Source::Block { .. } => 0,
+    };
+    match &op.mutation {
+        Mutation::Write { extents, .. } => extents.iter().map(data).sum(),
+        Mutation::SetXattr { value, .. } => value.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::{Ino, Mutation};
+
+    fn op(ino: u64) -> Op {
+        Op { mutation: Mutation::Punch { ino: Ino(ino), offset: 0, len: 1, extend: false }, time: 0 }
+    }
+
+    fn result(seq: u64, order: u64, result: Result<Outcome, Errno>) -> OpResult {
+        OpResult { seq, order, result }
+    }
+
+    #[test]
+    fn ops_stay_until_they_are_durable() {
+        let mut outbox = Outbox::default();
+        for ino in 1..=3 {
+            outbox.push(op(ino));
+        }
+        assert_eq!(outbox.applied(&result(1, 10, Ok(Outcome::default()))), Disposition::Answer(Ok(Outcome::default())));
+        assert_eq!(outbox.applied(&result(2, 11, Err(Errno::ENOENT))), Disposition::Answer(Err(Errno::ENOENT)));
+        assert_eq!(outbox.acked(), 2);
+        outbox.set_durable(1);
+        assert_eq!(outbox.durable(), 1);
+        let resent: Vec<_> = outbox.resend().iter().map(|op| (op.seq, op.order)).collect();
+        assert_eq!(resent, [(2, Some(11)), (3, None)]);
+        assert_eq!(outbox.push(op(4)).seq, 4);
+    }
+
+    #[test]
+    fn a_durable_op_whose_result_is_missing_waits_for_it() {
+        let mut outbox = Outbox::default();
+        outbox.push(op(1));
+        outbox.set_durable(1);
+        assert_eq!((outbox.durable(), outbox.len()), (0, 1), "its result was lost with a connection");
+        assert_eq!(outbox.applied(&result(1, 5, Ok(Outcome::default()))), Disposition::Answer(Ok(Outcome::default())));
+        outbox.set_durable(1);
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.bytes(), 0);
+        assert_eq!(outbox.push(op(2)).seq, 2);
+    }
+
+    #[test]
+    fn an_answered_op_that_no_longer_applies_is_reported() {
+        let mut outbox = Outbox::default();
+        outbox.push(op(1));
+        outbox.push(op(2));
+        outbox.applied(&result(1, 1, Ok(Outcome::default())));
+        outbox.applied(&result(2, 2, Err(Errno::EEXIST)));
+        assert_eq!(outbox.applied(&result(1, 7, Ok(Outcome::default()))), Disposition::Nothing);
+        assert_eq!(outbox.applied(&result(1, 7, Err(Errno::ENOENT))), Disposition::LostAfterAnswer(Box::new(op(1)), Errno::ENOENT));
+        assert_eq!(outbox.applied(&result(2, 8, Err(Errno::EEXIST))), Disposition::Nothing, "it never counted as done");
+        assert_eq!(outbox.applied(&result(9, 9, Err(Errno::EIO))), Disposition::Nothing, "an unknown number");
+    }
+}

@@ -1,0 +1,93 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::SessionId;
+use crate::protocol::NumberedOp;
+
+/// An op that a mount has sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resent {
+    /// Whose.
+    pub session: SessionId,
+    /// The op.
+    pub op: NumberedOp,
+}
+
+/// The grace after a crash of the node: what was visible but not durable comes back from the mounts, and is applied
+/// in the order in which it was first visible, whichever mount is back first.
+///
+/// It lasts until every session on record has sent everything again or run out. Nothing else is served meanwhile,
+/// so nobody sees the state in between.
+#[derive(Debug, Clone, Default)]
+pub struct Recovery {
+    awaited: BTreeSet<SessionId>,
+    ordered: BTreeMap<u64, Resent>,
+    unordered: Vec<Resent>,
+}
+
+impl Recovery {
+    /// Waits for these sessions.
+    pub fn new(awaited: impl IntoIterator<Item = SessionId>) -> Self {
+        Self { awaited: awaited.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether nobody is waited for any more.
+    pub fn is_complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// A mount has sent an op again. Sent twice (its connection broke once more), it counts once.
+    pub fn resend(&mut self, session: SessionId, op: NumberedOp) {
+        match op.order {
+            Some(order) => {
+                self.ordered.insert(order, Resent { session, op });
+            }
+            None if self.unordered.iter().any(|known| known.session == session && known.op.seq == op.seq) => {}
+            None => self.unordered.push(Resent { session, op }),
+        }
+    }
+
+    /// A session has sent everything, has run out, or is over.
+    pub fn settle(&mut self, session: SessionId) {
+        self.awaited.remove(&session);
+    }
+
+    /// Everything that was sent again, in the order in which to apply it: first what had been visible, as it was;
+    /// then what had not, in the order of arrival.
+    pub fn into_ops(self) -> impl Iterator<Item = Resent> {
+        self.ordered.into_values().chain(self.unordered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::{Ino, Mutation, Op};
+
+    fn op(seq: u64, order: Option<u64>) -> NumberedOp {
+        NumberedOp { seq, order, op: Op { mutation: Mutation::Punch { ino: Ino(seq), offset: 0, len: 1, extend: false }, time: 0 } }
+    }
+
+    #[test]
+    fn ops_come_back_in_the_order_in_which_they_were_visible() {
+        let (a, b) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut recovery = Recovery::new([a, b]);
+        recovery.resend(b, op(1, Some(2)));
+        recovery.resend(b, op(2, None));
+        recovery.settle(b);
+        assert!(!recovery.is_complete());
+        recovery.resend(a, op(1, Some(1)));
+        recovery.resend(a, op(2, Some(3)));
+        recovery.resend(a, op(3, None));
+        recovery.resend(a, op(2, Some(3)));
+        recovery.resend(a, op(3, None));
+        recovery.settle(a);
+        assert!(recovery.is_complete());
+        let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
+        assert_eq!(order, [(a, 1), (b, 1), (a, 2), (b, 2), (a, 3)]);
+    }
+
+    #[test]
+    fn without_sessions_on_record_there_is_nothing_to_wait_for() {
+        assert!(Recovery::new([]).is_complete());
+    }
+}
