@@ -167,7 +167,7 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
     while removed < PURGE_RECORDS
         && let Some((Key::Extent(_, at), Record::Extent(extent))) = tx.first_in(bound, &Key::extents_of(ino))?
     {
-        tx.clear(&mut inode, at, at + u64::from(extent.len), &mut outcome)?;
+        tx.remove_extent(&mut inode, at, &extent, &mut outcome)?;
         removed += 1;
         from = Key::Extent(ino, at);
         bound = Bound::Excluded(&from);

@@ -111,7 +111,7 @@ impl<V: View> Transaction<'_, V> {
     }
 
     /// Makes `[start, end)` a hole: extents inside go, extents across an edge keep what lies outside.
-    pub(super) fn clear(&mut self, inode: &mut Inode, start: u64, end: u64, outcome: &mut Outcome) -> Result<(), Stop> {
+    fn clear(&mut self, inode: &mut Inode, start: u64, end: u64, outcome: &mut Outcome) -> Result<(), Stop> {
         let ino = inode.attr.ino;
         let prefix = Key::extents_of(ino);
         // Nothing lies past the size, so an append need not look at what is there.
@@ -161,7 +161,7 @@ impl<V: View> Transaction<'_, V> {
         Ok(())
     }
 
-    fn remove_extent(&mut self, inode: &mut Inode, at: u64, extent: &Extent, outcome: &mut Outcome) -> Result<(), Stop> {
+    pub(super) fn remove_extent(&mut self, inode: &mut Inode, at: u64, extent: &Extent, outcome: &mut Outcome) -> Result<(), Stop> {
         let len = u64::from(extent.len);
         if let Source::Block { segment, .. } = extent.source
             && let Some(mut record) = self.segment(segment)?

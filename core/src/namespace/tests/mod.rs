@@ -18,5 +18,6 @@ mod scope;
 mod segment;
 mod set_attr;
 mod time;
+mod transaction;
 mod unlink;
 mod xattr;

@@ -1,0 +1,98 @@
+use artifacts_core::name::Handle;
+use artifacts_core::{AccountId, KeyId, Timestamp};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::api_keys::ScopeBody;
+use super::body::JsonBody;
+use super::caller::Caller;
+use super::error::ErrorBody;
+use super::{ApiError, ApiState};
+use crate::records::AccountRecord;
+
+/// A root user: owns everything else.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Account {
+    /// `acc_…`
+    #[schema(value_type = String)]
+    id: AccountId,
+    /// The first half of a workspace's address.
+    #[schema(value_type = String)]
+    handle: Handle,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<AccountRecord> for Account {
+    fn from(record: AccountRecord) -> Self {
+        Self { id: record.id, handle: record.handle, created_at: record.created_at }
+    }
+}
+
+/// The account that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateAccount {
+    /// Unique in the cluster.
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
+    handle: Handle,
+}
+
+/// A new account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CreatedAccount {
+    /// The account.
+    account: Account,
+    /// Its first API key.
+    api_key: FirstKey,
+}
+
+/// The first API key of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FirstKey {
+    /// `key_…`
+    #[schema(value_type = String)]
+    id: KeyId,
+    /// The secret; shown only here.
+    key: String,
+}
+
+/// Makes an account and its first API key. Takes the admin token.
+#[utoipa::path(post, path = "/v1/accounts", tag = "accounts", operation_id = "create_account", request_body = CreateAccount, responses(
+    (status = 201, description = "The account and its first key", body = CreatedAccount),
+    (status = 409, description = "`handle_exists`", body = ErrorBody),
+))]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    JsonBody(body): JsonBody<CreateAccount>,
+) -> Result<(StatusCode, Json<CreatedAccount>), ApiError> {
+    let (account, key) = state.control().create_account(body.handle).await?;
+    let api_key = FirstKey { id: key.record.id, key: key.secret };
+    Ok((StatusCode::CREATED, Json(CreatedAccount { account: account.into(), api_key })))
+}
+
+/// Who the caller is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Whoami {
+    /// The account.
+    account: Account,
+    /// The API key that was used.
+    #[schema(value_type = String)]
+    key_id: KeyId,
+    /// What the key is confined to; absent when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<ScopeBody>,
+}
+
+/// Says whose key this is.
+#[utoipa::path(get, path = "/v1/whoami", tag = "accounts", operation_id = "whoami", responses(
+    (status = 200, description = "The caller", body = Whoami),
+))]
+pub(super) async fn whoami(caller: Caller) -> Json<Whoami> {
+    let key = caller.key();
+    Json(Whoami { account: caller.account().clone().into(), key_id: key.id, scope: ScopeBody::of(&key.scope) })
+}

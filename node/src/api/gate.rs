@@ -1,0 +1,75 @@
+//! Who gets in: API keys everywhere but for making accounts, the admin token only there.
+
+use artifacts_core::ErrorCode;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::caller::Caller;
+use super::credential::Credential;
+use super::{ApiError, ApiState};
+use crate::store::StoreError;
+
+/// Longer ones are not ours.
+const LONGEST_SECRET: usize = 256;
+
+/// Lets in whoever bears an API key in use.
+///
+/// # Errors
+/// `unauthorized`, the same for a key that is missing, malformed, unknown, expired or revoked.
+pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let secret = bearer(request.headers()).ok_or_else(unauthorized)?;
+    let caller = caller(&state, secret).await?.ok_or_else(unauthorized)?;
+    let credential = Credential::new(Some(caller.key().id), secret);
+    request.extensions_mut().insert(credential);
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    // For the log.
+    response.extensions_mut().insert(caller);
+    Ok(response)
+}
+
+/// Lets in whoever bears the admin token.
+///
+/// # Errors
+/// `forbidden` for an API key in use, `unauthorized` for everything else.
+pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let secret = bearer(request.headers()).ok_or_else(unauthorized)?;
+    if !state.control().is_admin_token(secret) {
+        return Err(match caller(&state, secret).await? {
+            Some(_) => ApiError::new(ErrorCode::Forbidden, "accounts are made with the admin token, not with an API key")
+                .with_hint("the node's operator finds it in the file `admin-token` in the data directory"),
+            None => unauthorized(),
+        });
+    }
+    let credential = Credential::new(None, secret);
+    request.extensions_mut().insert(credential);
+    Ok(next.run(request).await)
+}
+
+fn unauthorized() -> ApiError {
+    ApiError::new(ErrorCode::Unauthorized, "the API key is missing, unknown, expired or revoked; send `authorization: Bearer <key>`")
+}
+
+/// The account of a key that is in use.
+async fn caller(state: &ApiState, secret: &str) -> Result<Option<Caller>, StoreError> {
+    let context = state.context();
+    let now = context.clock.wall();
+    let Some(key) = context.catalog.key_by_secret(secret).await? else { return Ok(None) };
+    if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
+        return Ok(None);
+    }
+    Ok(context.catalog.account(key.account).await?.map(|account| Caller::new(account, key)))
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two such headers are one too many.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    let good = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= LONGEST_SECRET;
+    good.then_some(token)
+}

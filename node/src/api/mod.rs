@@ -1,0 +1,69 @@
+//! The public HTTP API: a thin shell around [`crate::control`].
+//!
+//! A request passes, from the outside in: the `shell` (request id, log, metrics, panics), the `gate` (who is it), the
+//! `rate_limit`, `idempotency` for POSTs, and a handler. Handlers are grouped by resource, one file each; each checks
+//! its input, asks [`scope`] whether the caller's key allows it, calls the control plane and shows the result. What is
+//! always true:
+//!
+//! - **Every error has the same body**, whoever made it, with a code of the contract and a message that says what to
+//!   do. Which status belongs to which code is known in one place, `error`.
+//! - **What is another account's does not exist.**
+//! - **No secret is logged or stored.** A new secret appears once, in the answer that creates it.
+//! - **A change that has begun is carried through** even if the client hangs up.
+
+mod accounts;
+mod api_keys;
+mod body;
+mod caller;
+mod credential;
+mod error;
+mod fenced;
+mod gate;
+mod grants;
+mod idempotency;
+mod jwks;
+mod monitoring;
+mod mount_tickets;
+mod openapi;
+mod page;
+mod path;
+mod query;
+mod rate_limit;
+mod request_id;
+mod routes;
+mod rules;
+mod schema;
+pub mod scope;
+mod sessions;
+mod shell;
+mod state;
+mod tenants;
+mod token_bucket;
+mod workspaces;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+
+pub use error::{ALL_CODES, ApiError, status};
+pub use state::ApiState;
+
+/// All calls of the API, with a fallback for everything else.
+pub fn router(state: ApiState) -> Router {
+    let (open, _) = routes::open().split_for_parts();
+    let (of_keys, _) = routes::of_keys().split_for_parts();
+    let (of_admin, _) = routes::of_admin().split_for_parts();
+    // The layer added last is the outermost.
+    let admitted = |calls: Router<ApiState>| {
+        calls
+            .route_layer(from_fn_with_state(state.clone(), idempotency::honour))
+            .route_layer(from_fn_with_state(state.clone(), rate_limit::limit))
+    };
+    let of_keys = admitted(of_keys).route_layer(from_fn_with_state(state.clone(), gate::with_key));
+    let of_admin = admitted(of_admin).route_layer(from_fn_with_state(state.clone(), gate::with_admin_token));
+    open.merge(of_keys)
+        .merge(of_admin)
+        .fallback(shell::not_found)
+        .method_not_allowed_fallback(shell::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), shell::surround))
+        .with_state(state)
+}

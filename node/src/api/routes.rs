@@ -1,0 +1,40 @@
+//! Every call, by who may make it. The description of the API is made from the same lists.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{ApiState, accounts, api_keys, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, workspaces};
+
+/// The calls that take no credential.
+pub(super) fn open() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(monitoring::healthz))
+        .routes(routes!(monitoring::readyz))
+        .routes(routes!(monitoring::metrics))
+        .routes(routes!(jwks::show))
+        .routes(routes!(openapi::show))
+}
+
+/// The calls that take the admin token.
+pub(super) fn of_admin() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(accounts::create))
+}
+
+/// The calls that take an API key.
+pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::whoami))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::show, tenants::delete))
+        .routes(routes!(workspaces::create, workspaces::list))
+        .routes(routes!(workspaces::show, workspaces::delete))
+        .routes(routes!(grants::create))
+        .routes(routes!(grants::list))
+        .routes(routes!(grants::show, grants::revoke_one))
+        .routes(routes!(grants::revoke))
+        .routes(routes!(mount_tickets::create))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+}

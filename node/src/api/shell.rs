@@ -1,0 +1,71 @@
+//! What surrounds every request: its id, its line in the log, its metrics, and a net for panics.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+
+use super::caller::Caller;
+use super::error::{ApiError, name_request};
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::{ApiState, error};
+
+/// The outermost layer of the API.
+///
+/// A request that changes something runs in a task of its own: once begun it is carried through, with the fence that
+/// follows a revocation and the record of its answer, even if the client hangs up.
+pub(super) async fn surround(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let clock = &state.context().clock;
+    let started_ms = clock.monotonic_ms();
+    let id = RequestId::of(request.headers(), &state.context().entropy);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(id.clone());
+
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let outcome = if method.is_safe() { work.await.ok() } else { tokio::spawn(work).await.ok().and_then(Result::ok) };
+    let panicked = outcome.is_none();
+    let mut response = name_request(outcome.unwrap_or_else(|| ApiError::internal().into_response()), &id);
+    response.headers_mut().insert(X_REQUEST_ID, id.header());
+
+    let took_ms = clock.monotonic_ms().saturating_sub(started_ms);
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    record(&method, route, &response, took_ms);
+    if panicked {
+        tracing::error!(request_id = %id, %method, route, "a handler panicked");
+    }
+    let caller = response.extensions().get::<Caller>();
+    let key = caller.map(|caller| caller.key().id);
+    let account = caller.map(|caller| caller.account().id);
+    tracing::info!(request_id = %id, %method, route, status = response.status().as_u16(), took_ms, ?account, ?key, "request");
+    response
+}
+
+fn record(method: &Method, route: &str, response: &Response, took_ms: u64) {
+    // A client may invent methods; each would be a time series of its own.
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("artifacts_http_requests_total", "method" => method, "route" => route.to_owned(), "status" => status).increment(1);
+    metrics::histogram!("artifacts_http_request_duration_seconds", "method" => method, "route" => route.to_owned())
+        .record(took_ms as f64 / 1000.0);
+}
+
+/// No such route.
+pub(super) async fn not_found() -> ApiError {
+    ApiError::new(artifacts_core::ErrorCode::NotFound, "there is no such call; see /openapi.json for those there are")
+}
+
+/// A route, but not by this method.
+pub(super) async fn method_not_allowed() -> error::ApiError {
+    ApiError::new(artifacts_core::ErrorCode::MethodNotAllowed, "the call does not take this method; see the header `allow`")
+}

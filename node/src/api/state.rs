@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::idempotency::Idempotency;
+use super::monitoring;
+use super::rate_limit::RateLimits;
+use crate::context::SharedContext;
+use crate::control::Control;
+
+/// What the handlers need. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    control: Control,
+    idempotency: Arc<Idempotency>,
+    rate_limits: RateLimits,
+    prometheus: PrometheusHandle,
+}
+
+impl ApiState {
+    /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
+    /// removed in the background for as long as the state lives.
+    pub fn new(control: Control) -> Self {
+        let idempotency = Idempotency::start(control.context().clone());
+        let prometheus = monitoring::install();
+        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus });
+        let alive = Arc::downgrade(&inner);
+        tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
+        Self { inner }
+    }
+
+    pub(super) fn control(&self) -> &Control {
+        &self.inner.control
+    }
+
+    pub(super) fn context(&self) -> &SharedContext {
+        self.inner.control.context()
+    }
+
+    pub(super) fn idempotency(&self) -> &Idempotency {
+        &self.inner.idempotency
+    }
+
+    pub(super) fn rate_limits(&self) -> &RateLimits {
+        &self.inner.rate_limits
+    }
+
+    pub(super) fn prometheus(&self) -> &PrometheusHandle {
+        &self.inner.prometheus
+    }
+}

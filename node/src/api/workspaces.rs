@@ -1,0 +1,208 @@
+use artifacts_core::name::{Handle, WorkspaceName};
+use artifacts_core::{Timestamp, WorkspaceId};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::api_keys::ListQuery;
+use super::body::JsonBody;
+use super::caller::Caller;
+use super::error::ErrorBody;
+use super::fenced::{FencedSessions, WaitQuery};
+use super::page::{self, PageBody};
+use super::path::PathParams;
+use super::query::QueryParams;
+use super::scope::{Action, Subject};
+use super::{ApiError, ApiState, rules};
+use crate::catalog::Page;
+use crate::control::WorkspaceWish;
+use crate::records::{WorkspaceRecord, WorkspaceStatus};
+
+/// A file system.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Workspace {
+    /// `ws_…`
+    #[schema(value_type = String)]
+    id: WorkspaceId,
+    /// Unique in the account.
+    #[schema(value_type = String)]
+    name: WorkspaceName,
+    /// The owner's handle.
+    #[schema(value_type = String)]
+    handle: Handle,
+    /// `handle/name`.
+    address: String,
+    /// `active`; `deleting` while its data is being removed, then it is gone.
+    #[schema(value_type = StatusSchema)]
+    status: WorkspaceStatus,
+    /// Where its data lives.
+    region: String,
+    /// Hard limit on bytes of data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_bytes: Option<u64>,
+    /// Hard limit on inodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_inodes: Option<u64>,
+    /// What it holds now.
+    usage: WorkspaceUsage,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// Where a workspace is in its life.
+#[derive(ToSchema)]
+#[schema(as = WorkspaceStatus, rename_all = "snake_case")]
+#[allow(dead_code, reason = "stands for the record's type in the description")]
+enum StatusSchema {
+    /// In use.
+    Active,
+    /// No mount is admitted; its data is being removed.
+    Deleting,
+    /// Gone.
+    Deleted,
+}
+
+/// What a workspace holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WorkspaceUsage {
+    /// Bytes of data.
+    bytes: u64,
+    /// Files, directories and the like, the root included.
+    inodes: u64,
+}
+
+/// A workspace with what it holds now.
+async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
+    let usage = state.control().data_plane().usage(record.id).await?;
+    Ok(Workspace {
+        address: record.address(),
+        id: record.id,
+        name: record.name,
+        handle: record.handle,
+        status: record.status,
+        region: record.region,
+        quota_bytes: record.quota_bytes,
+        quota_inodes: record.quota_inodes,
+        usage: WorkspaceUsage { bytes: usage.bytes, inodes: usage.inodes },
+        created_at: record.created_at,
+    })
+}
+
+/// The workspace that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateWorkspace {
+    /// Unique in the account.
+    #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
+    name: WorkspaceName,
+    /// Hard limit on bytes of data.
+    #[schema(minimum = 1)]
+    quota_bytes: Option<u64>,
+    /// Hard limit on inodes.
+    #[schema(minimum = 1)]
+    quota_inodes: Option<u64>,
+    /// Where its data is to live; this cluster's region unless given.
+    region: Option<String>,
+}
+
+/// Makes a workspace, ready to be mounted.
+#[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", operation_id = "create_workspace", request_body = CreateWorkspace, responses(
+    (status = 201, description = "The workspace", body = Workspace),
+    (status = 409, description = "`workspace_exists`", body = ErrorBody),
+))]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    JsonBody(body): JsonBody<CreateWorkspace>,
+) -> Result<(StatusCode, Json<Workspace>), ApiError> {
+    caller.may(Action::Change(Subject::workspace(&body.name)))?;
+    let here = &state.context().config.region;
+    if body.region.as_ref().is_some_and(|region| region != here) {
+        return Err(ApiError::invalid("region", format!("must be `{here}`, the only region of this cluster; or leave it out")));
+    }
+    let wish = WorkspaceWish {
+        name: body.name,
+        quota_bytes: rules::quota("quota_bytes", body.quota_bytes)?,
+        quota_inodes: rules::quota("quota_inodes", body.quota_inodes)?,
+        region: here.clone(),
+    };
+    let workspace = state.control().create_workspace(caller.account(), wish).await?;
+    Ok((StatusCode::CREATED, Json(shown(&state, workspace).await?)))
+}
+
+/// Lists the workspaces by name.
+#[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", operation_id = "list_workspaces", params(ListQuery), responses(
+    (status = 200, description = "A page of workspaces", body = PageBody<Workspace>),
+))]
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Json<PageBody<Workspace>>, ApiError> {
+    let request = page::request(query.limit, query.cursor)?;
+    let visible = |workspace: &WorkspaceRecord| caller.sees(Action::Read(Subject::workspace(&workspace.name)));
+    let page = state.context().catalog.workspaces(caller.account().id, &request, visible).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for workspace in page.items {
+        items.push(shown(&state, workspace).await?);
+    }
+    Ok(Json(PageBody::new(Page { items, next_cursor: page.next_cursor }, |workspace| workspace)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct WorkspacePath {
+    /// The owner's handle.
+    #[param(value_type = String)]
+    pub(super) handle: Handle,
+    /// The workspace's name.
+    #[param(value_type = String)]
+    pub(super) name: WorkspaceName,
+}
+
+/// Shows a workspace.
+#[utoipa::path(get, path = "/v1/workspaces/{handle}/{name}", tag = "workspaces", operation_id = "get_workspace", params(WorkspacePath), responses(
+    (status = 200, description = "The workspace", body = Workspace),
+    (status = 404, description = "`workspace_not_found`", body = ErrorBody),
+))]
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathParams(path): PathParams<WorkspacePath>,
+) -> Result<Json<Workspace>, ApiError> {
+    let name = caller.own(Some(&path.handle), &path.name)?;
+    caller.may(Action::Read(Subject::workspace(name)))?;
+    let workspace = state.control().workspace(caller.account(), name).await?;
+    Ok(Json(shown(&state, workspace).await?))
+}
+
+/// A workspace whose deletion has begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeletedWorkspace {
+    /// The workspace.
+    #[serde(flatten)]
+    workspace: Workspace,
+    /// The sessions that had it mounted.
+    sessions: FencedSessions,
+}
+
+/// Deletes a workspace: ends its sessions, then removes its data in the background. The name is free once that is done.
+#[utoipa::path(delete, path = "/v1/workspaces/{handle}/{name}", tag = "workspaces", operation_id = "delete_workspace", params(WorkspacePath, WaitQuery), responses(
+    (status = 202, description = "The workspace, in status `deleting`", body = DeletedWorkspace),
+    (status = 404, description = "`workspace_not_found`", body = ErrorBody),
+))]
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathParams(path): PathParams<WorkspacePath>,
+    QueryParams(query): QueryParams<WaitQuery>,
+) -> Result<(StatusCode, Json<DeletedWorkspace>), ApiError> {
+    let name = caller.own(Some(&path.handle), &path.name)?;
+    caller.may(Action::Change(Subject::workspace(name)))?;
+    let (workspace, report) = state.control().delete_workspace(caller.account(), name.clone(), query.wait()?).await?;
+    let workspace = shown(&state, workspace).await?;
+    Ok((StatusCode::ACCEPTED, Json(DeletedWorkspace { workspace, sessions: report.into() })))
+}

@@ -1,0 +1,165 @@
+//! One suite for every blob store.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use super::*;
+use crate::store::fault::{Fault, FaultPlan};
+
+fn key(text: &str) -> BlobKey {
+    BlobKey::new(text).unwrap()
+}
+
+async fn listed(blobs: &dyn BlobStore, prefix: &str, after: Option<&BlobKey>, limit: usize) -> Vec<String> {
+    let keys = blobs.list(prefix, after, limit).await.unwrap();
+    keys.iter().map(ToString::to_string).collect()
+}
+
+/// What the module promises of every blob store, on one that is empty.
+async fn conforms(blobs: Arc<dyn BlobStore>) {
+    an_object_is_put_once(&*blobs).await;
+    ranges_are_read_exactly(&*blobs).await;
+    deleting_is_idempotent(&*blobs).await;
+    listing_is_ordered_bounded_and_resumable(&*blobs).await;
+    of_racing_puts_one_content_wins(blobs).await;
+}
+
+async fn an_object_is_put_once(blobs: &dyn BlobStore) {
+    let once = key("ws_1/seg_once");
+    assert_eq!(blobs.len(&once).await.unwrap(), None);
+    blobs.put(&once, "first".into()).await.unwrap();
+    blobs.put(&once, "first".into()).await.expect("a retry is no conflict");
+    for other in ["other", "longer than first", ""] {
+        let error = blobs.put(&once, other.into()).await.unwrap_err();
+        assert!(matches!(error, BlobError::AlreadyExists { .. }), "{error}");
+    }
+    assert_eq!(blobs.get(&once, 0..5).await.unwrap(), "first");
+    assert_eq!(blobs.len(&once).await.unwrap(), Some(5));
+    blobs.delete(&once).await.unwrap();
+}
+
+async fn ranges_are_read_exactly(blobs: &dyn BlobStore) {
+    let (large, empty) = (key("ws_1/seg_large"), key("empty"));
+    let data: Bytes = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+    blobs.put(&large, data.clone()).await.unwrap();
+    blobs.put(&large, data.clone()).await.unwrap();
+    blobs.put(&empty, Bytes::new()).await.unwrap();
+    for range in [0..300_000, 0..0, 300_000..300_000, 1..2, 65_535..131_073, 299_999..300_000] {
+        assert_eq!(blobs.get(&large, range.clone()).await.unwrap(), data.slice(range.start as usize..range.end as usize));
+    }
+    assert!(blobs.get(&empty, 0..0).await.unwrap().is_empty());
+    assert_eq!(blobs.len(&empty).await.unwrap(), Some(0));
+    #[allow(clippy::reversed_empty_ranges)]
+    for range in [0..300_001, 300_001..300_002, 5..4, 0..u64::MAX, u64::MAX..0] {
+        let error = blobs.get(&large, range).await.unwrap_err();
+        assert!(matches!(error, BlobError::OutOfRange { len_bytes: 300_000, .. }), "{error}");
+    }
+    let error = blobs.get(&key("ws_1/seg_missing"), 0..0).await.unwrap_err();
+    assert!(matches!(error, BlobError::NotFound { .. }), "{error}");
+    blobs.delete(&large).await.unwrap();
+    blobs.delete(&empty).await.unwrap();
+}
+
+async fn deleting_is_idempotent(blobs: &dyn BlobStore) {
+    let (one, two) = (key("ws_1/seg_one"), key("ws_1/seg_two"));
+    blobs.put(&one, "1".into()).await.unwrap();
+    blobs.put(&two, "2".into()).await.unwrap();
+    blobs.delete(&one).await.unwrap();
+    blobs.delete(&one).await.unwrap();
+    blobs.delete(&key("never/was")).await.unwrap();
+    assert_eq!(blobs.len(&one).await.unwrap(), None);
+    assert_eq!(blobs.get(&two, 0..1).await.unwrap(), "2");
+    blobs.put(&one, "again".into()).await.expect("the key is free again");
+    blobs.delete(&one).await.unwrap();
+    blobs.delete(&two).await.unwrap();
+}
+
+async fn listing_is_ordered_bounded_and_resumable(blobs: &dyn BlobStore) {
+    let mut texts: Vec<String> = (0..50).map(|i| format!("ws_1/seg_{:x}", (i * 7919) % 50_021 + 4096)).collect();
+    // Neighbours that only an order by bytes puts right: `-` sorts below `/`, and `abc` and `abc/x` both exist.
+    texts.extend(["a", "a-b", "a/b", "a/b/c", "abcdef", "abcdef-", "abcdef/g", "abcdefg", "ws_2/x", "ws_10/x"].map(String::from));
+    for text in &texts {
+        blobs.put(&key(text), Bytes::copy_from_slice(text.as_bytes())).await.unwrap();
+    }
+    texts.sort();
+    assert_eq!(listed(blobs, "", None, 1000).await, texts);
+    assert!(listed(blobs, "", None, 0).await.is_empty());
+    for prefix in ["a", "a/", "abcdef", "ws_1", "ws_1/", "ws_1/seg_1", "ws_1/seg_1f", "zzz", "UPPER", "a//", "ws_2/x", "ws_2/xy"] {
+        let expected: Vec<_> = texts.iter().filter(|text| text.starts_with(prefix)).cloned().collect();
+        assert_eq!(listed(blobs, prefix, None, 1000).await, expected, "prefix {prefix}");
+        for after in texts.iter().map(String::as_str).chain(["0", "abcdeff", "ws_1", "zz"]) {
+            let expected: Vec<_> = expected.iter().filter(|text| text.as_str() > after).take(3).cloned().collect();
+            assert_eq!(listed(blobs, prefix, Some(&key(after)), 3).await, expected, "prefix {prefix} after {after}");
+        }
+    }
+    for text in &texts {
+        blobs.delete(&key(text)).await.unwrap();
+    }
+    assert!(listed(blobs, "", None, 10).await.is_empty());
+}
+
+async fn of_racing_puts_one_content_wins(blobs: Arc<dyn BlobStore>) {
+    for round in 0..10 {
+        let contested = key(&format!("race/{round}"));
+        let racers = (0..8u8).map(|racer| {
+            let (blobs, contested) = (Arc::clone(&blobs), contested.clone());
+            tokio::spawn(async move { blobs.put(&contested, vec![racer; 1000].into()).await.is_ok().then_some(racer) })
+        });
+        let mut winners = Vec::new();
+        for racer in racers.collect::<Vec<_>>() {
+            winners.extend(racer.await.unwrap());
+        }
+        assert_eq!(winners.len(), 1);
+        assert_eq!(blobs.get(&contested, 0..1000).await.unwrap(), vec![winners[0]; 1000]);
+        blobs.delete(&contested).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_conforms() {
+    let root = tempfile::tempdir().unwrap();
+    conforms(Arc::new(DirectoryBlobs::open(root.path()).await.unwrap())).await;
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(Arc::new(MemoryBlobs::new())).await;
+}
+
+#[tokio::test]
+async fn a_faulty_blob_store_without_faults_conforms() {
+    conforms(Arc::new(FaultyBlobs::new(Arc::new(MemoryBlobs::new()), FaultPlan::new(1)))).await;
+}
+
+#[tokio::test]
+async fn a_failed_put_has_no_effect_and_one_whose_answer_is_lost_can_be_retried() {
+    let plan = FaultPlan::new(1).at(BlobOp::Put, 1, Fault::Fail).at(BlobOp::Put, 2, Fault::LoseAnswer);
+    let blobs = FaultyBlobs::new(Arc::new(MemoryBlobs::new()), plan);
+    let wanted = key("a");
+    for (took_effect, succeeded) in [(false, false), (true, false), (true, true)] {
+        assert_eq!(blobs.put(&wanted, "data".into()).await.is_ok(), succeeded);
+        assert_eq!(blobs.len(&wanted).await.unwrap().is_some(), took_effect);
+    }
+    blobs.set_plan(FaultPlan::new(1).with_probability(BlobOp::Get, 1.0, Fault::Fail));
+    assert!(matches!(blobs.get(&wanted, 0..1).await, Err(BlobError::Unavailable { .. })));
+    assert_eq!(blobs.injected(), 3);
+}
+
+#[tokio::test]
+async fn a_rotten_bit_is_visible() {
+    let blobs = MemoryBlobs::new();
+    blobs.put(&key("a"), "abc".into()).await.unwrap();
+    assert!(blobs.rot(&key("a"), 2) && !blobs.rot(&key("a"), 3));
+    assert_eq!(blobs.get(&key("a"), 0..3).await.unwrap(), "abb");
+}
+
+#[test]
+fn keys_are_checked() {
+    for good in ["a", "ws_1/seg_2", "a/b/c/d", "0", "-", "_", &"k".repeat(200)] {
+        assert_eq!(key(good).as_str(), good);
+    }
+    let too_long = "k".repeat(201);
+    for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "A", "a b", "a.b", "a\0", "ä", "a+b", &too_long] {
+        assert!(BlobKey::new(bad).is_err(), "{bad:?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Typed access to the control plane's records in the store.
+//!
+//! Anybody may read through a [`Catalog`]. Only the actor that owns an object writes its record (see
+//! [`crate::control`]): it collects puts of this module in a [`Batch`] and writes them with
+//! [`Durability::Durable`](crate::store::Durability), so that a record, its indexes and the entry of the revocation
+//! log that belongs to it are always seen together. A record that cannot be read is reported as
+//! [`StoreError::Corrupt`], never passed over.
+
+mod answers;
+mod cursor;
+mod key;
+mod page;
+mod revocations;
+mod signing_keys;
+mod write;
+
+use std::sync::Arc;
+
+use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
+use artifacts_core::{AccountId, GrantId, KeyId, WorkspaceId};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::random::secret_hash;
+use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
+use crate::store::{KeyRange, Store, StoreError};
+
+pub use answers::{AnswerHead, ExpiredAnswer};
+pub use cursor::{BadCursor, ListKind};
+pub use page::{ListError, Page, PageRequest};
+pub use write::Records;
+
+/// How many rows one scan of the store reads.
+const SCAN_ROWS: usize = 512;
+
+/// Reads the control plane's records. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    store: Arc<dyn Store>,
+}
+
+impl Catalog {
+    /// The catalog that lies in `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// An account.
+    ///
+    /// # Errors
+    /// The store's; so for every function here.
+    pub async fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, StoreError> {
+        self.record(&key::account(id)).await
+    }
+
+    /// The account with this handle.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account_by_handle(&self, handle: &Handle) -> Result<Option<AccountRecord>, StoreError> {
+        self.record_at(&key::account_by_handle(handle)).await
+    }
+
+    /// An API key, in whatever state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.record_at(&key::key_by_id(id)).await
+    }
+
+    /// The API key with this secret, in whatever state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn key_by_secret(&self, secret: &str) -> Result<Option<KeyRecord>, StoreError> {
+        self.record_at(&key::key_by_secret(&secret_hash(secret))).await
+    }
+
+    /// A tenant.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tenant(&self, account: AccountId, slug: &TenantSlug) -> Result<Option<TenantRecord>, StoreError> {
+        self.record(&key::tenant(account, slug)).await
+    }
+
+    /// A grant, in whatever state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn grant(&self, id: GrantId) -> Result<Option<GrantRecord>, StoreError> {
+        self.record_at(&key::grant_by_id(id)).await
+    }
+
+    /// All grants of a tenant, in whatever state, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tenant_grants(&self, account: AccountId, tenant: &TenantSlug) -> Result<Vec<GrantRecord>, StoreError> {
+        let rows = self.rows(KeyRange::prefix(&key::tenant_grants(account, tenant))).await?;
+        rows.iter().map(|(key, value)| decode(key, value)).collect()
+    }
+
+    /// A workspace, in whatever state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<WorkspaceRecord>, StoreError> {
+        self.record(&key::workspace(id)).await
+    }
+
+    /// The workspace that has this name and is not deleted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn workspace_by_name(&self, account: AccountId, name: &WorkspaceName) -> Result<Option<WorkspaceRecord>, StoreError> {
+        self.record_at(&key::workspace_by_name(account, name)).await
+    }
+
+    /// The workspaces whose data was being removed when the node stopped.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn workspaces_in_deletion(&self) -> Result<Vec<WorkspaceRecord>, StoreError> {
+        let rows = self.rows(KeyRange::prefix(&key::workspaces())).await?;
+        let all: Vec<WorkspaceRecord> = rows.iter().map(|(key, value)| decode(key, value)).collect::<Result<_, _>>()?;
+        Ok(all.into_iter().filter(|workspace| workspace.status == WorkspaceStatus::Deleting).collect())
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.store.get(&key::signing_keys()).await.map(|_| ())
+    }
+
+    /// The record under `key`.
+    async fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.store.get(key).await?.map(|value| decode(key, &value)).transpose()
+    }
+
+    /// The record under the key that an index entry holds.
+    async fn record_at<T: DeserializeOwned>(&self, index: &[u8]) -> Result<Option<T>, StoreError> {
+        match self.store.get(index).await? {
+            Some(position) => self.record(&position).await,
+            None => Ok(None),
+        }
+    }
+
+    /// All pairs of a range.
+    async fn rows(&self, mut range: KeyRange) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let mut rows = Vec::new();
+        loop {
+            let some = self.store.scan(range.clone(), SCAN_ROWS).await?;
+            let last = some.last().map(|(key, _)| key.clone());
+            let full = some.len() == SCAN_ROWS;
+            rows.extend(some);
+            match last {
+                Some(last) if full => range = range.after(&last),
+                _ => return Ok(rows),
+            }
+        }
+    }
+}
+
+/// Reads a record; one that does not parse is damage, which nobody must mistake for absence.
+fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(value).map_err(|error| StoreError::Corrupt {
+        reason: format!("a record of table `{}` cannot be read: {error}", key.first().map_or('?', |&tag| char::from(tag))),
+    })
+}
+
+#[cfg(test)]
+mod tests;

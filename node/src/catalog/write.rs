@@ -1,0 +1,72 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::key;
+use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
+use crate::store::Batch;
+
+/// Puts records with all their indexes into a batch. For the actors that own them, and nobody else.
+pub trait Records {
+    /// A new account.
+    fn put_account(&mut self, account: &AccountRecord);
+    /// A new or changed API key.
+    fn put_key(&mut self, key: &KeyRecord);
+    /// A new tenant.
+    fn put_tenant(&mut self, tenant: &TenantRecord);
+    /// A tenant that is no more.
+    fn delete_tenant(&mut self, tenant: &TenantRecord);
+    /// A new or changed grant.
+    fn put_grant(&mut self, grant: &GrantRecord);
+    /// A grant that nobody needs to remember.
+    fn delete_grant(&mut self, grant: &GrantRecord);
+    /// A new or changed workspace; one that is deleted gives its name free.
+    fn put_workspace(&mut self, workspace: &WorkspaceRecord);
+}
+
+impl Records for Batch {
+    fn put_account(&mut self, account: &AccountRecord) {
+        self.put(key::account(account.id), json(account));
+        self.put(key::account_by_handle(&account.handle), key::account(account.id));
+    }
+
+    fn put_key(&mut self, record: &KeyRecord) {
+        let position = key::key(record.account, record.created_at, record.id);
+        self.put(position.clone(), json(record));
+        self.put(key::key_by_id(record.id), position.clone());
+        self.put(key::key_by_secret(&record.secret_hash), position);
+    }
+
+    fn put_tenant(&mut self, tenant: &TenantRecord) {
+        self.put(key::tenant(tenant.account, &tenant.slug), json(tenant));
+    }
+
+    fn delete_tenant(&mut self, tenant: &TenantRecord) {
+        self.delete(key::tenant(tenant.account, &tenant.slug));
+    }
+
+    fn put_grant(&mut self, grant: &GrantRecord) {
+        let position = key::grant(grant.account, &grant.tenant, grant.created_at, grant.id);
+        self.put(position.clone(), json(grant));
+        self.put(key::grant_by_id(grant.id), position);
+    }
+
+    fn delete_grant(&mut self, grant: &GrantRecord) {
+        self.delete(key::grant(grant.account, &grant.tenant, grant.created_at, grant.id));
+        self.delete(key::grant_by_id(grant.id));
+    }
+
+    fn put_workspace(&mut self, workspace: &WorkspaceRecord) {
+        self.put(key::workspace(workspace.id), json(workspace));
+        let name = key::workspace_by_name(workspace.account, &workspace.name);
+        match workspace.status {
+            WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, key::workspace(workspace.id)),
+            WorkspaceStatus::Deleted => self.delete(name),
+        };
+    }
+}
+
+/// A record as it is stored.
+pub(super) fn json<T: Serialize>(record: &T) -> Bytes {
+    // Records hold strings, numbers, lists and maps keyed by strings, which always serialise.
+    serde_json::to_vec(record).unwrap_or_default().into()
+}

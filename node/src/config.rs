@@ -1,0 +1,52 @@
+//! What an operator decides about a node. Every field has a default; the file is TOML-like JSON with the same names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The configuration of a control node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Where metadata, blobs and the admin token live.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What clients are told to connect to, when that differs from `listen` (a proxy, a DNS name). Each `http(s)://…`.
+    pub public_urls: Vec<String>,
+    /// PEM certificate chain; with `tls_key` turns on TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key.
+    pub tls_key: Option<PathBuf>,
+    /// The name of this node's region.
+    pub region: String,
+    /// How long a session is kept for an agent that is not heard, in milliseconds; 2,000 at least.
+    pub session_lease_ms: u64,
+    /// How often the key that signs tickets is replaced, in hours.
+    pub signing_key_hours: u64,
+    /// API calls a second that one credential may make on average; bursts of twice as many. 0 turns the limit off.
+    pub rate_limit: u32,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// Memory for the store's cache, in bytes.
+    pub store_cache_bytes: u64,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("artifacts-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            public_urls: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            region: "local".to_owned(),
+            session_lease_ms: artifacts_core::session::DEFAULT_LEASE_MS,
+            signing_key_hours: 30 * 24,
+            rate_limit: 1_000,
+            max_connections: 10_000,
+            store_cache_bytes: 32 << 20,
+        }
+    }
+}

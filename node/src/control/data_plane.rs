@@ -1,0 +1,128 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use artifacts_core::namespace::Usage;
+use artifacts_core::protocol::FenceReason;
+use artifacts_core::revocation::Target;
+use artifacts_core::{SessionId, WorkspaceId};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::records::{SessionRecord, SessionRight, WorkspaceRecord};
+use crate::sessions::{FenceReport, SessionStatus, Sessions};
+use crate::store::StoreError;
+
+/// What the control plane needs of the data plane. [`Sessions`] is the real one; tests bring their own.
+pub trait DataPlane: Send + Sync + 'static {
+    /// Ends every session that stands on one of `targets`; see [`Sessions::fence`].
+    fn fence(&self, targets: BTreeSet<Target>, reason: FenceReason, wait: Duration) -> BoxFuture<'_, FenceReport>;
+
+    /// All sessions that are not over.
+    fn sessions(&self) -> Vec<SessionStatus>;
+
+    /// One session, if it is not over.
+    fn session(&self, id: SessionId) -> Option<SessionStatus>;
+
+    /// Makes the root directory of a new workspace, durably.
+    fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// What a workspace holds.
+    fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// Removes all records and blobs of a workspace whose sessions have been fenced. Can be repeated.
+    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+impl DataPlane for Sessions {
+    fn fence(&self, targets: BTreeSet<Target>, reason: FenceReason, wait: Duration) -> BoxFuture<'_, FenceReport> {
+        async move { Sessions::fence(self, |session| hits(&targets, session), reason, wait).await }.boxed()
+    }
+
+    fn sessions(&self) -> Vec<SessionStatus> {
+        self.list()
+    }
+
+    fn session(&self, id: SessionId) -> Option<SessionStatus> {
+        self.get(id)
+    }
+
+    fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        Sessions::format(self, workspace).boxed()
+    }
+
+    fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        Sessions::usage(self, workspace).boxed()
+    }
+
+    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Sessions::destroy(self, workspace).boxed()
+    }
+}
+
+/// Whether a session stands on one of these targets.
+pub fn hits(targets: &BTreeSet<Target>, session: &SessionRecord) -> bool {
+    let right = match &session.right {
+        SessionRight::Ticket { grant, .. } => Target::Grant(*grant),
+        SessionRight::Key { key } => Target::Key(*key),
+    };
+    [Target::Session(session.id), right, Target::Workspace(session.workspace)].iter().any(|target| targets.contains(target))
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts_core::namespace::Ino;
+    use artifacts_core::session::{InodeRanges, Phase};
+    use artifacts_core::ticket::Mode;
+    use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp};
+
+    use super::*;
+
+    fn session(right: SessionRight) -> SessionRecord {
+        SessionRecord {
+            id: SessionId::from_bits(1),
+            account: AccountId::from_bits(1),
+            workspace: WorkspaceId::from_bits(2),
+            workspace_name: "acme/task".to_owned(),
+            right,
+            mode: Mode::Rw,
+            root: Ino(1),
+            secret_hash: [0; 32],
+            agent: String::new(),
+            host: String::new(),
+            remote_addr: String::new(),
+            opened_at: Timestamp::from_unix_ms(0),
+            expires_at: None,
+            ended_at: None,
+            phase: Phase::Live,
+            inodes: InodeRanges::default(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_hit_by_each_thing_that_it_stands_on_and_by_nothing_else() {
+        let grant = GrantId::from_bits(3);
+        let key = KeyId::from_bits(4);
+        let by_ticket = session(SessionRight::Ticket {
+            ticket: TicketId::from_bits(9),
+            grant,
+            tenant: "acme".parse().unwrap(),
+            runtime: "task".parse().unwrap(),
+        });
+        let by_key = session(SessionRight::Key { key });
+        for (target, hits_ticket, hits_key) in [
+            (Target::Session(SessionId::from_bits(1)), true, true),
+            (Target::Session(SessionId::from_bits(2)), false, false),
+            (Target::Workspace(WorkspaceId::from_bits(2)), true, true),
+            (Target::Workspace(WorkspaceId::from_bits(1)), false, false),
+            (Target::Grant(grant), true, false),
+            (Target::Grant(GrantId::from_bits(4)), false, false),
+            (Target::Key(key), false, true),
+            (Target::Key(KeyId::from_bits(3)), false, false),
+        ] {
+            let targets = BTreeSet::from([target]);
+            assert_eq!((hits(&targets, &by_ticket), hits(&targets, &by_key)), (hits_ticket, hits_key), "{target:?}");
+        }
+        assert!(!hits(&BTreeSet::new(), &by_ticket));
+        assert!(hits(&BTreeSet::from([Target::Key(KeyId::from_bits(8)), Target::Grant(grant)]), &by_ticket));
+    }
+}

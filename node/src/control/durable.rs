@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::context::Context;
+use crate::store::{Batch, Durability, StoreError};
+
+/// How often a batch is written before its outcome counts as unknown.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Writes a batch durably. An error of a write leaves open whether it took effect; a batch of the control plane says
+/// what is, not what changes, so it is written again, which settles that when the store was away for a moment only.
+///
+/// # Errors
+/// The store's. [`took_no_effect`] tells whether that is certain.
+pub(super) async fn write(context: &Context, batch: Batch) -> Result<(), StoreError> {
+    let mut attempts = tokio::time::interval(PAUSE);
+    attempts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut made = 0;
+    loop {
+        attempts.tick().await;
+        made += 1;
+        match context.store.write(batch.clone(), Durability::Durable).await {
+            Err(StoreError::Unavailable { .. }) if made < ATTEMPTS => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether a write that ended in this error certainly left nothing behind.
+pub(super) fn took_no_effect(error: &StoreError) -> bool {
+    matches!(error, StoreError::TooLarge { .. } | StoreError::Full { .. })
+}

@@ -1,0 +1,76 @@
+use artifacts_core::ErrorCode;
+use artifacts_core::name::{Handle, TenantSlug};
+use artifacts_core::{GrantId, KeyId, SessionId};
+
+use crate::catalog::ListError;
+use crate::store::StoreError;
+
+/// Why the control plane did not do what it was asked. An object of another account is reported with exactly the
+/// same error as one that does not exist.
+#[derive(Debug, Clone, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum ControlError {
+    #[error("the handle `{0}` is taken; choose another one")]
+    HandleExists(Handle),
+    #[error("there is already a tenant `{0}`; use it, or choose another slug")]
+    TenantExists(TenantSlug),
+    #[error("there is no tenant `{0}`; create it first, or check the slug")]
+    TenantNotFound(TenantSlug),
+    #[error("there is already a workspace `{0}`; use it, or choose another name")]
+    WorkspaceExists(String),
+    #[error("there is no workspace `{0}`; create it first, or check its name")]
+    WorkspaceNotFound(String),
+    #[error("the workspace `{0}` is being deleted; wait until it is gone, or use another one")]
+    WorkspaceNotActive(String),
+    #[error("there is no grant `{0}` that stands; list the grants to see which do")]
+    GrantNotFound(GrantId),
+    #[error("there is no API key `{0}` in use; list the keys to see which are")]
+    KeyNotFound(KeyId),
+    #[error("there is no session `{0}`; list the sessions to see who has what mounted")]
+    SessionNotFound(SessionId),
+    #[error("`{field}` {problem}")]
+    Invalid { field: &'static str, problem: String },
+    #[error(transparent)]
+    List(#[from] ListError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the request was interrupted and may have taken effect; try again")]
+    Interrupted,
+}
+
+impl ControlError {
+    /// The code of the public API.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::HandleExists(_) => ErrorCode::HandleExists,
+            Self::TenantExists(_) => ErrorCode::TenantExists,
+            Self::TenantNotFound(_) => ErrorCode::TenantNotFound,
+            Self::WorkspaceExists(_) => ErrorCode::WorkspaceExists,
+            Self::WorkspaceNotFound(_) => ErrorCode::WorkspaceNotFound,
+            Self::WorkspaceNotActive(_) => ErrorCode::WorkspaceNotActive,
+            Self::GrantNotFound(_) => ErrorCode::GrantNotFound,
+            Self::KeyNotFound(_) => ErrorCode::KeyNotFound,
+            Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
+            Self::Invalid { .. } | Self::List(ListError::Cursor(_)) => ErrorCode::InvalidRequest,
+            Self::List(ListError::Store(error)) | Self::Store(error) => store_code(error),
+            Self::Interrupted => ErrorCode::Unavailable,
+        }
+    }
+
+    /// The store's own error, if that is what it was: then a write may or may not have taken effect.
+    pub(super) fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn store_code(error: &StoreError) -> ErrorCode {
+    match error {
+        StoreError::TooLarge { .. } | StoreError::Corrupt { .. } => ErrorCode::Internal,
+        StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::Locked { .. } | StoreError::Io(_) | StoreError::Closed => {
+            ErrorCode::Unavailable
+        }
+    }
+}

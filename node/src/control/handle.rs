@@ -1,0 +1,409 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceName};
+use artifacts_core::revocation::Target;
+use artifacts_core::ticket::{Mode, TicketFile};
+use artifacts_core::{AccountId, GrantId, KeyId, SessionId, Timestamp};
+use parking_lot::Mutex;
+use ractor::RpcReplyPort;
+use tokio::task::JoinSet;
+
+use super::account_actor::{AccountActor, AccountMessage, KeyWish, TenantWish, WorkspaceWish};
+use super::grant_rules::{RevokeChoice, TicketWish};
+use super::revoker::Revoker;
+use super::shared::{Shared, ask};
+use super::tenant_actor::{GrantWish, TenantMessage};
+use super::{ControlError, DataPlane, NewKey, admin_token, durable, housekeeping, signing, workspace_removal};
+use crate::actors::Family;
+use crate::catalog::Records;
+use crate::context::SharedContext;
+use crate::random::secret_matches;
+use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
+use crate::sessions::{FenceReport, SessionStatus};
+use crate::store::{Batch, StoreError};
+
+/// Why the control plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file with the admin token cannot be read or written.
+    #[error("the admin token cannot be kept in {}: {source}; make the data directory writable", path.display())]
+    AdminToken {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The runtime is shutting down.
+    #[error("the actors do not start: {0}")]
+    Actors(#[from] ractor::SpawnErr),
+}
+
+/// The control plane of a node. Cheap to clone.
+///
+/// Reads go to the [`Catalog`](crate::catalog::Catalog) of the context. Every change goes through the actor of its
+/// object and is durable when it is answered. A change has two steps, the actor's and the fence after it, so **a
+/// future of this type that has been polled has to be driven to its end**: whoever serves clients that may hang up
+/// runs it in a task of its own.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    accounts: Family<AccountId, AccountMessage>,
+    /// Handles are unique in the cluster: one account at a time is made.
+    creating_account: tokio::sync::Mutex<()>,
+    admin_token_hash: [u8; 32],
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Control {
+    /// Puts into the context what signs and what is revoked. Comes before anything that admits sessions.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn load(context: &SharedContext) -> Result<(), StartError> {
+        signing::load(context).await?;
+        for revocation in context.catalog.revocations().await? {
+            context.revocations.write().admit(revocation.record);
+        }
+        Ok(housekeeping::forget_revocations(context).await?)
+    }
+
+    /// Starts the control plane, after [`Control::load`]: the admin token, the actors, the workspaces whose removal was
+    /// interrupted. The sessions that stand on something revoked are fenced again, in case the node died before it
+    /// came to that.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(context: SharedContext, data_plane: impl DataPlane) -> Result<Self, StartError> {
+        let admin_token_hash = admin_token::load_or_make(&context).await?;
+        let targets = context.catalog.revocations().await?.into_iter().map(|signed| signed.record.target).collect();
+        let data_plane: Arc<dyn DataPlane> = Arc::new(data_plane);
+        let revoker = Revoker::new(context.clone(), data_plane.clone());
+        revoker.fence(targets, Duration::ZERO).await;
+        // The supervisor says what failed; each starts anew when next needed.
+        let tenants = Family::start("tenant", |_| {}).await?;
+        let accounts = Family::start("account", |_| {}).await?;
+        let shared = Arc::new(Shared { context, data_plane, revoker, tenants });
+        let creating_account = tokio::sync::Mutex::new(());
+        let inner = Arc::new(Inner { shared, accounts, creating_account, admin_token_hash, tasks: Mutex::default() });
+        let control = Self { inner };
+        control.inner.tasks.lock().spawn(housekeeping::run(Arc::downgrade(&control.inner)));
+        for workspace in control.context().catalog.workspaces_in_deletion().await? {
+            control.remove_in_background(workspace);
+        }
+        Ok(control)
+    }
+
+    /// Stops the background work and the actors, each after the message it is at.
+    pub async fn stop(&self) {
+        self.inner.tasks.lock().abort_all();
+        self.inner.accounts.stop().await;
+        self.inner.shared.tenants.stop().await;
+    }
+
+    /// What the control plane shares with the rest of the node.
+    pub fn context(&self) -> &SharedContext {
+        &self.inner.shared.context
+    }
+
+    /// The sessions and workspaces in use.
+    pub fn data_plane(&self) -> &dyn DataPlane {
+        &*self.inner.shared.data_plane
+    }
+
+    /// Whether this is the admin token, in constant time.
+    pub fn is_admin_token(&self, token: &str) -> bool {
+        secret_matches(token, &self.inner.admin_token_hash)
+    }
+
+    /// Makes an account with its first API key.
+    ///
+    /// # Errors
+    /// [`ControlError::HandleExists`], or the store's.
+    pub async fn create_account(&self, handle: Handle) -> Result<(AccountRecord, NewKey), ControlError> {
+        let _one_at_a_time = self.inner.creating_account.lock().await;
+        let context = self.context();
+        if context.catalog.account_by_handle(&handle).await?.is_some() {
+            return Err(ControlError::HandleExists(handle));
+        }
+        let now = context.clock.wall();
+        let account = AccountRecord { id: context.entropy.id(), handle, created_at: now };
+        let key = NewKey::draw(&context.entropy, account.id, KeyWish::default(), now);
+        let mut batch = Batch::new();
+        batch.put_account(&account);
+        batch.put_key(&key.record);
+        durable::write(context, batch).await?;
+        Ok((account, key))
+    }
+
+    /// Makes an API key.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn create_key(&self, account: &AccountRecord, wish: KeyWish) -> Result<NewKey, ControlError> {
+        self.ask_account(account, |reply| AccountMessage::CreateKey { wish, reply }).await
+    }
+
+    /// Revokes an API key and ends the sessions that were opened with it.
+    ///
+    /// # Errors
+    /// [`ControlError::KeyNotFound`], or the store's.
+    pub async fn revoke_key(&self, account: &AccountRecord, id: KeyId, wait: Duration) -> Result<(KeyRecord, FenceReport), ControlError> {
+        let key = self.ask_account(account, |reply| AccountMessage::RevokeKey { id, reply }).await?;
+        Ok((key, self.fence([Target::Key(id)], wait).await))
+    }
+
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// [`ControlError::TenantExists`], or the store's.
+    pub async fn create_tenant(&self, account: &AccountRecord, wish: TenantWish) -> Result<TenantRecord, ControlError> {
+        self.ask_account(account, |reply| AccountMessage::CreateTenant { wish, reply }).await
+    }
+
+    /// Deletes a tenant, revokes all its grants and ends their sessions. Its revoked grants are given, too.
+    ///
+    /// # Errors
+    /// [`ControlError::TenantNotFound`], or the store's.
+    pub async fn delete_tenant(
+        &self,
+        account: &AccountRecord,
+        slug: TenantSlug,
+        wait: Duration,
+    ) -> Result<(TenantRecord, Vec<GrantRecord>, FenceReport), ControlError> {
+        let (tenant, grants) = self.ask_account(account, |reply| AccountMessage::DeleteTenant { slug, reply }).await?;
+        let report = self.fence_grants(&grants, wait).await;
+        Ok((tenant, grants, report))
+    }
+
+    /// Makes a workspace, ready to be mounted.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceExists`], or the store's.
+    pub async fn create_workspace(&self, account: &AccountRecord, wish: WorkspaceWish) -> Result<WorkspaceRecord, ControlError> {
+        self.ask_account(account, |reply| AccountMessage::CreateWorkspace { wish, reply }).await
+    }
+
+    /// Ends all sessions of a workspace and begins to remove its data; the name is free once that is done. One that is
+    /// being deleted already is answered as it is.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], or the store's.
+    pub async fn delete_workspace(
+        &self,
+        account: &AccountRecord,
+        name: WorkspaceName,
+        wait: Duration,
+    ) -> Result<(WorkspaceRecord, FenceReport), ControlError> {
+        let workspace = self.ask_account(account, |reply| AccountMessage::DeleteWorkspace { name, reply }).await?;
+        let report = self.fence([Target::Workspace(workspace.id)], wait).await;
+        self.remove_in_background(workspace.clone());
+        Ok((workspace, report))
+    }
+
+    /// The workspace of this name, if it is in use.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
+    pub async fn active_workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
+        let workspace = self.workspace(account, name).await?;
+        match workspace.status {
+            WorkspaceStatus::Active => Ok(workspace),
+            WorkspaceStatus::Deleting | WorkspaceStatus::Deleted => Err(ControlError::WorkspaceNotActive(workspace.address())),
+        }
+    }
+
+    /// The workspace of this name, unless it is deleted.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], or the store's.
+    pub async fn workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
+        let found = self.context().catalog.workspace_by_name(account.id, name).await?;
+        found.ok_or_else(|| ControlError::WorkspaceNotFound(format!("{}/{name}", account.handle)))
+    }
+
+    /// The tenant of this slug.
+    ///
+    /// # Errors
+    /// [`ControlError::TenantNotFound`], or the store's.
+    pub async fn tenant(&self, account: &AccountRecord, slug: &TenantSlug) -> Result<TenantRecord, ControlError> {
+        let found = self.context().catalog.tenant(account.id, slug).await?;
+        found.ok_or_else(|| ControlError::TenantNotFound(slug.clone()))
+    }
+
+    /// A grant of the account, in whatever state.
+    ///
+    /// # Errors
+    /// [`ControlError::GrantNotFound`], or the store's.
+    pub async fn grant(&self, account: &AccountRecord, id: GrantId) -> Result<GrantRecord, ControlError> {
+        let found = self.context().catalog.grant(id).await?;
+        found.filter(|grant| grant.account == account.id).ok_or(ControlError::GrantNotFound(id))
+    }
+
+    /// A session of the account that is not over.
+    ///
+    /// # Errors
+    /// [`ControlError::SessionNotFound`].
+    pub fn session(&self, account: &AccountRecord, id: SessionId) -> Result<SessionStatus, ControlError> {
+        let found = self.data_plane().session(id);
+        found.filter(|session| session.record.account == account.id).ok_or(ControlError::SessionNotFound(id))
+    }
+
+    /// Grants a tenant, or one of its runtimes, a workspace.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], [`ControlError::TenantNotFound`], or
+    /// the store's.
+    pub async fn create_grant(&self, account: &AccountRecord, order: GrantOrder) -> Result<GrantRecord, ControlError> {
+        let workspace = self.active_workspace(account, &order.workspace).await?;
+        let tenant = self.tenant(account, &order.tenant).await?;
+        let GrantOrder { runtime, mode, subpath, expires_at, .. } = order;
+        let wish = GrantWish { workspace, runtime, mode, subpath, expires_at };
+        self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::CreateGrant { wish, reply }).await
+    }
+
+    /// Signs a mount ticket, after making the tenant and a grant for the runtime if they are missing.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
+    pub async fn create_ticket(&self, account: &AccountRecord, order: TicketOrder) -> Result<TicketFile, ControlError> {
+        let workspace = self.active_workspace(account, &order.workspace).await?;
+        let TicketOrder { tenant, runtime, mode, subpath, ttl_seconds, renewable, .. } = order;
+        let wish = TicketWish { workspace: workspace.id, runtime, mode, subpath, ttl_seconds, renewable };
+        let attempt = async || {
+            let tenant = match self.context().catalog.tenant(account.id, &tenant).await? {
+                Some(found) => found,
+                None => self.ask_account(account, |reply| AccountMessage::EnsureTenant { slug: tenant.clone(), reply }).await?,
+            };
+            let message = |reply| TenantMessage::CreateTicket { workspace: workspace.clone(), wish: wish.clone(), reply };
+            self.inner.shared.ask_tenant(&tenant, message).await
+        };
+        match attempt().await {
+            // Deleted since we looked: whoever asks for a ticket wants the tenant made.
+            Err(ControlError::TenantNotFound(_)) => attempt().await,
+            outcome => outcome,
+        }
+    }
+
+    /// Revokes one grant and ends its sessions.
+    ///
+    /// # Errors
+    /// [`ControlError::GrantNotFound`], also when it is revoked already, or the store's.
+    pub async fn revoke_grant(&self, account: &AccountRecord, id: GrantId, wait: Duration) -> Result<(GrantRecord, FenceReport), ControlError> {
+        let grant = self.grant(account, id).await?;
+        let gone = |error| match error {
+            // A tenant takes its grants with it.
+            ControlError::TenantNotFound(_) => ControlError::GrantNotFound(id),
+            error => error,
+        };
+        let tenant = self.tenant(account, &grant.tenant).await.map_err(gone)?;
+        let revoked = self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::RevokeGrant { id, reply }).await.map_err(gone)?;
+        let report = self.fence_grants(std::slice::from_ref(&revoked), wait).await;
+        Ok((revoked, report))
+    }
+
+    /// Revokes the grants of a tenant that `choice` picks and ends their sessions.
+    ///
+    /// # Errors
+    /// [`ControlError::TenantNotFound`], or the store's.
+    pub async fn revoke_grants(
+        &self,
+        account: &AccountRecord,
+        tenant: &TenantSlug,
+        choice: RevokeChoice,
+        wait: Duration,
+    ) -> Result<(Vec<GrantRecord>, FenceReport), ControlError> {
+        let tenant = self.tenant(account, tenant).await?;
+        let grants = self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::RevokeGrants { choice, reply }).await?;
+        let report = self.fence_grants(&grants, wait).await;
+        Ok((grants, report))
+    }
+
+    /// Ends one session. Its ticket may open another one for as long as it lives.
+    ///
+    /// # Errors
+    /// [`ControlError::SessionNotFound`], or the store's.
+    pub async fn end_session(&self, account: &AccountRecord, id: SessionId, wait: Duration) -> Result<(SessionStatus, FenceReport), ControlError> {
+        let session = self.session(account, id)?;
+        self.ask_account(account, |reply| AccountMessage::RevokeSession { id, reply }).await?;
+        Ok((session, self.fence([Target::Session(id)], wait).await))
+    }
+
+    /// Gives a workspace's name free: its data is gone.
+    pub(super) async fn finish_workspace(&self, workspace: &WorkspaceRecord) -> Result<(), ControlError> {
+        let found = self.context().catalog.account(workspace.account).await?;
+        let account = found.ok_or(ControlError::Interrupted)?;
+        self.ask_account(&account, |reply| AccountMessage::FinishWorkspace { id: workspace.id, reply }).await
+    }
+
+    fn remove_in_background(&self, workspace: WorkspaceRecord) {
+        let mut tasks = self.inner.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(workspace_removal::run(self.clone(), workspace));
+    }
+
+    async fn fence_grants(&self, grants: &[GrantRecord], wait: Duration) -> FenceReport {
+        self.fence(grants.iter().map(|grant| Target::Grant(grant.id)), wait).await
+    }
+
+    async fn fence(&self, targets: impl IntoIterator<Item = Target>, wait: Duration) -> FenceReport {
+        self.inner.shared.revoker.fence(targets.into_iter().collect(), wait).await
+    }
+
+    async fn ask_account<T: Send + 'static>(
+        &self,
+        account: &AccountRecord,
+        message: impl FnOnce(RpcReplyPort<Result<T, ControlError>>) -> AccountMessage,
+    ) -> Result<T, ControlError> {
+        let started = self.inner.accounts.get_or_start(account.id, AccountActor, (self.inner.shared.clone(), account.clone())).await;
+        let actor = started.map_err(|error| {
+            tracing::warn!(account = %account.id, %error, "an account's actor does not start");
+            ControlError::Interrupted
+        })?;
+        ask(&actor, message).await
+    }
+}
+
+/// A grant as the API is asked for it.
+#[derive(Debug, Clone)]
+pub struct GrantOrder {
+    /// To what.
+    pub workspace: WorkspaceName,
+    /// For whom.
+    pub tenant: TenantSlug,
+    /// Absent: for every runtime of the tenant.
+    pub runtime: Option<RuntimeId>,
+    /// How.
+    pub mode: Mode,
+    /// Below which directory.
+    pub subpath: Option<Subpath>,
+    /// From when it stands no more.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A ticket as the API is asked for it.
+#[derive(Debug, Clone)]
+pub struct TicketOrder {
+    /// To what.
+    pub workspace: WorkspaceName,
+    /// For whom.
+    pub tenant: TenantSlug,
+    /// For which of its runtimes.
+    pub runtime: RuntimeId,
+    /// How.
+    pub mode: Mode,
+    /// Below which directory.
+    pub subpath: Option<Subpath>,
+    /// How long it lives.
+    pub ttl_seconds: u64,
+    /// Whether its session may outlive it.
+    pub renewable: bool,
+}

@@ -1,0 +1,36 @@
+//! The control plane: accounts, API keys, tenants, workspaces, grants, tickets, revocations.
+//!
+//! [`Control`] is the handle; the HTTP API is a thin shell around it. One `AccountActor` an account and one
+//! `TenantActor` a tenant are the only writers of their objects, so two requests never decide on the same state. What
+//! is always true:
+//!
+//! - **An answer is durable.** Nothing is said to exist, or to be revoked, that a crash could undo.
+//! - **A revocation is logged, then known, then enforced.** The signed record and the change of the object are one
+//!   batch; after it the register refuses new sessions; then the sessions that stand on it are fenced. A node that
+//!   dies in between takes it up again at its start, from the log.
+//! - **A ticket never outlives its grant**, and a tenant that is gone has no grant that stands.
+//! - **What is another account's does not exist.** The error is the same, to the letter.
+//!
+//! The decisions are pure functions in [`grant_rules`]; the data plane lies behind [`DataPlane`].
+
+mod account_actor;
+mod admin_token;
+mod data_plane;
+mod durable;
+mod error;
+pub mod grant_rules;
+mod handle;
+mod housekeeping;
+mod new_key;
+mod revoker;
+mod shared;
+mod signing;
+mod tenant_actor;
+mod workspace_removal;
+
+pub use account_actor::{KeyWish, TenantWish, WorkspaceWish};
+pub use admin_token::ADMIN_TOKEN_FILE;
+pub use data_plane::{DataPlane, hits};
+pub use error::ControlError;
+pub use handle::{Control, GrantOrder, StartError, TicketOrder};
+pub use new_key::NewKey;

@@ -1,0 +1,91 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::AccountId;
+use artifacts_core::protocol::FenceReason;
+use artifacts_core::revocation::{RevocationRecord, SignedRevocation, Target};
+
+use super::{ControlError, DataPlane, durable};
+use crate::catalog::Catalog;
+use crate::context::SharedContext;
+use crate::sessions::FenceReport;
+use crate::store::Batch;
+
+/// Takes rights away. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Revoker {
+    context: SharedContext,
+    data_plane: Arc<dyn DataPlane>,
+}
+
+impl Revoker {
+    pub(super) fn new(context: SharedContext, data_plane: Arc<dyn DataPlane>) -> Self {
+        Self { context, data_plane }
+    }
+
+    /// Signs a record for each target and writes them to the log together with the change that says the same of the
+    /// object, durably; only then does this process act on them. [`Revoker::fence`] comes after, outside the actor.
+    ///
+    /// # Errors
+    /// The store's. Unless it is certain that nothing was written, the records may be in the log, where a second call
+    /// would find the rights gone already and do nothing. So they are enforced all the same: a right that may be gone
+    /// is not honoured.
+    pub(super) async fn revoke(
+        &self,
+        account: AccountId,
+        targets: impl IntoIterator<Item = Target>,
+        mut batch: Batch,
+    ) -> Result<(), ControlError> {
+        let signed = self.sign(account, targets)?;
+        for revocation in &signed {
+            Catalog::append_revocation(&mut batch, revocation);
+        }
+        let written = durable::write(&self.context, batch).await;
+        if written.as_ref().is_err_and(durable::took_no_effect) {
+            return Ok(written?);
+        }
+        let targets = signed.iter().map(|revocation| revocation.record.target).collect();
+        metrics::counter!("artifacts_revocations_total").increment(signed.len() as u64);
+        let mut register = self.context.revocations.write();
+        for revocation in signed {
+            register.admit(revocation.record);
+        }
+        drop(register);
+        if written.is_err() {
+            let revoker = self.clone();
+            tokio::spawn(async move { revoker.fence(targets, Duration::ZERO).await });
+        }
+        Ok(written?)
+    }
+
+    fn sign(&self, account: AccountId, targets: impl IntoIterator<Item = Target>) -> Result<Vec<SignedRevocation>, ControlError> {
+        let revoked_at = self.context.clock.wall();
+        let ring = self.context.key_ring.read();
+        let (kid, key) = ring.current().ok_or(ControlError::Interrupted)?;
+        let record = |target| RevocationRecord { id: self.context.entropy.id(), account, target, revoked_at };
+        Ok(targets.into_iter().map(|target| SignedRevocation::sign(record(target), kid, &key)).collect())
+    }
+
+    /// Whether the target is known to be revoked.
+    pub(super) fn revoked(&self, target: Target) -> bool {
+        self.context.revocations.read().revoked(target).is_some()
+    }
+
+    /// Ends every session that stands on one of these targets. Returns once the data plane accepts nothing of them,
+    /// or later: after each mount has confirmed or `wait` has passed.
+    pub(super) async fn fence(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
+        let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) = targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
+        let mut report = FenceReport::default();
+        for (targets, reason) in [(others, FenceReason::Revoked), (workspaces, FenceReason::WorkspaceDeleted)] {
+            if !targets.is_empty() {
+                let part = self.data_plane.fence(targets, reason, wait).await;
+                report.matched += part.matched;
+                report.fenced += part.fenced;
+                report.confirmed += part.confirmed;
+            }
+        }
+        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
+        report
+    }
+}

@@ -1,0 +1,27 @@
+//! The control node: the public API, the actors that own accounts, tenants, workspaces and sessions, the store and
+//! the blobs behind them, and the streams to the mount agents.
+//!
+//! ```text
+//! server (sockets, TLS) ─▶ api    (HTTP calls)    ─▶ control  (accounts, tenants, grants, tickets, revocations)
+//!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
+//!                                                                   catalog, store, blob: what is kept
+//! ```
+
+pub mod actors;
+pub mod api;
+pub mod blob;
+pub mod catalog;
+pub mod config;
+pub mod context;
+pub mod control;
+mod node;
+pub mod random;
+pub mod records;
+pub mod server;
+pub mod sessions;
+pub mod store;
+mod stream;
+pub mod time;
+mod workspace;
+
+pub use node::{Node, NodeError};

@@ -1,0 +1,145 @@
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::api::{self, ApiState};
+use crate::blob::{BlobError, DirectoryBlobs};
+use crate::catalog::Catalog;
+use crate::config::NodeConfig;
+use crate::context::{Context, SharedContext};
+use crate::control::Control;
+use crate::random::SystemEntropy;
+use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
+use crate::sessions::Sessions;
+use crate::store::{SledStore, StoreError};
+use crate::stream::{self, StreamState};
+use crate::time::SystemClock;
+
+/// How long requests may go on after a shutdown has begun.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why a node did not start or did not stop in good order.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {path}: {source}")]
+    DataDirectory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The blobs.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The sockets or TLS.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The control plane.
+    #[error("the control plane does not start: {0}")]
+    Control(String),
+}
+
+/// A control node that serves.
+pub struct Node {
+    context: SharedContext,
+    sessions: Sessions,
+    control: Control,
+    shutdown: Shutdown,
+    local_addr: SocketAddr,
+    serving: JoinHandle<Drained>,
+}
+
+impl Node {
+    /// Opens the data directory and serves. On return every call is answered.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(certificate_chain), Some(private_key)) => {
+                Some(TlsFiles { certificate_chain: certificate_chain.clone(), private_key: private_key.clone() })
+            }
+            (None, None) => None,
+            _ => return Err(NodeError::Config("TLS needs both --tls-cert and --tls-key".to_owned())),
+        };
+        if config.session_lease_ms < 2_000 {
+            return Err(NodeError::Config("session_lease_ms must be at least 2000: a mount stalls after 1000".to_owned()));
+        }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let directory = |source| NodeError::DataDirectory { path: config.data.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map_err(directory)?;
+
+        let server = ServerConfig { tls, max_connections: config.max_connections, drain_limit: DRAIN, ..ServerConfig::new(config.listen) };
+        let listener = Listener::bind(server).await?;
+        let local_addr = listener.local_address();
+        let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
+        let blobs = Arc::new(DirectoryBlobs::open(config.data.join("blobs")).await?);
+        let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
+        let context = Arc::new(Context {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            catalog: Catalog::new(store.clone()),
+            store,
+            blobs,
+            key_ring: parking_lot::RwLock::default(),
+            revocations: parking_lot::RwLock::default(),
+            endpoints,
+            config,
+        });
+        // The revocations come first: no session on record may come back that one of them took.
+        Control::load(&context).await.map_err(|error| NodeError::Control(error.to_string()))?;
+        let sessions = Sessions::start(context.clone()).await?;
+        let control = Control::start(context.clone(), sessions.clone()).await.map_err(|error| NodeError::Control(error.to_string()))?;
+        let shutdown = Shutdown::new();
+        let api = ApiState::new(control.clone());
+        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
+        let router = api::router(api).merge(stream::router(agents));
+        let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
+        tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
+        Ok(Self { context, sessions, control, shutdown, local_addr, serving })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What clients are told to connect to.
+    pub fn urls(&self) -> &[String] {
+        &self.context.endpoints
+    }
+
+    /// The file that holds the admin token.
+    pub fn admin_token_path(&self) -> PathBuf {
+        self.context.config.data.join("admin-token")
+    }
+
+    /// Stops in good order: no new calls, mounts are told to reconnect, everything applied becomes durable.
+    ///
+    /// # Errors
+    /// The store's: then what was not durable comes back from the mounts when the node starts again.
+    pub async fn shutdown(self) -> Result<(), NodeError> {
+        self.shutdown.start();
+        match self.serving.await {
+            Ok(Drained { cut: 0 }) => {}
+            Ok(Drained { cut }) => tracing::warn!(cut, "connections were cut at the drain limit"),
+            Err(error) => tracing::error!(%error, "the listener failed"),
+        }
+        self.control.stop().await;
+        self.sessions.stop().await?;
+        self.context.store.close().await?;
+        tracing::info!("the node has stopped");
+        Ok(())
+    }
+}

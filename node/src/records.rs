@@ -1,0 +1,220 @@
+//! What the control plane keeps, one record an object. Stored as JSON, so a newer node may add fields that have
+//! a default. Secrets stand here only as hashes.
+
+use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceAddress, WorkspaceName};
+use artifacts_core::namespace::Ino;
+use artifacts_core::session::{InodeRanges, Phase};
+use artifacts_core::ticket::Mode;
+use artifacts_core::{AccountId, GrantId, KeyId, SessionId, TenantId, TicketId, Timestamp, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+/// A root user: owns everything below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Id.
+    pub id: AccountId,
+    /// Unique in the cluster.
+    pub handle: Handle,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What a scoped API key is confined to. Absent fields confine nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyScope {
+    /// This workspace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceAddress>,
+    /// This tenant only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantSlug>,
+    /// `ro`: hands out and does nothing beyond reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Id.
+    pub id: KeyId,
+    /// Whose.
+    pub account: AccountId,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// See [`crate::random::secret_hash`].
+    pub secret_hash: [u8; 32],
+    /// What it is confined to.
+    pub scope: KeyScope,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when it opens nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// One of the platform's customers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// Id.
+    pub id: TenantId,
+    /// Whose.
+    pub account: AccountId,
+    /// Unique in the account.
+    pub slug: TenantSlug,
+    /// The platform's own id for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Free, at most 16 KiB as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Where a workspace is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceStatus {
+    /// In use.
+    Active,
+    /// No mount is admitted; its data is being removed.
+    Deleting,
+    /// Gone; the name is free again.
+    Deleted,
+}
+
+/// A file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceRecord {
+    /// Id.
+    pub id: WorkspaceId,
+    /// Whose.
+    pub account: AccountId,
+    /// The owner's handle.
+    pub handle: Handle,
+    /// Unique in the account among those not deleted.
+    pub name: WorkspaceName,
+    /// Where it is in its life.
+    pub status: WorkspaceStatus,
+    /// Where its data lives.
+    pub region: String,
+    /// Hard limit on bytes of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Hard limit on inodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_inodes: Option<u64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl WorkspaceRecord {
+    /// `handle/name`.
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.handle, self.name)
+    }
+}
+
+/// The right of a tenant, or of one of its runtimes, to mount a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRecord {
+    /// Id.
+    pub id: GrantId,
+    /// Whose.
+    pub account: AccountId,
+    /// To what.
+    pub workspace: WorkspaceId,
+    /// `handle/name` when it was made, for people.
+    pub workspace_name: String,
+    /// For whom.
+    pub tenant: TenantSlug,
+    /// Absent: for every runtime of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeId>,
+    /// How.
+    pub mode: Mode,
+    /// Below which directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<Subpath>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when it stands no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl GrantRecord {
+    /// Whether it stands at `now`.
+    pub fn stands(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+/// By what right a session was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum SessionRight {
+    /// A mount ticket.
+    Ticket {
+        /// Which.
+        ticket: TicketId,
+        /// What it drew on.
+        grant: GrantId,
+        /// For whom.
+        tenant: TenantSlug,
+        /// For which of its runtimes.
+        runtime: RuntimeId,
+    },
+    /// An API key of the account itself.
+    Key {
+        /// Which.
+        key: KeyId,
+    },
+}
+
+/// A mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Id.
+    pub id: SessionId,
+    /// Whose.
+    pub account: AccountId,
+    /// Of what.
+    pub workspace: WorkspaceId,
+    /// `handle/name`, for people.
+    pub workspace_name: String,
+    /// By what right.
+    pub right: SessionRight,
+    /// What it may do.
+    pub mode: Mode,
+    /// The directory it sees as its root.
+    pub root: Ino,
+    /// See [`crate::random::secret_hash`].
+    pub secret_hash: [u8; 32],
+    /// The agent's name and version.
+    pub agent: String,
+    /// The machine, as it calls itself.
+    pub host: String,
+    /// Where it connected from when it opened.
+    pub remote_addr: String,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// When it ends whatever happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Where it stood when it was last written. After a restart the node waits for those that were live.
+    pub phase: Phase,
+    /// When it was fenced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// The inode numbers it was leased.
+    pub inodes: InodeRanges,
+}

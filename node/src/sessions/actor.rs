@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::SessionId;
+use artifacts_core::protocol::{FenceReason, InodeRange, ServerFrame};
+use artifacts_core::session::{Lifecycle, LifecycleEffect, Phase};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::oneshot;
+
+use super::handle::Shared;
+use super::keys;
+use crate::context::SharedContext;
+use crate::records::SessionRecord;
+use crate::server::Shutdown;
+use crate::store::{Batch, Durability, StoreError};
+use crate::workspace::{Outbound, WorkspaceMessage};
+
+/// How often a session looks at the clock.
+const TICK: Duration = Duration::from_millis(250);
+/// How long the node waits for a mount to confirm its fence before it forgets the session.
+const CONFIRM_WITHIN_MS: u64 = 5_000;
+/// A session without an expiry is given up when its agent has not been heard for so long.
+const FORGET_AFTER_MS: u64 = 24 * 3600 * 1000;
+
+/// Owns one session; see the module.
+pub(crate) struct SessionActor;
+
+/// A stream, as its session holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Tells it from others.
+    pub(crate) id: u64,
+    /// Where its frames go.
+    pub(crate) outbound: Outbound,
+    /// Ends it.
+    pub(crate) end: Shutdown,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub(crate) enum SessionMessage {
+    /// A stream is up. It takes the place of one before it.
+    Connected(Connection),
+    /// A stream has ended.
+    Disconnected { connection: u64 },
+    /// Drop the stream: the agent has to attach anew.
+    DropConnection,
+    /// Inode numbers were leased to it.
+    AddInodes(InodeRange, RpcReplyPort<Result<(), StoreError>>),
+    /// Access ends now. The first answer comes when nothing is accepted any more and that is durable, the second
+    /// when the mount has confirmed.
+    Fence { reason: FenceReason, sealed: oneshot::Sender<()>, confirmed: oneshot::Sender<()> },
+    /// The mount fails every call.
+    Confirmed,
+    /// The mount ends in good order.
+    Goodbye(RpcReplyPort<()>),
+    /// Time has passed.
+    Tick,
+}
+
+/// Finds the actor of the session's workspace, if it runs: without one there is nothing to seal.
+pub(crate) type FindWorkspace = Arc<dyn Fn() -> Option<ActorRef<WorkspaceMessage>> + Send + Sync>;
+
+/// What a [`SessionActor`] starts from.
+pub(crate) struct SessionArguments {
+    pub(crate) context: SharedContext,
+    pub(crate) record: SessionRecord,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workspace: FindWorkspace,
+    /// Called once when the session needs no actor any more.
+    pub(crate) on_over: Arc<dyn Fn(SessionId) + Send + Sync>,
+}
+
+pub(crate) struct SessionState {
+    arguments: SessionArguments,
+    lifecycle: Lifecycle,
+    connection: Option<Connection>,
+    confirm_waiters: Vec<oneshot::Sender<()>>,
+    over_since_ms: Option<u64>,
+}
+
+impl Actor for SessionActor {
+    type Msg = SessionMessage;
+    type State = SessionState;
+    type Arguments = SessionArguments;
+
+    async fn pre_start(&self, myself: ActorRef<SessionMessage>, arguments: SessionArguments) -> Result<SessionState, ActorProcessingErr> {
+        let now_ms = arguments.context.clock.monotonic_ms();
+        let wall = arguments.context.clock.wall();
+        let expires_at_ms = arguments.record.expires_at.map(|at| now_ms.saturating_add(at.since_ms(wall)));
+        let lifecycle = Lifecycle::new(arguments.record.phase, arguments.context.config.session_lease_ms, now_ms, expires_at_ms);
+        myself.send_interval(TICK, || SessionMessage::Tick);
+        Ok(SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None })
+    }
+
+    async fn handle(&self, myself: ActorRef<SessionMessage>, message: SessionMessage, state: &mut SessionState) -> Result<(), ActorProcessingErr> {
+        match message {
+            SessionMessage::Connected(connection) => {
+                state.drop_connection();
+                state.connection = Some(connection);
+            }
+            SessionMessage::Disconnected { connection } => {
+                state.connection.take_if(|current| current.id == connection);
+            }
+            SessionMessage::DropConnection => state.drop_connection(),
+            SessionMessage::AddInodes(range, reply) => {
+                state.arguments.record.inodes.add(range);
+                let _ = reply.send(state.persist().await);
+            }
+            SessionMessage::Fence { reason, sealed, confirmed } => {
+                let effects = state.lifecycle.fence(reason);
+                state.perform(effects).await?;
+                let _ = sealed.send(());
+                if state.lifecycle.confirmed() {
+                    let _ = confirmed.send(());
+                } else {
+                    state.confirm_waiters.push(confirmed);
+                }
+            }
+            SessionMessage::Confirmed => {
+                let effects = state.lifecycle.confirm();
+                state.perform(effects).await?;
+            }
+            SessionMessage::Goodbye(reply) => {
+                let effects = state.lifecycle.goodbye();
+                state.perform(effects).await?;
+                let _ = reply.send(());
+            }
+            SessionMessage::Tick => state.tick().await?,
+        }
+        if state.is_finished() {
+            state.drop_connection();
+            (state.arguments.on_over)(state.arguments.record.id);
+            myself.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl SessionState {
+    fn drop_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.end.start();
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), StoreError> {
+        let now_ms = self.arguments.context.clock.monotonic_ms();
+        let before = self.lifecycle.phase();
+        let heard_ms = self.arguments.shared.heard_ms();
+        if heard_ms > self.lifecycle.heard_at_ms() {
+            self.lifecycle.hear(heard_ms);
+        }
+        let effects = self.lifecycle.tick(now_ms);
+        self.perform(effects).await?;
+        let after = self.lifecycle.phase();
+        if before != after && self.lifecycle.accepts() {
+            self.arguments.shared.set_phase(after);
+            self.arguments.record.phase = after;
+            tracing::info!(session = %self.arguments.record.id, phase = ?after, "session");
+            self.persist().await?;
+            if after == Phase::Lapsed
+                && let Some(workspace) = (self.arguments.workspace)()
+            {
+                let _ = workspace.cast(WorkspaceMessage::Lapsed(self.arguments.record.id));
+            }
+        }
+        let silent_ms = now_ms.saturating_sub(self.lifecycle.heard_at_ms());
+        if after == Phase::Lapsed && self.arguments.record.expires_at.is_none() && silent_ms > FORGET_AFTER_MS {
+            let effects = self.lifecycle.fence(FenceReason::LeaseLost);
+            self.perform(effects).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, effects: Vec<LifecycleEffect>) -> Result<(), StoreError> {
+        for effect in effects {
+            match effect {
+                LifecycleEffect::Seal => {
+                    self.arguments.shared.refuse();
+                    self.arguments.shared.set_phase(self.lifecycle.phase());
+                    if let Some(workspace) = (self.arguments.workspace)() {
+                        let session = self.arguments.record.id;
+                        let _ = workspace.call(|reply| WorkspaceMessage::Seal(session, reply), None).await;
+                    }
+                }
+                LifecycleEffect::PushFence(reason) => {
+                    tracing::info!(session = %self.arguments.record.id, reason = reason.text(), "session fenced");
+                    metrics::counter!("artifacts_sessions_fenced_total").increment(1);
+                    if let Some(connection) = &self.connection {
+                        let _ = connection.outbound.send(ServerFrame::Fenced(reason));
+                    }
+                }
+                LifecycleEffect::Release => {
+                    self.over_since_ms = Some(self.arguments.context.clock.monotonic_ms());
+                    self.arguments.record.phase = self.lifecycle.phase();
+                    self.arguments.record.ended_at = Some(self.arguments.context.clock.wall());
+                    self.persist().await?;
+                }
+                LifecycleEffect::Confirmed => {
+                    for waiter in self.confirm_waiters.drain(..) {
+                        let _ = waiter.send(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A session that ended in good order is forgotten; a fenced one stays on record, so that its agent learns why.
+    async fn persist(&self) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        if self.lifecycle.phase() == Phase::Ended {
+            batch.delete(keys::record_key(self.arguments.record.id));
+        } else {
+            keys::put(&mut batch, &self.arguments.record)?;
+        }
+        self.arguments.context.store.write(batch, Durability::Durable).await
+    }
+
+    fn is_finished(&self) -> bool {
+        let Some(since_ms) = self.over_since_ms else { return false };
+        let waited_ms = self.arguments.context.clock.monotonic_ms().saturating_sub(since_ms);
+        self.lifecycle.confirmed() || self.connection.is_none() || waited_ms > CONFIRM_WITHIN_MS
+    }
+}

@@ -1,0 +1,74 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use artifacts_core::session::Phase;
+use parking_lot::Mutex;
+use ractor::ActorRef;
+
+use super::SessionMessage;
+use crate::records::SessionRecord;
+
+/// What a session's actor, its stream and the registry read of each other without asking.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    accepts: AtomicBool,
+    heard_ms: AtomicU64,
+    connections: AtomicU64,
+    phase: Mutex<Phase>,
+}
+
+impl Shared {
+    pub(crate) fn new(phase: Phase, now_ms: u64) -> Self {
+        let accepts = AtomicBool::new(matches!(phase, Phase::Live | Phase::Lapsed));
+        Self { accepts, heard_ms: AtomicU64::new(now_ms), connections: AtomicU64::new(0), phase: Mutex::new(phase) }
+    }
+
+    /// Whether the session stands. Once false, for good.
+    pub(crate) fn accepts(&self) -> bool {
+        self.accepts.load(Ordering::Acquire)
+    }
+
+    /// Nothing of the session is accepted from now on.
+    pub(crate) fn refuse(&self) {
+        self.accepts.store(false, Ordering::Release);
+    }
+
+    /// Its agent was heard at `now_ms` of the node's monotonic clock.
+    pub(crate) fn hear(&self, now_ms: u64) {
+        self.heard_ms.fetch_max(now_ms, Ordering::Relaxed);
+    }
+
+    /// When its agent was heard last.
+    pub(crate) fn heard_ms(&self) -> u64 {
+        self.heard_ms.load(Ordering::Relaxed)
+    }
+
+    /// A stream has come or gone.
+    pub(crate) fn connection_changed(&self, up: bool) {
+        if up {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a stream is up.
+    pub(crate) fn connected(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.lock()
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        *self.phase.lock() = phase;
+    }
+}
+
+/// A session in the registry.
+pub(crate) struct Handle {
+    /// The record as it was when the session opened; the phase is in `shared`.
+    pub(crate) record: SessionRecord,
+    pub(crate) shared: std::sync::Arc<Shared>,
+    pub(crate) actor: ActorRef<SessionMessage>,
+}

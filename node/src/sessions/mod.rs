@@ -1,0 +1,18 @@
+//! Mount sessions at their node: one [`SessionActor`] each, which owns the session's lifecycle and record.
+//!
+//! What every frame needs to know of a session (does it stand, when was it heard) is in [`Shared`], so that its
+//! stream need not ask the actor. `Shared::accepts` turns false before anything else happens in a fence.
+
+mod actor;
+mod handle;
+mod keys;
+mod opening;
+mod registry;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use actor::{Connection, SessionActor, SessionArguments, SessionMessage};
+pub(crate) use handle::{Handle, Shared};
+pub(crate) use opening::Opened;
+pub use registry::{FenceReport, SessionStatus, Sessions};

@@ -1,0 +1,303 @@
+use std::net::SocketAddr;
+
+use artifacts_core::namespace::Ino;
+use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
+use artifacts_core::revocation::Standing;
+use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
+use artifacts_core::ticket::{Mode, TicketClaims, verify};
+use artifacts_core::name::{Subpath, WorkspaceAddress};
+use artifacts_core::{ErrorCode, SessionId, Timestamp};
+use ractor::ActorRef;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::registry::ask;
+use super::{Connection, Handle, SessionMessage, Sessions, keys};
+use crate::random::{secret_hash, secret_matches};
+use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
+use crate::store::{Batch, Durability, StoreError};
+use crate::workspace::{Attached, Attachment, WorkspaceMessage};
+
+/// A stream's session and what its frames are handed to.
+pub(crate) struct Opened {
+    pub(crate) welcome: Welcome,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) workspace: ActorRef<WorkspaceMessage>,
+    pub(crate) standing: Standing,
+}
+
+/// What a credential allows, before there is a session.
+struct Right {
+    workspace: WorkspaceRecord,
+    right: SessionRight,
+    mode: Mode,
+    subpath: Option<Subpath>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Sessions {
+    /// Opens a new session or resumes one. The outbound channel gets its frames from now on.
+    ///
+    /// # Errors
+    /// [`Refusal`], to be sent to the agent as it is.
+    pub(crate) async fn open(&self, hello: &Hello, remote: SocketAddr, connection: Connection) -> Result<Opened, Refusal> {
+        let Some(version) = VersionRange::OURS.agree(hello.protocol) else {
+            let VersionRange { min, max } = VersionRange::OURS;
+            let message = format!(
+                "this node speaks versions {min} to {max} of the session protocol, the agent {} to {}; install an agent that matches the node",
+                hello.protocol.min, hello.protocol.max
+            );
+            return Err(refuse(ErrorCode::UnsupportedVersion, message));
+        };
+        let (handle, secret, resumes) = match &hello.opening {
+            Opening::Resume { session, secret } => (self.find(*session, secret).await?, secret.clone(), true),
+            Opening::Ticket { token } => {
+                let _one_at_a_time = self.0.opening.lock().await;
+                let right = self.right_of_ticket(token).await?;
+                self.free_ticket(&right.right).await?;
+                let (handle, secret) = self.create(right, hello, remote).await?;
+                (handle, secret, false)
+            }
+            Opening::ApiKey { key, workspace, mode, subpath } => {
+                let right = self.right_of_key(key, workspace, *mode, subpath.clone()).await?;
+                let (handle, secret) = self.create(right, hello, remote).await?;
+                (handle, secret, false)
+            }
+        };
+        self.attach(version, handle, secret, resumes, connection).await
+    }
+
+    async fn attach(
+        &self,
+        version: u16,
+        handle: Arc<Handle>,
+        secret: String,
+        resumes: bool,
+        connection: Connection,
+    ) -> Result<Opened, Refusal> {
+        let context = &self.0.context;
+        let record = &handle.record;
+        let workspace_record = self.active_workspace(record.workspace).await?;
+        let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
+        handle.shared.hear(context.clock.monotonic_ms());
+        let attachment = Attachment {
+            session: record.id,
+            mode: record.mode,
+            root: record.root,
+            inodes: self.leased_inodes(record.id).await?,
+            outbound: connection.outbound.clone(),
+            resumes,
+        };
+        let attached: Attached = ask(&workspace, |reply| WorkspaceMessage::Attach(attachment, reply)).await.and_then(|answer| answer).map_err(unavailable)?;
+        let inodes = self.reserve_inodes(&handle, &workspace).await.map_err(unavailable)?;
+        let _ = handle.actor.cast(SessionMessage::Connected(connection));
+        let (grant, key) = match &record.right {
+            SessionRight::Ticket { grant, .. } => (Some(*grant), None),
+            SessionRight::Key { key } => (None, Some(*key)),
+        };
+        let standing = Standing { session: record.id, grant, key, workspace: record.workspace };
+        // A fence may have come while the session opened: what it sealed then, this would have undone.
+        if !handle.shared.accepts() || !context.revocations.read().stands(&standing) {
+            let _ = ask(&workspace, |reply| WorkspaceMessage::Seal(record.id, reply)).await;
+            let id = record.id;
+            self.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+            return Err(fenced(FenceReason::Revoked));
+        }
+        let welcome = Welcome {
+            version,
+            session: record.id,
+            secret,
+            workspace: record.workspace_name.clone(),
+            mode: record.mode,
+            root: record.root,
+            lease_ms: context.config.session_lease_ms,
+            proof_ms: PROOF_MS,
+            heartbeat_ms: HEARTBEAT_MS,
+            expires_in_ms: record.expires_at.map(|at| at.since_ms(context.clock.wall())),
+            inodes,
+            durable_seq: attached.durable_seq,
+        };
+        Ok(Opened { welcome, handle, workspace, standing })
+    }
+
+    /// The ranges on the session's record as it is stored: the registry holds the record of the opening.
+    async fn leased_inodes(&self, id: SessionId) -> Result<InodeRanges, Refusal> {
+        Ok(self.stored(id).await?.map(|record| record.inodes).unwrap_or_default())
+    }
+
+    async fn stored(&self, id: SessionId) -> Result<Option<SessionRecord>, Refusal> {
+        let stored = self.0.context.store.get(&keys::record_key(id)).await.map_err(unavailable)?;
+        stored.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|error| unavailable(StoreError::Corrupt { reason: error.to_string() }))
+    }
+
+    /// The session that an agent wants to go on with.
+    async fn find(&self, id: SessionId, secret: &str) -> Result<Arc<Handle>, Refusal> {
+        let unknown = || refuse(ErrorCode::SessionNotFound, "there is no such session, or the secret is not its own");
+        let stored = self.stored(id).await?.ok_or_else(unknown)?;
+        if !secret_matches(secret, &stored.secret_hash) {
+            return Err(unknown());
+        }
+        match self.handle(id).filter(|handle| handle.shared.accepts()) {
+            Some(handle) => Ok(handle),
+            None => match stored.phase {
+                Phase::Fenced(reason) => Err(fenced(reason)),
+                // Being fenced at this moment.
+                _ if self.handle(id).is_some() => Err(refuse(ErrorCode::Unavailable, "the session is not ready; try again")),
+                // Its actor failed and starts anew from the record.
+                _ => {
+                    let _one_at_a_time = self.0.opening.lock().await;
+                    match self.handle(id) {
+                        Some(handle) => Ok(handle),
+                        None => self.adopt(stored).await.map_err(unavailable),
+                    }
+                }
+            },
+        }
+    }
+
+    async fn right_of_ticket(&self, token: &str) -> Result<Right, Refusal> {
+        let context = &self.0.context;
+        let now = context.clock.wall();
+        let claims: TicketClaims =
+            verify(token, &context.verifying_keys(), now).map_err(|error| refuse(ErrorCode::Unauthorized, error.to_string()))?;
+        let gone = || refuse(ErrorCode::Unauthorized, "the ticket's grant does not stand any more; ask the platform for a new ticket");
+        let grant = context.catalog.grant(claims.grant).await.map_err(unavailable)?.ok_or_else(gone)?;
+        let covers = grant.account == claims.account
+            && grant.workspace == claims.workspace
+            && grant.tenant == claims.tenant
+            && grant.runtime.as_ref().is_none_or(|runtime| *runtime == claims.runtime)
+            && grant.mode.allows(claims.mode);
+        if !covers || !grant.stands(now) {
+            return Err(gone());
+        }
+        let ticket_end = Some(claims.expires_at()).filter(|_| !claims.renewable);
+        Ok(Right {
+            workspace: self.active_workspace(claims.workspace).await?,
+            right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
+            mode: claims.mode,
+            subpath: claims.subpath.or(grant.subpath),
+            expires_at: [ticket_end, grant.expires_at].into_iter().flatten().min(),
+        })
+    }
+
+    async fn right_of_key(&self, secret: &str, address: &WorkspaceAddress, mode: Mode, subpath: Option<Subpath>) -> Result<Right, Refusal> {
+        let context = &self.0.context;
+        let now = context.clock.wall();
+        let unauthorized = || refuse(ErrorCode::Unauthorized, "the API key is unknown, expired or revoked");
+        let key = context.catalog.key_by_secret(secret).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
+        if key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at <= now) {
+            return Err(unauthorized());
+        }
+        let account = context.catalog.account(key.account).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
+        let scope = &key.scope;
+        let in_scope = scope.tenant.is_none()
+            && scope.mode.is_none_or(|allowed| allowed.allows(mode))
+            && scope.workspace.as_ref().is_none_or(|allowed| allowed.name == address.name);
+        if !in_scope {
+            return Err(refuse(ErrorCode::Forbidden, "the API key's scope does not allow this mount"));
+        }
+        let missing = || refuse(ErrorCode::WorkspaceNotFound, format!("there is no workspace `{address}`"));
+        if address.handle.as_ref().is_some_and(|handle| *handle != account.handle) {
+            return Err(missing());
+        }
+        let workspace = context.catalog.workspace_by_name(account.id, &address.name).await.map_err(unavailable)?.ok_or_else(missing)?;
+        Ok(Right {
+            workspace: self.active_workspace(workspace.id).await?,
+            right: SessionRight::Key { key: key.id },
+            mode,
+            subpath,
+            expires_at: key.expires_at,
+        })
+    }
+
+    async fn active_workspace(&self, id: artifacts_core::WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
+        let record = self.0.context.catalog.workspace(id).await.map_err(unavailable)?;
+        match record {
+            Some(record) if record.status == WorkspaceStatus::Active => Ok(record),
+            Some(record) if record.status == WorkspaceStatus::Deleting => {
+                Err(refuse(ErrorCode::WorkspaceNotActive, "the workspace is being deleted"))
+            }
+            _ => Err(refuse(ErrorCode::WorkspaceNotFound, "the workspace does not exist any more")),
+        }
+    }
+
+    /// A ticket has one live session. One that has lapsed makes way, for good.
+    async fn free_ticket(&self, right: &SessionRight) -> Result<(), Refusal> {
+        let SessionRight::Ticket { ticket: wanted, .. } = right else { return Ok(()) };
+        for handle in self.handles() {
+            let SessionRight::Ticket { ticket, .. } = &handle.record.right else { continue };
+            if ticket != wanted || !handle.shared.accepts() {
+                continue;
+            }
+            if handle.shared.phase() != Phase::Lapsed {
+                let message = format!(
+                    "the ticket is in use by session {} on {}; unmount it there, or wait until its lease has run out",
+                    handle.record.id, handle.record.host
+                );
+                return Err(refuse(ErrorCode::TicketInUse, message));
+            }
+            let id = handle.record.id;
+            let report = self.fence(|record| record.id == id, FenceReason::LeaseLost, Duration::ZERO).await;
+            if report.fenced < report.matched {
+                return Err(refuse(ErrorCode::Unavailable, "the ticket's earlier session could not be ended; try again"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, right: Right, hello: &Hello, remote: SocketAddr) -> Result<(Arc<Handle>, String), Refusal> {
+        let context = &self.0.context;
+        let root = match &right.subpath {
+            None => Ino::ROOT,
+            Some(subpath) => {
+                let workspace = self.workspace(&right.workspace).await.map_err(unavailable)?;
+                let path = subpath.components().map(str::to_owned).collect();
+                let found = ask(&workspace, |reply| WorkspaceMessage::ResolveRoot { path, reply }).await.map_err(unavailable)?;
+                found.map_err(|error| refuse(ErrorCode::InvalidRequest, format!("the subpath `{subpath}` cannot be mounted: {error}")))?
+            }
+        };
+        let secret = context.entropy.secret();
+        let record = SessionRecord {
+            id: context.entropy.id(),
+            account: right.workspace.account,
+            workspace: right.workspace.id,
+            workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
+            right: right.right,
+            mode: right.mode,
+            root,
+            secret_hash: secret_hash(&secret),
+            agent: shorten(&hello.agent),
+            host: shorten(&hello.host),
+            remote_addr: remote.to_string(),
+            opened_at: context.clock.wall(),
+            expires_at: right.expires_at,
+            phase: Phase::Live,
+            ended_at: None,
+            inodes: InodeRanges::default(),
+        };
+        let mut batch = Batch::new();
+        keys::put(&mut batch, &record).map_err(unavailable)?;
+        context.store.write(batch, Durability::Durable).await.map_err(unavailable)?;
+        tracing::info!(session = %record.id, workspace = %record.workspace_name, mode = %record.mode, host = record.host, "session opened");
+        metrics::counter!("artifacts_sessions_opened_total").increment(1);
+        Ok((self.adopt(record).await.map_err(unavailable)?, secret))
+    }
+}
+
+/// What an agent says of itself is for people, and needs no more room than this.
+fn shorten(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(128).collect()
+}
+
+fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), fenced: None }
+}
+
+fn fenced(reason: FenceReason) -> Refusal {
+    Refusal { code: ErrorCode::Forbidden, message: reason.text().to_owned(), fenced: Some(reason) }
+}
+
+fn unavailable(error: StoreError) -> Refusal {
+    tracing::warn!(%error, "a session could not be opened");
+    refuse(ErrorCode::Unavailable, "the node cannot open the session now; try again")
+}

@@ -1,0 +1,337 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use artifacts_core::namespace::{self, Usage};
+use artifacts_core::protocol::{FenceReason, InodeRange};
+use artifacts_core::session::Phase;
+use artifacts_core::{SessionId, Timestamp, WorkspaceId};
+use parking_lot::{Mutex, RwLock};
+use ractor::{ActorRef, RpcReplyPort};
+use tokio::sync::oneshot;
+
+use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys};
+use crate::actors::Family;
+use crate::blob::BlobError;
+use crate::context::SharedContext;
+use crate::records::{SessionRecord, WorkspaceRecord};
+use crate::store::{Batch, Durability, KeyRange, StoreError};
+use crate::workspace::{WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage};
+
+/// What came of a fence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FenceReport {
+    /// Sessions that the choice matched and that were not over yet.
+    pub matched: u64,
+    /// Those of which nothing is accepted any more.
+    pub fenced: u64,
+    /// Those whose mount has confirmed that every call fails, within the time allowed.
+    pub confirmed: u64,
+}
+
+/// A session as it is now.
+#[derive(Debug, Clone)]
+pub struct SessionStatus {
+    /// What is on record.
+    pub record: SessionRecord,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Whether its stream is up.
+    pub connected: bool,
+    /// When its agent was heard last.
+    pub last_heard_at: Timestamp,
+}
+
+/// A handle to all sessions and workspaces in use on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions(pub(super) Arc<Registry>);
+
+pub(super) struct Registry {
+    pub(super) context: SharedContext,
+    workspaces: Family<WorkspaceId, WorkspaceMessage>,
+    actors: Family<SessionId, SessionMessage>,
+    handles: Arc<RwLock<HashMap<SessionId, Arc<Handle>>>>,
+    /// Sessions open one after the other, so that two never open on one ticket.
+    pub(super) opening: tokio::sync::Mutex<()>,
+    writers: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
+    connections: AtomicU64,
+}
+
+/// How many records one step of a sweep reads.
+const PAGE: usize = 512;
+
+impl Sessions {
+    /// Starts the families and puts the sessions on record back: each gets a whole lease to be heard.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn start(context: SharedContext) -> Result<Self, StoreError> {
+        let handles: Arc<RwLock<HashMap<SessionId, Arc<Handle>>>> = Arc::default();
+        let known = handles.clone();
+        let drop_streams = move |workspace: WorkspaceId| {
+            for handle in known.read().values().filter(|handle| handle.record.workspace == workspace) {
+                let _ = handle.actor.cast(SessionMessage::DropConnection);
+            }
+        };
+        let known = handles.clone();
+        let forget = move |session: SessionId| {
+            // Its lifecycle is lost with it; without one nothing of the session may be accepted.
+            if let Some(handle) = known.write().remove(&session) {
+                handle.shared.refuse();
+            }
+        };
+        let unavailable = |error: ractor::SpawnErr| StoreError::Unavailable { reason: error.to_string() };
+        let registry = Registry {
+            context,
+            workspaces: Family::start("workspace", drop_streams).await.map_err(unavailable)?,
+            actors: Family::start("session", forget).await.map_err(unavailable)?,
+            handles,
+            opening: tokio::sync::Mutex::new(()),
+            writers: Mutex::default(),
+            connections: AtomicU64::new(0),
+        };
+        let sessions = Self(Arc::new(registry));
+        sessions.restore().await?;
+        Ok(sessions)
+    }
+
+    async fn restore(&self) -> Result<(), StoreError> {
+        let context = &self.0.context;
+        let now = context.clock.wall();
+        let mut range = KeyRange::prefix(&keys::all());
+        loop {
+            let page = context.store.scan(range.clone(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            range = range.after(last);
+            let mut batch = Batch::new();
+            for (key, value) in page {
+                let record: SessionRecord = serde_json::from_slice(&value).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+                let over = !matches!(record.phase, Phase::Live | Phase::Lapsed);
+                let expired = record.expires_at.is_some_and(|at| at <= now);
+                let old = record.ended_at.is_some_and(|at| now.since_ms(at) > 24 * 3600 * 1000);
+                if over && (expired || old) {
+                    batch.delete(key);
+                } else if !over {
+                    self.adopt(record).await?;
+                }
+            }
+            if !batch.is_empty() {
+                context.store.write(batch, Durability::Visible).await?;
+            }
+        }
+    }
+
+    /// Starts the actor of a session and puts it into the registry.
+    pub(super) async fn adopt(&self, record: SessionRecord) -> Result<Arc<Handle>, StoreError> {
+        let shared = Arc::new(Shared::new(record.phase, self.0.context.clock.monotonic_ms()));
+        let registry = Arc::downgrade(&self.0);
+        let workspace = record.workspace;
+        let find_registry = registry.clone();
+        let arguments = SessionArguments {
+            context: self.0.context.clone(),
+            record: record.clone(),
+            shared: shared.clone(),
+            workspace: Arc::new(move || find_registry.upgrade()?.workspaces.get(&workspace)),
+            on_over: Arc::new(move |id| {
+                if let Some(registry) = registry.upgrade() {
+                    registry.handles.write().remove(&id);
+                }
+            }),
+        };
+        let id = record.id;
+        let actor = self.0.actors.get_or_start(id, SessionActor, arguments).await;
+        let actor = actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?;
+        let handle = Arc::new(Handle { record, shared, actor });
+        self.0.handles.write().insert(id, handle.clone());
+        Ok(handle)
+    }
+
+    /// The actor of a workspace, started if it does not run.
+    pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
+        let writer = self.0.writers.lock().entry(record.id).or_default().clone();
+        let on_record = self.0.handles.read().values().filter(|handle| {
+            handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts()
+        }).map(|handle| handle.record.id).collect();
+        let arguments = WorkspaceArguments { context: self.0.context.clone(), record: record.clone(), writer, on_record };
+        let actor = self.0.workspaces.get_or_start(record.id, WorkspaceActor, arguments).await;
+        actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })
+    }
+
+    /// A number for a new stream.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.0.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn handle(&self, id: SessionId) -> Option<Arc<Handle>> {
+        self.0.handles.read().get(&id).cloned()
+    }
+
+    pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
+        self.0.handles.read().values().cloned().collect()
+    }
+
+    /// A session that stands and whose secret this is; for the data endpoints.
+    pub(crate) fn authenticate(&self, id: SessionId, secret: &str) -> Option<Arc<Handle>> {
+        self.handle(id).filter(|handle| handle.shared.accepts() && crate::random::secret_matches(secret, &handle.record.secret_hash))
+    }
+
+    /// Ends the sessions that `choice` picks. Returns once nothing of them is accepted and that is durable, or
+    /// later: after each mount has confirmed or `wait` has passed.
+    pub async fn fence(&self, choice: impl Fn(&SessionRecord) -> bool + Send + Sync, reason: FenceReason, wait: Duration) -> FenceReport {
+        let mut report = FenceReport::default();
+        let mut confirmations = Vec::new();
+        let mut seals = Vec::new();
+        for handle in self.handles() {
+            if !handle.shared.accepts() || !choice(&handle.record) {
+                continue;
+            }
+            report.matched += 1;
+            let (sealed, is_sealed) = oneshot::channel();
+            let (confirmed, is_confirmed) = oneshot::channel();
+            if handle.actor.cast(SessionMessage::Fence { reason, sealed, confirmed }).is_ok() {
+                seals.push(is_sealed);
+                confirmations.push(is_confirmed);
+            }
+        }
+        for sealed in seals {
+            report.fenced += u64::from(sealed.await.is_ok());
+        }
+        let mut confirmed = 0;
+        let all = async {
+            for confirmation in confirmations {
+                confirmed += u64::from(confirmation.await.is_ok());
+            }
+        };
+        let _ = tokio::time::timeout(wait, all).await;
+        report.confirmed = confirmed;
+        report
+    }
+
+    fn status(&self, handle: &Handle) -> SessionStatus {
+        let clock = &self.0.context.clock;
+        let silent_ms = clock.monotonic_ms().saturating_sub(handle.shared.heard_ms());
+        SessionStatus {
+            record: handle.record.clone(),
+            phase: handle.shared.phase(),
+            connected: handle.shared.connected(),
+            last_heard_at: Timestamp::from_unix_ms(clock.wall().unix_ms().saturating_sub(silent_ms)),
+        }
+    }
+
+    /// All sessions that are not over.
+    pub fn list(&self) -> Vec<SessionStatus> {
+        self.handles().iter().filter(|handle| handle.shared.accepts()).map(|handle| self.status(handle)).collect()
+    }
+
+    /// One session, if it is not over.
+    pub fn get(&self, id: SessionId) -> Option<SessionStatus> {
+        self.handle(id).filter(|handle| handle.shared.accepts()).map(|handle| self.status(&handle))
+    }
+
+    /// Inode numbers for a session, on its record and its workspace's before anybody uses one.
+    pub(crate) async fn reserve_inodes(&self, handle: &Handle, workspace: &ActorRef<WorkspaceMessage>) -> Result<InodeRange, StoreError> {
+        let range = ask(workspace, WorkspaceMessage::ReserveInodes).await??;
+        ask(&handle.actor, |reply| SessionMessage::AddInodes(range, reply)).await??;
+        let _ = workspace.cast(WorkspaceMessage::InodesAdded(handle.record.id, range));
+        Ok(range)
+    }
+
+    /// Makes the root directory of a new workspace, durably. Everybody may write in it: who may reach it at all is
+    /// what grants decide.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn format(&self, workspace: &WorkspaceRecord) -> Result<(), StoreError> {
+        let keys = WorkspaceKeys(workspace.id);
+        let now = (workspace.created_at.unix_ms() as i64).saturating_mul(1_000_000);
+        let mut batch = Batch::new();
+        for (key, record) in namespace::format(0, 0, 0o777, now) {
+            let Some(record) = record else { continue };
+            let value = postcard::to_stdvec(&record).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+            batch.put(keys.namespace(&key.encode()), value);
+        }
+        self.0.context.store.write(batch, Durability::Durable).await
+    }
+
+    /// What a workspace holds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn usage(&self, workspace: WorkspaceId) -> Result<Usage, StoreError> {
+        if let Some(actor) = self.0.workspaces.get(&workspace) {
+            return ask(&actor, WorkspaceMessage::Usage).await?;
+        }
+        let key = WorkspaceKeys(workspace).namespace(&namespace::Key::Usage.encode());
+        let stored = self.0.context.store.get(&key).await?;
+        let record = stored.map(|bytes| postcard::from_bytes(&bytes)).transpose();
+        match record.map_err(|error| StoreError::Corrupt { reason: error.to_string() })? {
+            Some(namespace::Record::Usage(usage)) => Ok(usage),
+            _ => Ok(Usage::default()),
+        }
+    }
+
+    /// Removes all records and blobs of a workspace whose sessions have been fenced. Can be repeated.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn destroy(&self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        if let Some(actor) = self.0.workspaces.get(&workspace) {
+            let _ = ask(&actor, WorkspaceMessage::Drain).await;
+            let _ = actor.stop_and_wait(None, None).await;
+        }
+        let context = &self.0.context;
+        let prefix = workspace.to_string();
+        loop {
+            let blobs = context.blobs.list(&prefix, None, PAGE).await.map_err(blob_error)?;
+            if blobs.is_empty() {
+                break;
+            }
+            for key in &blobs {
+                context.blobs.delete(key).await.map_err(blob_error)?;
+            }
+        }
+        let range = KeyRange::prefix(&WorkspaceKeys(workspace).all());
+        loop {
+            let page = context.store.scan(range.clone(), PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            let mut batch = Batch::new();
+            for (key, _) in page {
+                batch.delete(key);
+            }
+            context.store.write(batch, Durability::Visible).await?;
+        }
+        self.0.writers.lock().remove(&workspace);
+        Ok(())
+    }
+
+    /// Makes everything that was applied durable and stops all actors.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        for (_, workspace) in self.0.workspaces.all() {
+            ask(&workspace, WorkspaceMessage::Drain).await??;
+        }
+        self.0.actors.stop().await;
+        self.0.workspaces.stop().await;
+        Ok(())
+    }
+}
+
+fn blob_error(error: BlobError) -> StoreError {
+    StoreError::Unavailable { reason: error.to_string() }
+}
+
+/// Asks an actor; one that is gone makes the caller come again.
+pub(super) async fn ask<M: ractor::Message, T: Send + 'static>(
+    actor: &ActorRef<M>,
+    message: impl FnOnce(RpcReplyPort<T>) -> M,
+) -> Result<T, StoreError> {
+    match actor.call(message, None).await {
+        Ok(ractor::rpc::CallResult::Success(answer)) => Ok(answer),
+        _ => Err(StoreError::Unavailable { reason: "the actor has stopped".to_owned() }),
+    }
+}

@@ -1,0 +1,318 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, ServerFrame, VersionRange};
+use artifacts_core::revocation::{RevocationRecord, Target};
+use artifacts_core::session::Phase;
+use artifacts_core::ticket::{KeyRing, Mode, SigningKey, TicketClaims, sign};
+use artifacts_core::{AccountId, ErrorCode, GrantId, RevocationId, TicketId, Timestamp, WorkspaceId};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::blob::MemoryBlobs;
+use crate::catalog::{Catalog, Records as _};
+use crate::config::NodeConfig;
+use crate::context::{Context, SharedContext};
+use crate::random::SystemEntropy;
+use crate::records::{GrantRecord, WorkspaceRecord, WorkspaceStatus};
+use crate::server::Shutdown;
+use crate::store::{Batch, Durability, MemoryStore, Store as _};
+use crate::time::Clock;
+
+/// A clock that stands until a test moves it.
+#[derive(Default)]
+struct ManualClock(AtomicU64);
+
+const START: u64 = 1_700_000_000_000;
+
+impl Clock for ManualClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_unix_ms(START + self.0.load(Ordering::Relaxed))
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Lab {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    context: SharedContext,
+    sessions: Sessions,
+}
+
+fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext {
+    let mut key_ring = KeyRing::default();
+    key_ring.rotate("k".into(), [1; 32], Timestamp::from_unix_ms(START), 0);
+    Arc::new(Context {
+        config: NodeConfig { session_lease_ms: 2_000, ..NodeConfig::default() },
+        clock: clock.clone(),
+        entropy: Arc::new(SystemEntropy),
+        store: store.clone(),
+        blobs: Arc::new(MemoryBlobs::new()),
+        catalog: Catalog::new(store.clone()),
+        key_ring: parking_lot::RwLock::new(key_ring),
+        revocations: parking_lot::RwLock::default(),
+        endpoints: Vec::new(),
+    })
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let clock = Arc::new(ManualClock::default());
+        let context = context(&store, &clock);
+        let sessions = Sessions::start(context.clone()).await.unwrap();
+        let lab = Self { store, clock, context, sessions };
+        let mut batch = Batch::new();
+        batch.put_workspace(&workspace());
+        batch.put_grant(&grant());
+        lab.store.write(batch, Durability::Durable).await.unwrap();
+        lab.sessions.format(&workspace()).await.unwrap();
+        lab
+    }
+
+    /// The node's process is gone and comes back on what was durable.
+    async fn restart(&mut self) {
+        self.store = Arc::new(self.store.crash());
+        self.context = context(&self.store, &self.clock);
+        self.sessions = Sessions::start(self.context.clone()).await.unwrap();
+    }
+
+    async fn open(&self, opening: Opening) -> Result<(Opened, mpsc::UnboundedReceiver<ServerFrame>), Refusal> {
+        let hello = Hello { protocol: VersionRange::OURS, agent: "test".into(), host: "here".into(), opening };
+        let (outbound, frames) = mpsc::unbounded_channel();
+        let connection = Connection { id: self.sessions.next_connection(), outbound, end: Shutdown::new() };
+        let opened = self.sessions.open(&hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await?;
+        Ok((opened, frames))
+    }
+
+    async fn refusal(&self, opening: Opening) -> Refusal {
+        self.open(opening).await.err().expect("a refusal")
+    }
+
+    /// Moves the clock and waits until the sessions have seen it.
+    async fn pass(&self, ms: u64, seen: impl Fn(&Sessions) -> bool) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..250 {
+            poll.tick().await;
+            if seen(&self.sessions) {
+                return;
+            }
+        }
+        panic!("the sessions did not see the time pass");
+    }
+}
+
+fn workspace() -> WorkspaceRecord {
+    WorkspaceRecord {
+        id: WorkspaceId::from_bits(2),
+        account: AccountId::from_bits(1),
+        handle: "acme".parse().unwrap(),
+        name: "w".parse().unwrap(),
+        status: WorkspaceStatus::Active,
+        region: "local".into(),
+        quota_bytes: None,
+        quota_inodes: None,
+        created_at: Timestamp::from_unix_ms(START),
+    }
+}
+
+fn grant() -> GrantRecord {
+    GrantRecord {
+        id: GrantId::from_bits(3),
+        account: AccountId::from_bits(1),
+        workspace: WorkspaceId::from_bits(2),
+        workspace_name: "acme/w".into(),
+        tenant: "t".parse().unwrap(),
+        runtime: Some("r".parse().unwrap()),
+        mode: Mode::Rw,
+        subpath: None,
+        created_at: Timestamp::from_unix_ms(START),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+fn claims(ticket: u128) -> TicketClaims {
+    TicketClaims {
+        jti: TicketId::from_bits(ticket),
+        account: AccountId::from_bits(1),
+        grant: GrantId::from_bits(3),
+        tenant: "t".parse().unwrap(),
+        runtime: "r".parse().unwrap(),
+        workspace: WorkspaceId::from_bits(2),
+        handle: "acme".parse().unwrap(),
+        name: "w".parse().unwrap(),
+        mode: Mode::Rw,
+        subpath: None,
+        renewable: false,
+        iat: START / 1000,
+        exp: START / 1000 + 60,
+    }
+}
+
+fn ticket_of(claims: &TicketClaims) -> Opening {
+    // The key that `context` signs with.
+    Opening::Ticket { token: sign(claims, "k", &SigningKey::from_bytes(&[1; 32])) }
+}
+
+fn ticket(number: u128) -> Opening {
+    ticket_of(&claims(number))
+}
+
+fn resume(opened: &Opened) -> Opening {
+    Opening::Resume { session: opened.welcome.session, secret: opened.welcome.secret.clone() }
+}
+
+#[tokio::test]
+async fn a_ticket_has_one_live_session() {
+    let lab = Lab::new().await;
+    let (first, _frames) = lab.open(ticket(1)).await.unwrap();
+    assert_eq!(lab.refusal(ticket(1)).await.code, ErrorCode::TicketInUse);
+    lab.open(ticket(2)).await.unwrap();
+    let goodbye = first.handle.actor.call(SessionMessage::Goodbye, None).await;
+    goodbye.unwrap().unwrap();
+    lab.open(ticket(1)).await.unwrap();
+    assert_eq!(lab.refusal(resume(&first)).await.code, ErrorCode::SessionNotFound, "it ended in good order");
+}
+
+#[tokio::test]
+async fn a_lapsed_session_makes_way_for_good_but_comes_back_if_nobody_took_its_place() {
+    let lab = Lab::new().await;
+    let (first, _frames) = lab.open(ticket(1)).await.unwrap();
+    let id = first.welcome.session;
+    let lapsed = |sessions: &Sessions| sessions.get(id).is_some_and(|status| status.phase == Phase::Lapsed);
+    lab.pass(2_000, lapsed).await;
+    lab.open(resume(&first)).await.unwrap();
+    lab.pass(0, |sessions| sessions.get(id).is_some_and(|status| status.phase == Phase::Live)).await;
+    lab.pass(2_000, lapsed).await;
+    let (second, _frames) = lab.open(ticket(1)).await.unwrap();
+    assert_ne!(second.welcome.session, id);
+    assert_eq!(lab.refusal(resume(&first)).await.fenced, Some(FenceReason::LeaseLost));
+}
+
+#[tokio::test]
+async fn a_fence_reaches_the_mount_and_nothing_is_accepted_after_it() {
+    let lab = Lab::new().await;
+    let (opened, mut frames) = lab.open(ticket(1)).await.unwrap();
+    let (other, _other_frames) = lab.open(ticket(2)).await.unwrap();
+    let id = opened.welcome.session;
+    let report = lab.sessions.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+    assert_eq!(report, FenceReport { matched: 1, fenced: 1, confirmed: 0 });
+    assert_eq!(frames.recv().await, Some(ServerFrame::Fenced(FenceReason::Revoked)));
+    assert!(lab.sessions.get(id).is_none());
+    assert!(lab.sessions.authenticate(id, &opened.welcome.secret).is_none());
+    assert_eq!(lab.refusal(resume(&opened)).await.fenced, Some(FenceReason::Revoked));
+    assert!(other.handle.shared.accepts());
+    let again = lab.sessions.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+    assert_eq!(again, FenceReport::default());
+}
+
+#[tokio::test]
+async fn a_fence_waits_for_the_mount_to_confirm() {
+    let lab = Lab::new().await;
+    let (opened, mut frames) = lab.open(ticket(1)).await.unwrap();
+    let actor = opened.handle.actor.clone();
+    tokio::spawn(async move {
+        while let Some(frame) = frames.recv().await {
+            if matches!(frame, ServerFrame::Fenced(_)) {
+                actor.cast(SessionMessage::Confirmed).unwrap();
+            }
+        }
+    });
+    let report = lab.sessions.fence(|_| true, FenceReason::Revoked, Duration::from_secs(5)).await;
+    assert_eq!(report, FenceReport { matched: 1, fenced: 1, confirmed: 1 });
+}
+
+#[tokio::test]
+async fn a_session_outlives_its_node_and_a_fence_does_too() {
+    let mut lab = Lab::new().await;
+    let (kept, _frames) = lab.open(ticket(1)).await.unwrap();
+    let (fenced, _frames) = lab.open(ticket(2)).await.unwrap();
+    let id = fenced.welcome.session;
+    lab.sessions.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+    lab.restart().await;
+    let (again, _frames) = lab.open(resume(&kept)).await.unwrap();
+    assert_eq!(again.welcome.session, kept.welcome.session);
+    assert_ne!(again.welcome.inodes, kept.welcome.inodes, "inode numbers are never leased twice");
+    assert_eq!(lab.refusal(resume(&fenced)).await.fenced, Some(FenceReason::Revoked));
+    assert_eq!(lab.refusal(ticket(1)).await.code, ErrorCode::TicketInUse);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_ticket_unless_that_is_renewable() {
+    let lab = Lab::new().await;
+    let (ends, _frames) = lab.open(ticket(1)).await.unwrap();
+    let (goes_on, _frames) = lab.open(ticket_of(&TicketClaims { renewable: true, ..claims(2) })).await.unwrap();
+    assert_eq!(ends.welcome.expires_in_ms, Some(60_000));
+    let id = ends.welcome.session;
+    lab.pass(60_000, |sessions| sessions.get(id).is_none()).await;
+    assert_eq!(lab.refusal(resume(&ends)).await.fenced, Some(FenceReason::Expired));
+    lab.open(resume(&goes_on)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_does_not_stand_opens_nothing() {
+    let lab = Lab::new().await;
+    let claims = claims(1);
+    let cases = [
+        ("another workspace than the grant's", TicketClaims { workspace: WorkspaceId::from_bits(9), ..claims.clone() }),
+        ("another account", TicketClaims { account: AccountId::from_bits(9), ..claims.clone() }),
+        ("another tenant", TicketClaims { tenant: "u".parse().unwrap(), ..claims.clone() }),
+        ("another runtime", TicketClaims { runtime: "s".parse().unwrap(), ..claims.clone() }),
+        ("an unknown grant", TicketClaims { grant: GrantId::from_bits(9), ..claims.clone() }),
+        ("past its time", TicketClaims { exp: START / 1000, ..claims.clone() }),
+    ];
+    for (what, claims) in cases {
+        assert_eq!(lab.refusal(ticket_of(&claims)).await.code, ErrorCode::Unauthorized, "{what}");
+    }
+    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
+    let wrong = Opening::Resume { session: opened.welcome.session, secret: "wrong".into() };
+    assert_eq!(lab.refusal(wrong).await.code, ErrorCode::SessionNotFound);
+    let unknown = Opening::ApiKey { key: "tbo_x".into(), workspace: "w".parse().unwrap(), mode: Mode::Rw, subpath: None };
+    assert_eq!(lab.refusal(unknown).await.code, ErrorCode::Unauthorized);
+    assert_eq!(lab.sessions.list().len(), 1, "no refusal left a session behind");
+}
+
+#[tokio::test]
+async fn a_revocation_that_races_with_the_opening_wins() {
+    let lab = Lab::new().await;
+    // The grant's record still stands when it is read; the register knows better by the time the session is open.
+    let record = RevocationRecord {
+        id: RevocationId::from_bits(1),
+        account: AccountId::from_bits(1),
+        target: Target::Grant(GrantId::from_bits(3)),
+        revoked_at: Timestamp::from_unix_ms(START),
+    };
+    lab.context.revocations.write().admit(record);
+    assert_eq!(lab.refusal(ticket(1)).await.fenced, Some(FenceReason::Revoked));
+    assert!(lab.sessions.list().is_empty());
+}
+
+#[tokio::test]
+async fn a_subpath_is_made_and_confines() {
+    let lab = Lab::new().await;
+    let claims = TicketClaims { subpath: Some("a/b".parse().unwrap()), ..claims(1) };
+    let (opened, _frames) = lab.open(ticket_of(&claims)).await.unwrap();
+    let (again, _frames) = lab.open(ticket_of(&TicketClaims { jti: TicketId::from_bits(2), ..claims })).await.unwrap();
+    assert_eq!(opened.welcome.root, again.welcome.root);
+    assert_ne!(opened.welcome.root, artifacts_core::namespace::Ino::ROOT);
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_told_which_ones_there_are() {
+    let lab = Lab::new().await;
+    let hello = Hello { protocol: VersionRange { min: 7, max: 9 }, agent: "a".into(), host: "h".into(), opening: ticket(1) };
+    let (outbound, _frames) = mpsc::unbounded_channel();
+    let connection = Connection { id: 1, outbound, end: Shutdown::new() };
+    let refusal = lab.sessions.open(&hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await.err().unwrap();
+    assert_eq!(refusal.code, ErrorCode::UnsupportedVersion);
+    assert!(refusal.message.contains("1 to 1"), "{}", refusal.message);
+}

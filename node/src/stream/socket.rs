@@ -1,0 +1,245 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, decode, encode};
+use artifacts_core::session::Phase;
+use artifacts_core::{ErrorCode, namespace::Errno};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::StreamState;
+use crate::server::Shutdown;
+use crate::sessions::{Connection, Opened, SessionMessage};
+use crate::workspace::WorkspaceMessage;
+
+/// How long an agent may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// How many frames of one stream may wait for their answers; one more is not read before one is answered.
+pub(super) const QUESTIONS_MAX: usize = 4096;
+/// How many frames are written with one flush at the most.
+const FLUSH_AFTER: usize = 256;
+
+/// Why the node ends a stream.
+struct Close {
+    code: u16,
+    reason: &'static str,
+}
+
+/// Serves one stream from its hello to its end.
+pub(super) async fn serve(state: StreamState, socket: WebSocket, remote: SocketAddr) {
+    let (mut sink, mut stream) = socket.split();
+    let (outbound, frames) = mpsc::unbounded_channel();
+    let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
+    let opened = match tokio::time::timeout(HELLO_WITHIN, read_hello(&mut stream)).await {
+        Err(_) => Err(refuse(ErrorCode::InvalidRequest, "the stream begins with a hello, within 5 seconds")),
+        Ok(Err(refusal)) => Err(refusal),
+        Ok(Ok(hello)) => state.sessions.open(&hello, remote, connection.clone()).await,
+    };
+    let answer = match &opened {
+        Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
+        Err(refusal) => HelloAnswer::Refused(refusal.clone()),
+    };
+    let text = serde_json::to_string(&answer).unwrap_or_default();
+    let sent = sink.send(Message::Text(text.into())).await;
+    let Ok(opened) = opened else {
+        let _ = close(&mut sink, &Close { code: close_code::POLICY, reason: "refused" }).await;
+        return;
+    };
+    opened.handle.shared.connection_changed(true);
+    if sent.is_ok() {
+        let permits = Arc::new(Semaphore::new(QUESTIONS_MAX));
+        let (end, ended) = mpsc::channel(1);
+        let writer = tokio::spawn(write_frames(sink, frames, permits.clone(), ended));
+        let session = Stream { state: &state, opened: &opened, outbound, permits, end: connection.end.clone() };
+        let reason = session.read_frames(&mut stream).await;
+        let _ = end.send(reason).await;
+        drop(end);
+        drop(session);
+        let _ = tokio::time::timeout(HELLO_WITHIN, writer).await;
+    }
+    opened.handle.shared.connection_changed(false);
+    let _ = opened.handle.actor.cast(SessionMessage::Disconnected { connection: connection.id });
+}
+
+async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusal> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return serde_json::from_str(&text)
+                    .map_err(|error| refuse(ErrorCode::InvalidRequest, format!("the hello is not valid: {error}")));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(_)) => return Err(refuse(ErrorCode::InvalidRequest, "the stream begins with a hello as JSON text")),
+            Some(Err(_)) | None => return Err(refuse(ErrorCode::InvalidRequest, "the stream ended before its hello")),
+        }
+    }
+}
+
+fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), fenced: None }
+}
+
+/// An open stream's reading half.
+struct Stream<'a> {
+    state: &'a StreamState,
+    opened: &'a Opened,
+    outbound: mpsc::UnboundedSender<ServerFrame>,
+    permits: Arc<Semaphore>,
+    /// On when the session's actor ends the connection: a fence was confirmed, another stream took over, or the
+    /// workspace starts anew.
+    end: Shutdown,
+}
+
+impl Stream<'_> {
+    /// Hands frames on until the stream ends. The answer says why, if the node ends it.
+    async fn read_frames(&self, stream: &mut SplitStream<WebSocket>) -> Option<Close> {
+        let mut ended = std::pin::pin!(self.end.started());
+        let mut shuts_down = std::pin::pin!(self.state.shutdown.started());
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                () = &mut ended => return Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
+                () = &mut shuts_down => {
+                    let _ = self.outbound.send(ServerFrame::Closing);
+                    return Some(Close { code: close_code::AWAY, reason: "the node shuts down" });
+                }
+            };
+            let bytes = match message {
+                Some(Ok(Message::Binary(bytes))) => bytes,
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Text(_))) => return Some(Close { code: close_code::UNSUPPORTED, reason: "frames are binary" }),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+            };
+            let frame = match decode::<ClientFrame>(&bytes) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    tracing::warn!(session = %self.opened.welcome.session, %error, "a stream sent what is no frame");
+                    metrics::counter!("artifacts_malformed_frames_total").increment(1);
+                    return Some(Close { code: close_code::PROTOCOL, reason: "a frame does not decode" });
+                }
+            };
+            let shared = &self.opened.handle.shared;
+            shared.hear(self.state.context.clock.monotonic_ms());
+            if self.take(frame).await.is_err() {
+                return Some(Close { code: close_code::AGAIN, reason: "the workspace starts anew" });
+            }
+        }
+    }
+
+    async fn take(&self, frame: ClientFrame) -> Result<(), ()> {
+        let session = self.opened.welcome.session;
+        match frame {
+            ClientFrame::Heartbeat { sent_ms } => self.prove(sent_ms),
+            ClientFrame::Request { id, request: Request::ReserveInodes } => {
+                self.admit().await;
+                let (sessions, handle, workspace) = (self.state.sessions.clone(), self.opened.handle.clone(), self.opened.workspace.clone());
+                let outbound = self.outbound.clone();
+                tokio::spawn(async move {
+                    let range = sessions.reserve_inodes(&handle, &workspace).await;
+                    let _ = outbound.send(ServerFrame::Reply { id, result: range.map(Answer::Inodes).map_err(|_| Errno::EIO) });
+                });
+            }
+            ClientFrame::FenceConfirmed => {
+                let _ = self.opened.handle.actor.cast(SessionMessage::Confirmed);
+            }
+            ClientFrame::Goodbye => {
+                let _ = self.opened.handle.actor.call(SessionMessage::Goodbye, None).await;
+            }
+            frame if self.opened.handle.shared.accepts() => {
+                if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. }) {
+                    self.admit().await;
+                }
+                return self.opened.workspace.cast(WorkspaceMessage::Frame(session, frame)).map_err(|_| ());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Answers a heartbeat if the session stands.
+    fn prove(&self, sent_ms: u64) {
+        let shared = &self.opened.handle.shared;
+        if !shared.accepts() {
+            if matches!(shared.phase(), Phase::Live | Phase::Lapsed) {
+                // Its actor failed: over the next stream it starts anew.
+                self.end.start();
+            }
+            return;
+        }
+        if self.state.context.revocations.read().stands(&self.opened.standing) {
+            let _ = self.outbound.send(ServerFrame::Proof { sent_ms });
+            return;
+        }
+        // The revocation came by another way than the fence; it counts all the same.
+        let (sessions, session) = (self.state.sessions.clone(), self.opened.welcome.session);
+        tokio::spawn(async move { sessions.fence(|record| record.id == session, FenceReason::Revoked, Duration::ZERO).await });
+    }
+
+    /// Waits until the stream may ask one more thing. The writer gives the permit back with the answer.
+    async fn admit(&self) {
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+/// Writes frames as they come, many with one flush when many wait.
+async fn write_frames(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut frames: mpsc::UnboundedReceiver<ServerFrame>,
+    permits: Arc<Semaphore>,
+    mut ended: mpsc::Receiver<Option<Close>>,
+) {
+    loop {
+        let first = tokio::select! {
+            biased;
+            frame = frames.recv() => frame,
+            reason = ended.recv() => {
+                while let Ok(frame) = frames.try_recv() {
+                    let _ = feed(&mut sink, frame, &permits).await;
+                }
+                let reason = reason.flatten().unwrap_or(Close { code: close_code::NORMAL, reason: "" });
+                let _ = close(&mut sink, &reason).await;
+                return;
+            }
+        };
+        let Some(first) = first else { return };
+        if feed(&mut sink, first, &permits).await.is_err() {
+            return;
+        }
+        for _ in 0..FLUSH_AFTER {
+            let Ok(frame) = frames.try_recv() else { break };
+            if feed(&mut sink, frame, &permits).await.is_err() {
+                return;
+            }
+        }
+        if sink.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn feed(sink: &mut SplitSink<WebSocket, Message>, frame: ServerFrame, permits: &Semaphore) -> Result<(), axum::Error> {
+    if matches!(frame, ServerFrame::Reply { .. } | ServerFrame::Applied(_)) {
+        permits.add_permits(1);
+    }
+    let encoded = encode(&frame).or_else(|error| {
+        tracing::error!(%error, "an answer is too long for a frame");
+        match frame {
+            ServerFrame::Reply { id, .. } => encode(&ServerFrame::Reply { id, result: Err(Errno::EIO) }),
+            _ => Err(error),
+        }
+    });
+    match encoded {
+        Ok(bytes) => sink.feed(Message::Binary(bytes.into())).await,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn close(sink: &mut SplitSink<WebSocket, Message>, reason: &Close) -> Result<(), axum::Error> {
+    let frame = CloseFrame { code: reason.code, reason: reason.reason.into() };
+    sink.send(Message::Close(Some(frame))).await
+}

@@ -1,0 +1,402 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
+use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
+use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery};
+use artifacts_core::{SegmentId, SessionId};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::flush::{Meta, PENDING_MAX_BYTES, encode};
+use super::keys::{WorkspaceKeys, segment_key};
+use super::layers::{Failure, Layers};
+use super::member::Member;
+use super::message::{Attached, Attachment, WorkspaceMessage};
+use crate::context::SharedContext;
+use crate::records::WorkspaceRecord;
+use crate::store::{Batch, Durability, StoreError};
+
+/// How many inode numbers a session gets at a time.
+const INODES_AT_A_TIME: u64 = 16 * 1024;
+/// The orders of a new life of the actor lie this far above those of the one before, whose last may be unknown.
+const ORDER_GAP: u64 = 1 << 32;
+/// How often a flush begins if nobody waits for one: what a crash can cost a mount that dies with the node.
+const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long a dead segment is kept for readers that have just learnt where it is.
+const SEGMENT_GRACE: std::time::Duration = std::time::Duration::from_secs(60);
+/// One session may hold so many files open.
+pub(super) const OPEN_MAX: usize = 1 << 20;
+
+/// Owns one workspace; see the module.
+pub(crate) struct WorkspaceActor;
+
+/// What a [`WorkspaceActor`] starts from.
+pub(crate) struct WorkspaceArguments {
+    pub(crate) context: SharedContext,
+    pub(crate) record: WorkspaceRecord,
+    /// See [`WorkspaceState::writer`].
+    pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
+    /// Sessions on record that may come back and send again what was not durable.
+    pub(crate) on_record: Vec<SessionId>,
+}
+
+pub(crate) struct WorkspaceState {
+    pub(super) context: SharedContext,
+    pub(super) keys: WorkspaceKeys,
+    pub(super) layers: Layers,
+    pub(super) limits: Limits,
+    pub(super) meta: Meta,
+    pub(super) members: BTreeMap<SessionId, Member>,
+    /// Sessions that are over and whose progress is to be forgotten.
+    pub(super) departed: Vec<SessionId>,
+    pub(super) open: OpenFiles,
+    /// Segments that died since the last flush began, and those of the flush under way.
+    pub(super) dead_segments: Vec<SegmentId>,
+    pub(super) dying_segments: Vec<SegmentId>,
+    /// Held by whoever writes this workspace's keys, so that a new actor begins only after the last flush of the
+    /// one before.
+    pub(super) writer: Arc<tokio::sync::Mutex<()>>,
+    /// Commits that wait because the store does not keep up.
+    held: VecDeque<WorkspaceMessage>,
+    tick_scheduled: bool,
+    /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
+    pub(super) recovery: Option<Recovery>,
+    deferred: VecDeque<WorkspaceMessage>,
+    pub(super) dirty: bool,
+    pub(super) flush_wanted: bool,
+    pub(super) flush_under_way: bool,
+    pub(super) drains: Vec<RpcReplyPort<Result<(), StoreError>>>,
+}
+
+impl Actor for WorkspaceActor {
+    type Msg = WorkspaceMessage;
+    type State = WorkspaceState;
+    type Arguments = WorkspaceArguments;
+
+    async fn pre_start(&self, _: ActorRef<WorkspaceMessage>, arguments: WorkspaceArguments) -> Result<WorkspaceState, ActorProcessingErr> {
+        let WorkspaceArguments { context, record, writer, on_record } = arguments;
+        drop(writer.lock().await);
+        let keys = WorkspaceKeys(record.id);
+        let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
+        let mut meta: Meta = match context.store.get(&keys.meta()).await? {
+            Some(bytes) => postcard::from_bytes(&bytes)?,
+            None => Meta { next_order: 0, next_ino: Ino::FIRST_LEASED.0 },
+        };
+        meta.next_order += ORDER_GAP;
+        let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
+        let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
+        let mut state = WorkspaceState {
+            context,
+            keys,
+            layers,
+            limits,
+            meta,
+            members: BTreeMap::new(),
+            departed: Vec::new(),
+            open: OpenFiles::default(),
+            dead_segments: Vec::new(),
+            dying_segments: Vec::new(),
+            writer,
+            held: VecDeque::new(),
+            tick_scheduled: false,
+            recovery,
+            deferred: VecDeque::new(),
+            dirty: false,
+            flush_wanted: false,
+            flush_under_way: false,
+            drains: Vec::new(),
+        };
+        if state.recovery.is_none() {
+            state.purge_orphans().await.map_err(|error| format!("{error}"))?;
+        }
+        Ok(state)
+    }
+
+    async fn handle(&self, myself: ActorRef<WorkspaceMessage>, message: WorkspaceMessage, state: &mut WorkspaceState) -> Result<(), ActorProcessingErr> {
+        if let Some(message) = state.defer(message) {
+            state.take(&myself, message).await?;
+        }
+        if state.recovery.as_ref().is_some_and(Recovery::is_complete) {
+            state.recover(&myself).await?;
+        }
+        while !state.falls_behind()
+            && let Some(message) = state.held.pop_front()
+        {
+            state.take(&myself, message).await?;
+        }
+        if state.dirty && !state.tick_scheduled {
+            state.tick_scheduled = true;
+            myself.send_after(FLUSH_EVERY, || WorkspaceMessage::Tick);
+        }
+        Ok(())
+    }
+}
+
+impl WorkspaceState {
+    /// During the grace, sets aside what has to wait for its end.
+    fn defer(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
+        if let WorkspaceMessage::Attach(Attachment { session, resumes: false, .. }, _) = &message {
+            // On record already, but new: it has nothing to send again.
+            self.settle(*session);
+        }
+        let waits = self.recovery.is_some()
+            && match &message {
+                WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
+                WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
+                WorkspaceMessage::Frame(_, frame) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. }),
+                _ => false,
+            };
+        if waits {
+            self.deferred.push_back(message);
+            return None;
+        }
+        // Commits keep their order: behind one that waits, all wait.
+        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }));
+        if commits && (self.falls_behind() || !self.held.is_empty()) {
+            self.held.push_back(message);
+            return None;
+        }
+        Some(message)
+    }
+
+    /// Whether so much waits for the store that nothing more may be applied.
+    fn falls_behind(&self) -> bool {
+        self.flush_under_way && self.layers.pending_bytes() > PENDING_MAX_BYTES
+    }
+
+    async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
+        match message {
+            WorkspaceMessage::Frame(session, frame) => return self.frame(myself, session, frame).await,
+            WorkspaceMessage::Tick => {
+                self.tick_scheduled = false;
+                self.maybe_flush(myself, true);
+            }
+            WorkspaceMessage::Flushed(result) => return self.flushed(myself, result),
+            WorkspaceMessage::Attach(attachment, reply) => {
+                let _ = reply.send(self.attach(attachment).await);
+            }
+            WorkspaceMessage::ReserveInodes(reply) => {
+                let _ = reply.send(self.reserve_inodes().await);
+            }
+            WorkspaceMessage::InodesAdded(session, range) => {
+                if let Some(member) = self.members.get_mut(&session) {
+                    member.inodes.add(range);
+                }
+            }
+            WorkspaceMessage::ResolveRoot { path, reply } => {
+                let _ = reply.send(self.resolve_root(&path).await);
+            }
+            WorkspaceMessage::Seal(session, reply) => {
+                self.settle(session);
+                if self.members.remove(&session).is_some() {
+                    self.departed.push(session);
+                    self.dirty = true;
+                }
+                let _ = reply.send(());
+                for ino in self.open.close_all(session) {
+                    self.purge_if_orphan(ino).await?;
+                }
+            }
+            WorkspaceMessage::Lapsed(session) => self.settle(session),
+            WorkspaceMessage::Usage(reply) => {
+                let usage = self.layers.ask(|view| namespace::usage(view)).await;
+                let _ = reply.send(usage.map_err(store_error));
+            }
+            WorkspaceMessage::DeleteSegments(segments) => self.delete_segments(segments).await,
+            WorkspaceMessage::Drain(reply) => {
+                self.drains.push(reply);
+                if self.dirty || self.flush_under_way {
+                    self.maybe_flush(myself, true);
+                } else {
+                    for reply in self.drains.drain(..) {
+                        let _ = reply.send(Ok(()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn attach(&mut self, attachment: Attachment) -> Result<Attached, StoreError> {
+        let Attachment { session, mode, root, inodes, outbound, resumes } = attachment;
+        if let Some(member) = self.members.get_mut(&session) {
+            member.reconnect(outbound);
+            return Ok(Attached { durable_seq: member.durable });
+        }
+        let inbox = match self.context.store.get(&self.keys.progress(session)).await? {
+            Some(bytes) if resumes => {
+                let progress: Progress = postcard::from_bytes(&bytes).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+                Inbox::resume(progress)
+            }
+            _ => Inbox::default(),
+        };
+        let member = Member::new(mode, root, inodes, inbox, outbound);
+        let attached = Attached { durable_seq: member.durable };
+        self.members.insert(session, member);
+        Ok(attached)
+    }
+
+    /// Numbers are given out only once that is durable: nobody may get them again after a crash.
+    async fn reserve_inodes(&mut self) -> Result<InodeRange, StoreError> {
+        let range = InodeRange { first: self.meta.next_ino, count: INODES_AT_A_TIME };
+        let meta = Meta { next_ino: range.first + range.count, ..self.meta };
+        let mut batch = Batch::new();
+        batch.put(self.keys.meta(), encode(&meta)?);
+        self.context.store.write(batch, Durability::Durable).await?;
+        self.meta = meta;
+        // A flush that is under way carries the older counter; one more puts that right.
+        self.dirty = true;
+        Ok(range)
+    }
+
+    /// Finds the directory that a subpath names. Like a mount of a subpath elsewhere, it makes what is missing.
+    async fn resolve_root(&mut self, path: &[String]) -> Result<Ino, StoreError> {
+        for len in 1..=path.len() {
+            let Some((last, parents)) = path[..len].split_last() else { break };
+            let parent = self.layers.ask(|view| namespace::resolve(view, Ino::ROOT, parents.iter().map(String::as_str))).await.map_err(store_error)?;
+            let name = Name::new(last.clone()).map_err(|errno| store_error(Failure::Refused(errno)))?;
+            match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
+                Err(Failure::Refused(Errno::ENOENT)) => {
+                    let ino = Ino(self.reserve_inodes().await?.first);
+                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, uid: 0, gid: 0 };
+                    let time = (self.context.clock.wall().unix_ms() as i64).saturating_mul(1_000_000);
+                    let op = Op { mutation, time };
+                    let context = namespace::Context::default();
+                    self.run(|view| namespace::apply(view, &context, &op)).await.map_err(store_error)?;
+                }
+                found => {
+                    found.map_err(store_error)?;
+                }
+            }
+        }
+        self.layers.ask(|view| namespace::resolve(view, Ino::ROOT, path.iter().map(String::as_str))).await.map_err(store_error)
+    }
+
+    /// Applies a pure change and takes it in.
+    pub(super) async fn run(&mut self, change: impl FnMut(&super::layers::LayeredView<'_>) -> Result<Applied, Stop>) -> Result<Outcome, Failure> {
+        let applied = self.layers.ask(change).await?;
+        self.layers.absorb(applied.changes);
+        self.dirty = true;
+        self.dead_segments.extend(&applied.outcome.dead_segments);
+        Ok(applied.outcome)
+    }
+
+    async fn frame(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, frame: ClientFrame) -> Result<(), StoreError> {
+        if !self.members.contains_key(&session) {
+            // Sealed, or never attached: nothing of it is accepted.
+            return Ok(());
+        }
+        match frame {
+            ClientFrame::Commit { acked, ops } => self.commit(myself, session, acked, ops).await,
+            ClientFrame::Request { id, request } => self.request(session, id, request).await,
+            ClientFrame::Flush { seq } => {
+                match self.members.get(&session) {
+                    Some(member) if member.durable >= seq => member.send(ServerFrame::Durable { seq: member.durable }),
+                    _ => self.maybe_flush(myself, true),
+                }
+                Ok(())
+            }
+            ClientFrame::Closed { inodes } => {
+                for ino in inodes {
+                    if self.open.close(session, ino) {
+                        self.purge_if_orphan(ino).await?;
+                    }
+                }
+                Ok(())
+            }
+            ClientFrame::ResendDone { open } => {
+                for ino in open.into_iter().take(OPEN_MAX) {
+                    self.open.open(session, ino);
+                }
+                self.settle(session);
+                Ok(())
+            }
+            ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, session: SessionId) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.settle(session);
+        }
+    }
+
+    /// The end of the grace: applies what came back, in its order, then serves who had to wait.
+    async fn recover(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        let Some(recovery) = self.recovery.take() else { return Ok(()) };
+        let mut results: BTreeMap<SessionId, Vec<OpResult>> = BTreeMap::new();
+        for resent in recovery.into_ops() {
+            let Some(member) = self.members.get(&resent.session) else { continue };
+            let result = match member.inbox.admit(resent.op.seq) {
+                Admission::Apply => self.execute(resent.session, resent.op).await?,
+                Admission::Duplicate(_) => continue,
+                Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
+            };
+            results.entry(resent.session).or_default().push(result);
+        }
+        for (session, results) in results {
+            if let Some(member) = self.members.get(&session) {
+                member.send(ServerFrame::Applied(results));
+            }
+        }
+        self.purge_orphans().await?;
+        self.maybe_flush(myself, true);
+        for message in std::mem::take(&mut self.deferred) {
+            self.take(myself, message).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the inodes without links that nobody has open: those of mounts that died with the node.
+    async fn purge_orphans(&mut self) -> Result<(), StoreError> {
+        let orphans = self.layers.ask(|view| namespace::orphans(view)).await.map_err(store_error)?;
+        for ino in orphans {
+            self.purge_if_orphan(ino).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn purge_if_orphan(&mut self, ino: Ino) -> Result<(), StoreError> {
+        if self.open.is_open(ino) || self.recovery.is_some() {
+            return Ok(());
+        }
+        loop {
+            let mut more = false;
+            let purged = self.run(|view| namespace::purge(view, ino).map(|(applied, rest)| { more = rest; applied })).await;
+            match purged {
+                Ok(_) if more => {}
+                // Still linked, or gone already.
+                Ok(_) | Err(Failure::Refused(_)) => return Ok(()),
+                Err(Failure::Store(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// The flush that made them dead is durable; once their readers are done they can go.
+    pub(super) fn bury_dead_segments(&mut self, myself: &ActorRef<WorkspaceMessage>) {
+        let segments = std::mem::take(&mut self.dying_segments);
+        if !segments.is_empty() {
+            myself.send_after(SEGMENT_GRACE, move || WorkspaceMessage::DeleteSegments(segments));
+        }
+    }
+
+    async fn delete_segments(&mut self, segments: Vec<SegmentId>) {
+        for segment in segments {
+            let alive = self.layers.ask(|view| Ok(namespace::segment_in_use(view, segment)?)).await;
+            if !matches!(alive, Ok(false)) {
+                continue;
+            }
+            let Ok(key) = segment_key(self.keys.0, segment) else { continue };
+            if let Err(error) = self.context.blobs.delete(&key).await {
+                tracing::warn!(%segment, %error, "a dead segment could not be deleted");
+            }
+        }
+    }
+}
+
+fn store_error(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Store(error) => error,
+        Failure::Refused(errno) => StoreError::Corrupt { reason: format!("the namespace answers {errno}") },
+    }
+}

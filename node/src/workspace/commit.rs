@@ -1,0 +1,127 @@
+//! Ops: admitted once, applied in order, answered at once.
+
+use artifacts_core::SessionId;
+use artifacts_core::namespace::{self, Errno, Mutation, NewNode, Op, Outcome, Source};
+use artifacts_core::protocol::{INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
+use artifacts_core::session::Admission;
+use artifacts_core::ticket::Mode;
+use ractor::ActorRef;
+
+use super::actor::WorkspaceState;
+use super::layers::Failure;
+use super::member::Member;
+use super::message::WorkspaceMessage;
+use crate::store::StoreError;
+
+/// The most extents in one write.
+const EXTENTS_MAX: usize = 64;
+
+impl WorkspaceState {
+    /// Takes in ops of a session, in its order.
+    pub(super) async fn commit(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, acked: u64, ops: Vec<NumberedOp>) -> Result<(), StoreError> {
+        let mut results = Vec::with_capacity(ops.len());
+        if let Some(member) = self.members.get_mut(&session) {
+            member.inbox.acknowledge(acked);
+        }
+        for numbered in ops {
+            let Some(member) = self.members.get(&session) else { break };
+            match member.inbox.admit(numbered.seq) {
+                Admission::Duplicate(known) => {
+                    let result = match known {
+                        Some(result) => result,
+                        None => Ok(self.outcome_again(&numbered.op).await),
+                    };
+                    results.push(OpResult { seq: numbered.seq, order: numbered.order.unwrap_or(0), result });
+                }
+                Admission::Apply | Admission::Gap if self.recovery.is_some() => {
+                    if let Some(recovery) = &mut self.recovery {
+                        recovery.resend(session, numbered);
+                    }
+                }
+                Admission::Apply => results.push(self.execute(session, numbered).await?),
+                Admission::Gap => {
+                    // Only a broken or hostile agent leaves a gap; every op behind it is refused alike.
+                    results.push(OpResult { seq: numbered.seq, order: 0, result: Err(Errno::EPROTO) });
+                }
+            }
+        }
+        if let Some(member) = self.members.get(&session)
+            && let Some(first) = results.first().map(|result| result.seq)
+        {
+            member.send(ServerFrame::Applied(results));
+            if first <= member.durable {
+                // Sent again although durable: its connection broke before the mount knew.
+                member.send(ServerFrame::Durable { seq: member.durable });
+            }
+        }
+        self.maybe_flush(myself, false);
+        Ok(())
+    }
+
+    /// What an op answered that took effect in an earlier life of this actor, as far as it still can be told.
+    async fn outcome_again(&mut self, op: &Op) -> Outcome {
+        let ino = match &op.mutation {
+            Mutation::Create { ino, .. }
+            | Mutation::Link { ino, .. }
+            | Mutation::SetAttr { ino, .. }
+            | Mutation::Write { ino, .. }
+            | Mutation::Punch { ino, .. } => *ino,
+            _ => return Outcome::default(),
+        };
+        let attr = self.layers.ask(|view| namespace::attr(view, ino)).await.ok();
+        Outcome { attr, ..Outcome::default() }
+    }
+
+    /// Applies the next op of a session and notes its result.
+    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
+        let NumberedOp { seq, op, .. } = numbered;
+        let order = self.meta.next_order;
+        self.meta.next_order += 1;
+        let Some(member) = self.members.get(&session) else {
+            return Ok(OpResult { seq, order, result: Err(Errno::ESTALE) });
+        };
+        let context = member.context(&self.limits);
+        let admitted = admissible(member, &op);
+        let result = match admitted {
+            Err(errno) => Err(errno),
+            Ok(()) => match self.run(|view| namespace::apply(view, &context, &op)).await {
+                Ok(outcome) => Ok(outcome),
+                Err(Failure::Refused(errno)) => Err(errno),
+                Err(Failure::Store(error)) => return Err(error),
+            },
+        };
+        if let Ok(Outcome { attr: Some(attr), .. }) = &result
+            && matches!(op.mutation, Mutation::Create { node: NewNode::File, .. })
+        {
+            // creat(2) opens what it makes.
+            self.open.open(session, attr.ino);
+        }
+        if let Some(member) = self.members.get_mut(&session) {
+            member.inbox.record(seq, result.clone());
+        }
+        self.dirty = true;
+        if let Ok(outcome) = &result {
+            for ino in outcome.orphaned.clone() {
+                self.purge_if_orphan(ino).await?;
+            }
+        }
+        Ok(OpResult { seq, order, result })
+    }
+}
+
+/// What the machine cannot check: who may change anything, whose inode numbers these are, and that small data is small.
+fn admissible(member: &Member, op: &Op) -> Result<(), Errno> {
+    if member.mode == Mode::Ro {
+        return Err(Errno::EROFS);
+    }
+    if op.mutation.creates().is_some_and(|ino| !member.inodes.contains(ino)) {
+        return Err(Errno::EINVAL);
+    }
+    if let Mutation::Write { extents, .. } = &op.mutation {
+        let too_large = |source: &Source| matches!(source, Source::Inline { data, .. } if data.len() > INLINE_MAX_BYTES);
+        if extents.len() > EXTENTS_MAX || extents.iter().any(|extent| too_large(&extent.source)) {
+            return Err(Errno::EINVAL);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Group commit: many ops, one durable batch.
+
+use artifacts_core::protocol::ServerFrame;
+use ractor::ActorRef;
+use serde::{Deserialize, Serialize};
+
+use super::actor::WorkspaceState;
+use super::message::WorkspaceMessage;
+use crate::store::{Batch, Durability, StoreError};
+
+/// A flush begins by itself when this much waits, in bytes.
+const FLUSH_BYTES: usize = 8 << 20;
+/// When this much waits although a flush is under way, nothing more is applied until it has ended, in bytes.
+pub(super) const PENDING_MAX_BYTES: usize = 96 << 20;
+
+/// The workspace's counters, durable with each flush.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// The place that the next op gets in the workspace's order.
+    pub(super) next_order: u64,
+    /// The next inode number that is leased out.
+    pub(super) next_ino: u64,
+}
+
+impl WorkspaceState {
+    /// Begins a flush if there is something to flush, none is under way, and somebody waits or enough has come up.
+    pub(super) fn maybe_flush(&mut self, myself: &ActorRef<WorkspaceMessage>, wanted: bool) {
+        self.flush_wanted |= wanted || self.layers.pending_bytes() >= FLUSH_BYTES;
+        if self.flush_under_way || !self.dirty || !self.flush_wanted {
+            return;
+        }
+        let batch = match self.cut() {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(workspace = %self.keys.0, %error, "cannot build a flush");
+                return;
+            }
+        };
+        self.flush_wanted = false;
+        self.dirty = false;
+        self.flush_under_way = true;
+        self.write(myself.clone(), batch);
+    }
+
+    /// Everything since the last flush as one batch.
+    fn cut(&mut self) -> Result<Batch, StoreError> {
+        let mut batch = Batch::new();
+        self.layers.begin_flush(&mut batch)?;
+        self.dying_segments.append(&mut self.dead_segments);
+        for (id, member) in &mut self.members {
+            if member.inbox.applied() != member.flushing {
+                member.flushing = member.inbox.applied();
+                batch.put(self.keys.progress(*id), encode(&member.inbox.progress())?);
+            }
+        }
+        for id in self.departed.drain(..) {
+            batch.delete(self.keys.progress(id));
+        }
+        batch.put(self.keys.meta(), encode(&self.meta)?);
+        Ok(batch)
+    }
+
+    /// Writes the batch in the background. A store that fails is asked again: what was applied is not given up.
+    fn write(&self, myself: ActorRef<WorkspaceMessage>, batch: Batch) {
+        let store = self.context.store.clone();
+        let workspace = self.keys.0;
+        let writer = self.writer.clone();
+        tokio::spawn(async move {
+            let _alone = writer.lock().await;
+            let mut pause = tokio::time::interval(RETRY);
+            loop {
+                pause.tick().await;
+                match store.write(batch.clone(), Durability::Durable).await {
+                    Ok(()) => break,
+                    Err(error @ (StoreError::Unavailable { .. } | StoreError::Full { .. })) => {
+                        tracing::warn!(%workspace, %error, "a flush failed and is tried again");
+                        metrics::counter!("artifacts_flush_retries_total").increment(1);
+                    }
+                    Err(error) => {
+                        let _ = myself.cast(WorkspaceMessage::Flushed(Err(error)));
+                        return;
+                    }
+                }
+            }
+            let _ = myself.cast(WorkspaceMessage::Flushed(Ok(())));
+        });
+    }
+
+    /// A flush has ended.
+    pub(super) fn flushed(&mut self, myself: &ActorRef<WorkspaceMessage>, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.flush_under_way = false;
+        result?;
+        metrics::counter!("artifacts_flushes_total").increment(1);
+        self.layers.end_flush();
+        for member in self.members.values_mut() {
+            if member.flushing > member.durable {
+                member.durable = member.flushing;
+                member.send(ServerFrame::Durable { seq: member.durable });
+            }
+        }
+        self.bury_dead_segments(myself);
+        if !self.dirty && !self.drains.is_empty() {
+            for reply in self.drains.drain(..) {
+                let _ = reply.send(Ok(()));
+            }
+        }
+        let waited = !self.drains.is_empty();
+        self.maybe_flush(myself, waited);
+        Ok(())
+    }
+}
+
+/// How long a failed flush waits before it is tried again.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(200);
+
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(value).map_err(|error| StoreError::Corrupt { reason: format!("a record does not encode: {error}") })
+}

@@ -1,0 +1,221 @@
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use artifacts_core::namespace::{Changes, Errno, Key, Missing, Record, SegmentRecord, Stop, View, encoded_start};
+
+use super::keys::{WorkspaceKeys, segment_key};
+use crate::blob::BlobStore;
+use crate::store::{Batch, KeyRange, Store, StoreError};
+
+/// Records by encoded key; `None` marks one that is deleted.
+type Layer = BTreeMap<Vec<u8>, Option<Record>>;
+
+/// How many clean records a generation of the cache holds. A record takes about 200 bytes.
+const GENERATION: usize = 16 * 1024;
+/// How many records one load of a range brings.
+const RANGE_LOAD: usize = 64;
+
+/// The namespace as layers, newest first: what is not being flushed yet, what is being flushed, clean records that
+/// were needed lately, the store. Only the topmost layer is ever written to.
+pub(super) struct Layers {
+    keys: WorkspaceKeys,
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn BlobStore>,
+    pending: Layer,
+    pending_bytes: usize,
+    flushing: Layer,
+    /// Two generations: the younger is filled; when it is full it becomes the elder, and the elder is dropped.
+    clean: [HashMap<Vec<u8>, Option<Record>>; 2],
+}
+
+/// Why a question could not be answered.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The answer is an errno.
+    Refused(Errno),
+    /// The store or the blobs failed.
+    Store(StoreError),
+}
+
+impl Layers {
+    pub(super) fn new(keys: WorkspaceKeys, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { keys, store, blobs, pending: Layer::new(), pending_bytes: 0, flushing: Layer::new(), clean: Default::default() }
+    }
+
+    /// Runs a pure question, and fetches what it misses until it can be answered.
+    pub(super) async fn ask<T>(&mut self, mut question: impl FnMut(&LayeredView<'_>) -> Result<T, Stop>) -> Result<T, Failure> {
+        let mut ranges = Vec::new();
+        // Segments that are not there; not remembered beyond this question, because a mount may put one any time.
+        let mut absent = Vec::new();
+        loop {
+            let missing = match question(&LayeredView { layers: self, ranges: &ranges, absent: &absent }) {
+                Ok(answer) => return Ok(answer),
+                Err(Stop::Refused(errno)) => return Err(Failure::Refused(errno)),
+                Err(Stop::Missing(missing)) => missing,
+            };
+            match missing {
+                Missing::Key(key) => match self.load(&key).await.map_err(Failure::Store)? {
+                    None if matches!(key, Key::Segment(_)) => absent.push(key),
+                    record => self.keep_clean(key.encode(), record),
+                },
+                Missing::From { start, prefix } => ranges.push(self.load_range(start, prefix).await.map_err(Failure::Store)?),
+            }
+        }
+    }
+
+    async fn load(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let stored = self.store.get(&self.keys.namespace(&key.encode())).await?;
+        let Key::Segment(id) = key else { return stored.map(|bytes| decode(&bytes)).transpose() };
+        if let Some(bytes) = stored {
+            return decode(&bytes).map(Some);
+        }
+        // It may have been put by a mount and named by no op yet.
+        let object = segment_key(self.keys.0, *id).map_err(|error| corrupt(error.to_string()))?;
+        let len = self.blobs.len(&object).await.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?;
+        Ok(len.map(|len| Record::Segment(SegmentRecord { len, live_bytes: 0 })))
+    }
+
+    async fn load_range(&self, start: Vec<u8>, prefix: Vec<u8>) -> Result<LoadedRange, StoreError> {
+        let all = self.keys.namespace(&[]);
+        let within = KeyRange::prefix(&self.keys.namespace(&prefix));
+        let end = within.end().cloned();
+        let range = match &end {
+            Some(end) => KeyRange::between(&self.keys.namespace(&start), end),
+            None => within,
+        };
+        let found = self.store.scan(range, RANGE_LOAD).await?;
+        let whole = found.len() < RANGE_LOAD;
+        let mut records = BTreeMap::new();
+        for (key, value) in found {
+            records.insert(key[all.len()..].to_vec(), decode(&value)?);
+        }
+        let until = if whole { None } else { records.last_key_value().map(|(key, _)| key.clone()) };
+        Ok(LoadedRange { prefix, start, until, records })
+    }
+
+    fn keep_clean(&mut self, key: Vec<u8>, record: Option<Record>) {
+        if self.clean[0].len() >= GENERATION {
+            self.clean.swap(0, 1);
+            self.clean[0].clear();
+        }
+        self.clean[0].insert(key, record);
+    }
+
+    /// Takes in the changes of an op that was applied.
+    pub(super) fn absorb(&mut self, changes: Changes) {
+        for (key, record) in changes {
+            self.pending_bytes += record.as_ref().map_or(32, weight);
+            self.pending.insert(key.encode(), record);
+        }
+    }
+
+    /// Roughly how much memory waits to be flushed, in bytes.
+    pub(super) const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Starts a flush: what was pending is now being flushed. There must be none under way.
+    pub(super) fn begin_flush(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        self.pending_bytes = 0;
+        self.flushing = std::mem::take(&mut self.pending);
+        for (key, record) in &self.flushing {
+            let stored = self.keys.namespace(key);
+            match record {
+                Some(record) => batch.put(stored, encode(record)?),
+                None => batch.delete(stored),
+            };
+        }
+        Ok(())
+    }
+
+    /// The flush has ended well: what it held is clean.
+    pub(super) fn end_flush(&mut self) {
+        for (key, record) in std::mem::take(&mut self.flushing) {
+            // Extents are only ever read as ranges, and attributes rarely twice; both can be large.
+            if !matches!(record, Some(Record::Extent(_) | Record::Xattr(_))) {
+                self.keep_clean(key, record);
+            }
+        }
+    }
+}
+
+fn weight(record: &Record) -> usize {
+    use artifacts_core::namespace::{Extent, Source};
+    match record {
+        Record::Extent(Extent { source: Source::Inline { data, .. }, .. }) | Record::Xattr(data) => 256 + data.len(),
+        _ => 256,
+    }
+}
+
+pub(super) fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(record).map_err(|error| corrupt(format!("a record does not encode: {error}")))
+}
+
+fn corrupt(reason: String) -> StoreError {
+    StoreError::Corrupt { reason }
+}
+
+fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
+    postcard::from_bytes(bytes).map_err(|error| corrupt(format!("a record does not decode: {error}")))
+}
+
+/// What a part of the store's key range holds.
+pub(super) struct LoadedRange {
+    prefix: Vec<u8>,
+    start: Vec<u8>,
+    /// The last key that is known about; `None`: all up to the end of the prefix.
+    until: Option<Vec<u8>>,
+    records: BTreeMap<Vec<u8>, Record>,
+}
+
+/// The layers as the machine sees them.
+pub(super) struct LayeredView<'a> {
+    layers: &'a Layers,
+    ranges: &'a [LoadedRange],
+    absent: &'a [Key],
+}
+
+impl LayeredView<'_> {
+    /// The store's first record from `start` on, as far as it has been loaded.
+    fn stored_from(&self, start: &[u8], prefix: &[u8]) -> Result<Option<(&Vec<u8>, &Record)>, Missing> {
+        let covers = |range: &&LoadedRange| {
+            range.prefix == prefix && *range.start <= *start && range.until.as_ref().is_none_or(|until| **until >= *start)
+        };
+        let range = self.ranges.iter().find(covers).ok_or_else(|| Missing::From { start: start.to_vec(), prefix: prefix.to_vec() })?;
+        // A cut range ends with a record, so where it covers `start` it has one at or after it.
+        Ok(range.records.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).next())
+    }
+}
+
+impl View for LayeredView<'_> {
+    fn get(&self, key: &Key) -> Result<Option<Record>, Missing> {
+        let encoded = key.encode();
+        let Layers { pending, flushing, clean: [young, old], .. } = self.layers;
+        let known = pending.get(&encoded).or_else(|| flushing.get(&encoded)).or_else(|| young.get(&encoded)).or_else(|| old.get(&encoded));
+        match known {
+            Some(record) => Ok(record.clone()),
+            None if self.absent.contains(key) => Ok(None),
+            None => Err(Missing::Key(key.clone())),
+        }
+    }
+
+    fn first_in(&self, from: Bound<&Key>, prefix: &[u8]) -> Result<Option<(Key, Record)>, Missing> {
+        let mut start = encoded_start(from).max(prefix.to_vec());
+        loop {
+            let first = |layer: &'_ Layer| -> Option<(Vec<u8>, Option<Record>)> {
+                let (key, record) = layer.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded)).next()?;
+                key.starts_with(prefix).then(|| (key.clone(), record.clone()))
+            };
+            let stored = self.stored_from(&start, prefix)?.map(|(key, record)| (key.clone(), Some(record.clone())));
+            // Of equal keys the newest layer's wins: `min_by` keeps the first of equals.
+            let candidates = [first(&self.layers.pending), first(&self.layers.flushing), stored];
+            let Some((key, record)) = candidates.into_iter().flatten().min_by(|a, b| a.0.cmp(&b.0)) else { return Ok(None) };
+            if let (Some(record), Some(decoded)) = (record, Key::decode(&key)) {
+                return Ok(Some((decoded, record)));
+            }
+            start = key;
+            start.push(0);
+        }
+    }
+}

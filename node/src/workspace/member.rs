@@ -1,0 +1,40 @@
+use artifacts_core::namespace::{Context, Ino, Limits};
+use artifacts_core::protocol::ServerFrame;
+use artifacts_core::session::{Inbox, InodeRanges};
+use artifacts_core::ticket::Mode;
+
+use super::message::Outbound;
+
+/// An attached session, as its workspace knows it.
+pub(super) struct Member {
+    pub(super) mode: Mode,
+    pub(super) root: Ino,
+    pub(super) inodes: InodeRanges,
+    pub(super) inbox: Inbox,
+    /// The last op that is durable, as the mount has been told.
+    pub(super) durable: u64,
+    /// How far it had come when the flush under way began.
+    pub(super) flushing: u64,
+    outbound: Outbound,
+}
+
+impl Member {
+    pub(super) fn new(mode: Mode, root: Ino, inodes: InodeRanges, inbox: Inbox, outbound: Outbound) -> Self {
+        let durable = inbox.applied();
+        Self { mode, root, inodes, inbox, durable, flushing: durable, outbound }
+    }
+
+    /// The session has a new connection.
+    pub(super) fn reconnect(&mut self, outbound: Outbound) {
+        self.outbound = outbound;
+    }
+
+    /// Sends a frame; if the connection is gone the mount asks again over its next one.
+    pub(super) fn send(&self, frame: ServerFrame) {
+        let _ = self.outbound.send(frame);
+    }
+
+    pub(super) fn context(&self, limits: &Limits) -> Context {
+        Context { scope: self.root, limits: limits.clone() }
+    }
+}

@@ -1,0 +1,60 @@
+use artifacts_core::namespace::{Ino, Usage};
+use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame};
+use artifacts_core::session::InodeRanges;
+use artifacts_core::ticket::Mode;
+use artifacts_core::{SegmentId, SessionId};
+use ractor::RpcReplyPort;
+use tokio::sync::mpsc;
+
+use crate::store::StoreError;
+
+/// Where a session's frames go. Unbounded, because the stream lets in only so many questions at a time.
+pub(crate) type Outbound = mpsc::UnboundedSender<ServerFrame>;
+
+/// A session that attaches, for the first time or over a new connection.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) session: SessionId,
+    pub(crate) mode: Mode,
+    pub(crate) root: Ino,
+    pub(crate) inodes: InodeRanges,
+    pub(crate) outbound: Outbound,
+    /// Whether it resumes: then it sends again what was not durable, and ends that with `ResendDone`.
+    pub(crate) resumes: bool,
+}
+
+/// The answer to an attachment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attached {
+    /// The last op of the session that is durable.
+    pub(crate) durable_seq: u64,
+}
+
+/// What a workspace is told.
+#[derive(Debug)]
+pub(crate) enum WorkspaceMessage {
+    /// Which inode a subpath names; directories that are missing are made.
+    ResolveRoot { path: Vec<String>, reply: RpcReplyPort<Result<Ino, StoreError>> },
+    /// A session attaches.
+    Attach(Attachment, RpcReplyPort<Result<Attached, StoreError>>),
+    /// Inode numbers that nobody else gets, durably.
+    ReserveInodes(RpcReplyPort<Result<InodeRange, StoreError>>),
+    /// Ranges that have been added to an attached session.
+    InodesAdded(SessionId, InodeRange),
+    /// A frame of an attached session.
+    Frame(SessionId, ClientFrame),
+    /// From now on nothing of this session is accepted; what it held is let go.
+    Seal(SessionId, RpcReplyPort<()>),
+    /// This session has lapsed: nobody waits for what it might send again.
+    Lapsed(SessionId),
+    /// What the workspace holds.
+    Usage(RpcReplyPort<Result<Usage, StoreError>>),
+    /// A flush has ended.
+    Flushed(Result<(), StoreError>),
+    /// Time for what is done now and then.
+    Tick,
+    /// These segments have been dead for longer than anybody could still be reading them.
+    DeleteSegments(Vec<SegmentId>),
+    /// Make everything durable and answer.
+    Drain(RpcReplyPort<Result<(), StoreError>>),
+}

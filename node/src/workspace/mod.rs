@@ -1,0 +1,22 @@
+//! One workspace in use: its namespace in memory over the store, and the sessions that are attached to it.
+//!
+//! The [`WorkspaceActor`] is the only writer of the workspace's keys. It works off one message at a time, so the
+//! order in which it applies ops is the workspace's order. An op is visible to everybody when it is applied; it is
+//! durable when the flush that holds it has ended. A flush is one atomic batch of all changes since the one before
+//! and of how far each session has come, so a crash leaves exactly a prefix of the order.
+
+mod actor;
+mod commit;
+mod flush;
+mod keys;
+mod layers;
+mod member;
+mod message;
+mod questions;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use actor::{WorkspaceActor, WorkspaceArguments};
+pub(crate) use keys::{WorkspaceKeys, segment_key};
+pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};

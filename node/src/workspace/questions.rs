@@ -1,0 +1,81 @@
+//! What mounts ask a workspace. No question changes anything but which files are open.
+
+use artifacts_core::SessionId;
+use artifacts_core::namespace::{self, Errno, Ino, Stop, View};
+use artifacts_core::protocol::{Answer, Request, ServerFrame};
+
+use super::actor::{OPEN_MAX, WorkspaceState};
+use super::layers::Failure;
+use crate::store::StoreError;
+
+/// The most entries of a directory in one answer.
+const ENTRIES_MAX: usize = 1024;
+/// The most pieces of a file in one answer: with the largest inline data they stay within a frame.
+const PIECES_MAX: usize = 48;
+
+impl WorkspaceState {
+    /// Answers a question over the session's stream.
+    pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
+        let result = match self.answer(session, request).await {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Refused(errno)) => Err(errno),
+            Err(Failure::Store(error)) => {
+                tracing::warn!(workspace = %self.keys.0, %error, "a question could not be answered");
+                Err(Errno::EIO)
+            }
+        };
+        if let Some(member) = self.members.get(&session) {
+            member.send(ServerFrame::Reply { id, result });
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, session: SessionId, request: Request) -> Result<Answer, Failure> {
+        let Some(root) = self.members.get(&session).map(|member| member.root) else { return Err(Failure::Refused(Errno::ESTALE)) };
+        let layers = &mut self.layers;
+        Ok(match request {
+            Request::Lookup { parent, name } => {
+                Answer::Attr(layers.ask(|view| in_scope(view, parent, root).and_then(|()| namespace::lookup(view, parent, &name))).await?)
+            }
+            Request::Attr { ino } => Answer::Attr(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?),
+            Request::Open { ino } => {
+                let attr = layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?;
+                if self.open.count(session) >= OPEN_MAX {
+                    return Err(Failure::Refused(Errno::EAGAIN));
+                }
+                self.open.open(session, ino);
+                Answer::Attr(attr)
+            }
+            Request::ReadLink { ino } => {
+                Answer::Bytes(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::read_link(view, ino))).await?)
+            }
+            Request::ReadDir { dir, after, limit } => {
+                let limit = (limit as usize).clamp(1, ENTRIES_MAX);
+                let read = layers.ask(|view| in_scope(view, dir, root).and_then(|()| namespace::read_dir(view, dir, after.as_ref(), limit)));
+                Answer::Entries(read.await?)
+            }
+            Request::Pieces { ino, offset, len } => {
+                let read = layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::pieces(view, ino, offset, len, PIECES_MAX)));
+                let (attr, pieces) = read.await?;
+                let more = pieces.len() == PIECES_MAX;
+                Answer::Pieces { attr, pieces, more }
+            }
+            Request::Xattr { ino, name } => {
+                Answer::Bytes(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::xattr(view, ino, &name))).await?)
+            }
+            Request::XattrNames { ino } => {
+                Answer::Names(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::xattr_names(view, ino))).await?)
+            }
+            Request::Usage => {
+                let usage = layers.ask(|view| namespace::usage(view)).await?;
+                Answer::Usage { usage, bytes: self.limits.bytes, inodes: self.limits.inodes }
+            }
+            // Needs the session's record, so its stream answers it.
+            Request::ReserveInodes => return Err(Failure::Refused(Errno::EINVAL)),
+        })
+    }
+}
+
+fn in_scope(view: &impl View, ino: Ino, root: Ino) -> Result<(), Stop> {
+    if root == Ino::ROOT || namespace::within(view, ino, root)? { Ok(()) } else { Err(Errno::ENOENT.into()) }
+}

@@ -1,0 +1,18 @@
+//! The HTTP API in process, over a store in memory and a data plane of the tests' own: every call by every kind of
+//! credential, and the promises of the contract one by one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod accounts;
+mod credentials;
+mod deletion;
+mod description;
+mod errors;
+mod harness;
+mod idempotency;
+mod lists;
+mod restart;
+mod revocation;
+mod scopes;
+mod tickets;
+mod validation;
