@@ -104,7 +104,7 @@ impl Node {
         let shutdown = Shutdown::new();
         let api = ApiState::new(control.clone());
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
-        let router = api::router(api).merge(stream::router(agents));
+        let router = api::router_with(api, stream::router(agents));
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
         tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
         Ok(Self { context, sessions, control, shutdown, local_addr, serving })

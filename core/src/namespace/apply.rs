@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::link::NewInode;
 use super::transaction::Transaction;
-use super::{Attr, Changes, Errno, FileKind, Ino, Inode, Key, Missing, Mutation, NAME_MAX_BYTES, Nanos, Op, Record, Usage, View, Written, XATTR_MAX_BYTES, XattrMode, within};
+use super::write::NewData;
+use super::{
+    Attr, Changes, Errno, FileKind, Ino, Inode, Key, Missing, Mutation, NAME_MAX_BYTES, Nanos, Op, Record, Usage, View, Written,
+    XATTR_MAX_BYTES, XattrMode, within,
+};
 use crate::SegmentId;
 
 /// What is not in the op and not in the state: who asks, and what the workspace may hold.
@@ -114,7 +118,8 @@ pub fn apply(view: &impl View, context: &Context, op: &Op) -> Result<Applied, St
         }
         Mutation::SetAttr { ino, set } => tx.set_attr(*ino, set, now, &mut outcome)?,
         Mutation::Write { ino, position, extents, kill_privileges } => {
-            tx.write(context, *ino, *position, extents, *kill_privileges, now, &mut outcome)?;
+            let data = NewData { position: *position, extents, kill_privileges: *kill_privileges };
+            tx.write(context, *ino, data, now, &mut outcome)?;
         }
         Mutation::Punch { ino, offset, len, extend } => tx.punch(*ino, *offset, *len, *extend, now, &mut outcome)?,
         Mutation::SetXattr { ino, name, value, mode } => tx.set_xattr(*ino, name, value, *mode, now, &mut outcome)?,
@@ -140,10 +145,7 @@ pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
         ctime: now,
     };
     let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new() };
-    Changes::from([
-        (Key::Inode(Ino::ROOT), Some(Record::Inode(root))),
-        (Key::Usage, Some(Record::Usage(Usage { bytes: 0, inodes: 1 }))),
-    ])
+    Changes::from([(Key::Inode(Ino::ROOT), Some(Record::Inode(root))), (Key::Usage, Some(Record::Usage(Usage { bytes: 0, inodes: 1 })))])
 }
 
 /// How many extents and extended attributes one [`purge`] removes, so that the end of a huge file does not stop

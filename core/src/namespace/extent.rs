@@ -53,13 +53,9 @@ impl Extent {
     pub(super) fn slice(&self, from: u32, len: u32) -> Self {
         let source = match &self.source {
             Source::Inline { data, .. } => return Self::inline(data.slice(from as usize..(from + len) as usize)),
-            Source::Block { segment, block_offset, block_len, crc32c, skip } => Source::Block {
-                segment: *segment,
-                block_offset: *block_offset,
-                block_len: *block_len,
-                crc32c: *crc32c,
-                skip: skip + from,
-            },
+            Source::Block { segment, block_offset, block_len, crc32c, skip } => {
+                Source::Block { segment: *segment, block_offset: *block_offset, block_len: *block_len, crc32c: *crc32c, skip: skip + from }
+            }
         };
         Self { len, source }
     }

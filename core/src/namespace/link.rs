@@ -208,7 +208,14 @@ impl<V: View> Transaction<'_, V> {
     }
 
     /// renameat2(2). The order of the checks is the kernel's own.
-    pub(super) fn rename(&mut self, from: (Ino, &Name), to: (Ino, &Name), mode: RenameMode, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
+    pub(super) fn rename(
+        &mut self,
+        from: (Ino, &Name),
+        to: (Ino, &Name),
+        mode: RenameMode,
+        now: Nanos,
+        outcome: &mut Outcome,
+    ) -> Result<(), Stop> {
         self.dir(from.0)?;
         self.dir(to.0)?;
         let (ino, kind) = self.dentry(from.0, from.1)?.ok_or(Errno::ENOENT)?;

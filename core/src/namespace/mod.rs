@@ -17,6 +17,9 @@
 //!   its parents are counted in [`Key::Parent`];
 //! - extents of one inode do not overlap, none is longer than [`EXTENT_MAX_BYTES`], none lies past the file's size;
 //! - [`Usage`] is the sum over all inodes, a segment's `live_bytes` the sum over the extents that lie in it.
+//!
+//! [`check`] looks for all of this in a whole namespace. And across ops: mtime changes with every change of content,
+//! ctime with every change at all, and neither comes back to a value that it has had (unless a clock is set back).
 
 mod apply;
 pub mod check;

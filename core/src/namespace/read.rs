@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::apply::Stop;
-use crate::SegmentId;
 use super::{Attr, EXTENT_MAX_BYTES, Errno, Extent, FileKind, Ino, Inode, Key, Name, Record, Usage, View};
+use crate::SegmentId;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

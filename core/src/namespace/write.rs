@@ -4,8 +4,18 @@ use std::ops::Bound;
 
 use super::apply::{Context, Outcome, Stop};
 use super::transaction::Transaction;
-use super::{EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Nanos, Position, Record, SegmentRecord, SetAttr, Source, View, Written};
+use super::{
+    EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Nanos, Position, Record, SegmentRecord, SetAttr, Source,
+    View, Written,
+};
 use crate::SegmentId;
+
+/// What a Write op brings.
+pub(super) struct NewData<'a> {
+    pub(super) position: Position,
+    pub(super) extents: &'a [Extent],
+    pub(super) kill_privileges: bool,
+}
 
 impl<V: View> Transaction<'_, V> {
     fn file(&self, ino: Ino) -> Result<Inode, Stop> {
@@ -17,16 +27,8 @@ impl<V: View> Transaction<'_, V> {
         }
     }
 
-    pub(super) fn write(
-        &mut self,
-        context: &Context,
-        ino: Ino,
-        position: Position,
-        extents: &[Extent],
-        kill_privileges: bool,
-        now: Nanos,
-        outcome: &mut Outcome,
-    ) -> Result<(), Stop> {
+    pub(super) fn write(&mut self, context: &Context, ino: Ino, data: NewData<'_>, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
+        let NewData { position, extents, kill_privileges } = data;
         let mut inode = self.file(ino)?;
         let offset = match position {
             Position::At(offset) => offset,

@@ -11,7 +11,7 @@ use super::body::JsonBody;
 use super::caller::Caller;
 use super::error::ErrorBody;
 use super::fenced::{FencedSessions, WaitQuery};
-use super::page::{self, PageBody};
+use super::page::{ListQuery, PageBody};
 use super::path::PathParams;
 use super::query::QueryParams;
 use super::schema::ModeSchema;
@@ -144,18 +144,6 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(CreatedApiKey { api_key: new.record.into(), key: new.secret })))
 }
 
-/// Which part of a list is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
-    /// How many items; 50 unless given. At most 200 are given, however many are asked for.
-    #[param(minimum = 1, maximum = 1000)]
-    pub(super) limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-}
-
 /// Lists the API keys, oldest first, revoked ones included.
 #[utoipa::path(get, path = "/v1/api-keys", tag = "api-keys", operation_id = "list_api_keys", params(ListQuery), responses(
     (status = 200, description = "A page of keys", body = PageBody<ApiKey>),
@@ -166,7 +154,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<PageBody<ApiKey>>, ApiError> {
     caller.may(Action::ManageKeys)?;
-    let page = state.context().catalog.keys(caller.account().id, &page::request(query.limit, query.cursor)?).await?;
+    let page = state.context().catalog.keys(caller.account().id, &query.request()?).await?;
     Ok(Json(PageBody::new(page, ApiKey::from)))
 }
 

@@ -1,7 +1,7 @@
 //! The public HTTP API: a thin shell around [`crate::control`].
 //!
-//! A request passes, from the outside in: the `shell` (request id, log, metrics, panics), the `gate` (who is it), the
-//! `rate_limit`, `idempotency` for POSTs, and a handler. Handlers are grouped by resource, one file each; each checks
+//! A request passes, from the outside in: the `shell` (request id, log, metrics, panics), `change` (a task of its own for
+//! what changes something), the `gate` (who is it), the `rate_limit`, `idempotency` for POSTs, and a handler. Handlers are grouped by resource, one file each; each checks
 //! its input, asks [`scope`] whether the caller's key allows it, calls the control plane and shows the result. What is
 //! always true:
 //!
@@ -15,6 +15,7 @@ mod accounts;
 mod api_keys;
 mod body;
 mod caller;
+mod change;
 mod credential;
 mod error;
 mod fenced;
@@ -49,6 +50,12 @@ pub use state::ApiState;
 
 /// All calls of the API, with a fallback for everything else.
 pub fn router(state: ApiState) -> Router {
+    router_with(state, Router::new())
+}
+
+/// As [`router`], together with calls of another kind: they get the same shell around them (request id, log, metrics,
+/// a net for panics, one form of errors) and look after credentials and limits themselves.
+pub fn router_with(state: ApiState, others: Router) -> Router {
     let (open, _) = routes::open().split_for_parts();
     let (of_keys, _) = routes::of_keys().split_for_parts();
     let (of_admin, _) = routes::of_admin().split_for_parts();
@@ -62,8 +69,10 @@ pub fn router(state: ApiState) -> Router {
     let of_admin = admitted(of_admin).route_layer(from_fn_with_state(state.clone(), gate::with_admin_token));
     open.merge(of_keys)
         .merge(of_admin)
+        .route_layer(from_fn_with_state(state.clone(), change::carry_through))
+        .with_state(state.clone())
+        .merge(others)
         .fallback(shell::not_found)
         .method_not_allowed_fallback(shell::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), shell::surround))
-        .with_state(state)
+        .layer(from_fn_with_state(state, shell::surround))
 }

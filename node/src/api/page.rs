@@ -1,5 +1,5 @@
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::ApiError;
 use crate::catalog::{Page, PageRequest};
@@ -27,6 +27,28 @@ impl<T> PageBody<T> {
     }
 }
 
+/// Which part of a list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// How many items; 50 unless given. At most 200 are given, however many are asked for.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// `invalid_request` for a limit out of range.
+    pub(super) fn request(self) -> Result<PageRequest, ApiError> {
+        request(self.limit, self.cursor)
+    }
+}
+
 /// Checks what was asked of a list.
 ///
 /// # Errors
@@ -44,7 +66,9 @@ mod tests {
 
     #[test]
     fn limits_at_their_edges() {
-        for (limit, given) in [(None, Some(50)), (Some(0), None), (Some(1), Some(1)), (Some(200), Some(200)), (Some(1_000), Some(200)), (Some(1_001), None)] {
+        for (limit, given) in
+            [(None, Some(50)), (Some(0), None), (Some(1), Some(1)), (Some(200), Some(200)), (Some(1_000), Some(200)), (Some(1_001), None)]
+        {
             assert_eq!(request(limit, None).ok().map(|request| request.limit), given, "{limit:?}");
         }
     }

@@ -52,7 +52,9 @@ mod tests {
     fn only_a_harmless_id_is_taken_over() {
         let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let long = "a".repeat(129);
-        for (given, kept) in [("abc-1._Z", true), ("", false), ("a b", false), ("a\"b", false), (&long[..128], true), (long.as_str(), false)] {
+        for (given, kept) in
+            [("abc-1._Z", true), ("", false), ("a b", false), ("a\"b", false), (&long[..128], true), (long.as_str(), false)]
+        {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_str(given).unwrap())]);
             assert_eq!(RequestId::of(&headers, &entropy).to_string() == given, kept, "{given}");
         }

@@ -44,7 +44,9 @@ pub(super) fn end(expires_at: Option<Timestamp>, ttl_seconds: Option<u64>, now: 
 pub(super) fn text(field: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
     let good = |text: &String| (1..=LONGEST_TEXT_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     match text {
-        Some(text) if !good(&text) => Err(ApiError::invalid(field, format!("must be 1 to {LONGEST_TEXT_CHARS} characters without control characters"))),
+        Some(text) if !good(&text) => {
+            Err(ApiError::invalid(field, format!("must be 1 to {LONGEST_TEXT_CHARS} characters without control characters")))
+        }
         text => Ok(text),
     }
 }

@@ -168,7 +168,8 @@ pub(super) async fn list(
         Some(address) => Some(format!("{}/{}", account.handle, caller.own_address(address)?)),
         None => None,
     };
-    let after = request.cursor.as_deref().map(|cursor| ListKind::Sessions.position(account.id, cursor)).transpose().map_err(ListError::from)?;
+    let after =
+        request.cursor.as_deref().map(|cursor| ListKind::Sessions.position(account.id, cursor)).transpose().map_err(ListError::from)?;
     let mut items = state.control().data_plane().sessions();
     items.retain(|SessionStatus { record, .. }| {
         record.account == account.id

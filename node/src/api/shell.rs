@@ -13,10 +13,7 @@ use super::error::{ApiError, name_request};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::{ApiState, error};
 
-/// The outermost layer of the API.
-///
-/// A request that changes something runs in a task of its own: once begun it is carried through, with the fence that
-/// follows a revocation and the record of its answer, even if the client hangs up.
+/// The outermost layer.
 pub(super) async fn surround(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let clock = &state.context().clock;
     let started_ms = clock.monotonic_ms();
@@ -25,8 +22,7 @@ pub(super) async fn surround(State(state): State<ApiState>, mut request: Request
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());
 
-    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let outcome = if method.is_safe() { work.await.ok() } else { tokio::spawn(work).await.ok().and_then(Result::ok) };
+    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await.ok();
     let panicked = outcome.is_none();
     let mut response = name_request(outcome.unwrap_or_else(|| ApiError::internal().into_response()), &id);
     response.headers_mut().insert(X_REQUEST_ID, id.header());
@@ -40,7 +36,13 @@ pub(super) async fn surround(State(state): State<ApiState>, mut request: Request
     let caller = response.extensions().get::<Caller>();
     let key = caller.map(|caller| caller.key().id);
     let account = caller.map(|caller| caller.account().id);
-    tracing::info!(request_id = %id, %method, route, status = response.status().as_u16(), took_ms, ?account, ?key, "request");
+    let status = response.status().as_u16();
+    if account.is_some() || status >= 500 {
+        tracing::info!(request_id = %id, %method, route, status, took_ms, ?account, ?key, "request");
+    } else {
+        // Segments, probes and strangers: as many as they like, each says little.
+        tracing::debug!(request_id = %id, %method, route, status, took_ms, "request");
+    }
     response
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 
+use super::change::MOST_CHANGES;
 use super::idempotency::Idempotency;
 use super::monitoring;
 use super::rate_limit::RateLimits;
@@ -19,6 +21,7 @@ struct Inner {
     idempotency: Arc<Idempotency>,
     rate_limits: RateLimits,
     prometheus: PrometheusHandle,
+    changes: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -27,7 +30,8 @@ impl ApiState {
     pub fn new(control: Control) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
-        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus });
+        let changes = Arc::new(Semaphore::new(MOST_CHANGES));
+        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus, changes });
         let alive = Arc::downgrade(&inner);
         tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
         Self { inner }
@@ -51,5 +55,10 @@ impl ApiState {
 
     pub(super) fn prometheus(&self) -> &PrometheusHandle {
         &self.inner.prometheus
+    }
+
+    /// Permits for requests that change something.
+    pub(super) fn changes(&self) -> &Arc<Semaphore> {
+        &self.inner.changes
     }
 }

@@ -6,13 +6,12 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::api_keys::ListQuery;
 use super::body::JsonBody;
 use super::caller::Caller;
 use super::error::ErrorBody;
 use super::fenced::{FencedSessions, WaitQuery};
 use super::grants::Grant;
-use super::page::{self, PageBody};
+use super::page::{ListQuery, PageBody};
 use super::path::PathParams;
 use super::query::QueryParams;
 use super::scope::{Action, Subject};
@@ -92,7 +91,7 @@ pub(super) async fn list(
     caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<PageBody<Tenant>>, ApiError> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = query.request()?;
     let visible = |tenant: &TenantRecord| caller.sees(Action::Read(Subject::tenant(&tenant.slug)));
     let page = state.context().catalog.tenants(caller.account().id, &request, visible).await?;
     Ok(Json(PageBody::new(page, Tenant::from)))

@@ -6,12 +6,11 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::api_keys::ListQuery;
 use super::body::JsonBody;
 use super::caller::Caller;
 use super::error::ErrorBody;
 use super::fenced::{FencedSessions, WaitQuery};
-use super::page::{self, PageBody};
+use super::page::{ListQuery, PageBody};
 use super::path::PathParams;
 use super::query::QueryParams;
 use super::scope::{Action, Subject};
@@ -142,7 +141,7 @@ pub(super) async fn list(
     caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<PageBody<Workspace>>, ApiError> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = query.request()?;
     let visible = |workspace: &WorkspaceRecord| caller.sees(Action::Read(Subject::workspace(&workspace.name)));
     let page = state.context().catalog.workspaces(caller.account().id, &request, visible).await?;
     let mut items = Vec::with_capacity(page.items.len());

@@ -16,17 +16,44 @@ type Reply<T> = RpcReplyPort<Result<T, ControlError>>;
 
 /// What is asked of an account.
 pub(super) enum AccountMessage {
-    CreateKey { wish: KeyWish, reply: Reply<NewKey> },
-    RevokeKey { id: KeyId, reply: Reply<KeyRecord> },
-    CreateTenant { wish: TenantWish, reply: Reply<TenantRecord> },
+    CreateKey {
+        wish: KeyWish,
+        reply: Reply<NewKey>,
+    },
+    RevokeKey {
+        id: KeyId,
+        reply: Reply<KeyRecord>,
+    },
+    CreateTenant {
+        wish: TenantWish,
+        reply: Reply<TenantRecord>,
+    },
     /// As `CreateTenant`, and content with the one that is there.
-    EnsureTenant { slug: TenantSlug, reply: Reply<TenantRecord> },
-    DeleteTenant { slug: TenantSlug, reply: Reply<(TenantRecord, Vec<GrantRecord>)> },
-    CreateWorkspace { wish: WorkspaceWish, reply: Reply<WorkspaceRecord> },
-    DeleteWorkspace { name: WorkspaceName, reply: Reply<WorkspaceRecord> },
+    EnsureTenant {
+        slug: TenantSlug,
+        reply: Reply<TenantRecord>,
+    },
+    DeleteTenant {
+        slug: TenantSlug,
+        reply: Reply<(TenantRecord, Vec<GrantRecord>)>,
+    },
+    CreateWorkspace {
+        wish: WorkspaceWish,
+        reply: Reply<WorkspaceRecord>,
+    },
+    DeleteWorkspace {
+        name: WorkspaceName,
+        reply: Reply<WorkspaceRecord>,
+    },
     /// Its data is gone: gives the name free.
-    FinishWorkspace { id: WorkspaceId, reply: Reply<()> },
-    RevokeSession { id: SessionId, reply: Reply<()> },
+    FinishWorkspace {
+        id: WorkspaceId,
+        reply: Reply<()>,
+    },
+    RevokeSession {
+        id: SessionId,
+        reply: Reply<()>,
+    },
 }
 
 /// An API key that is asked for.

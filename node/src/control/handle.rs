@@ -297,7 +297,12 @@ impl Control {
     ///
     /// # Errors
     /// [`ControlError::GrantNotFound`], also when it is revoked already, or the store's.
-    pub async fn revoke_grant(&self, account: &AccountRecord, id: GrantId, wait: Duration) -> Result<(GrantRecord, FenceReport), ControlError> {
+    pub async fn revoke_grant(
+        &self,
+        account: &AccountRecord,
+        id: GrantId,
+        wait: Duration,
+    ) -> Result<(GrantRecord, FenceReport), ControlError> {
         let grant = self.grant(account, id).await?;
         let gone = |error| match error {
             // A tenant takes its grants with it.
@@ -331,7 +336,12 @@ impl Control {
     ///
     /// # Errors
     /// [`ControlError::SessionNotFound`], or the store's.
-    pub async fn end_session(&self, account: &AccountRecord, id: SessionId, wait: Duration) -> Result<(SessionStatus, FenceReport), ControlError> {
+    pub async fn end_session(
+        &self,
+        account: &AccountRecord,
+        id: SessionId,
+        wait: Duration,
+    ) -> Result<(SessionStatus, FenceReport), ControlError> {
         let session = self.session(account, id)?;
         self.ask_account(account, |reply| AccountMessage::RevokeSession { id, reply }).await?;
         Ok((session, self.fence([Target::Session(id)], wait).await))

@@ -75,7 +75,8 @@ impl Revoker {
     /// Ends every session that stands on one of these targets. Returns once the data plane accepts nothing of them,
     /// or later: after each mount has confirmed or `wait` has passed.
     pub(super) async fn fence(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
-        let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) = targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
+        let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
+            targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
         let mut report = FenceReport::default();
         for (targets, reason) in [(others, FenceReason::Revoked), (workspaces, FenceReason::WorkspaceDeleted)] {
             if !targets.is_empty() {

@@ -21,12 +21,27 @@ type Reply<T> = RpcReplyPort<Result<T, ControlError>>;
 
 /// What is asked of a tenant. Workspaces come resolved: they are the account's and were active a moment ago.
 pub(super) enum TenantMessage {
-    CreateGrant { wish: GrantWish, reply: Reply<GrantRecord> },
-    CreateTicket { workspace: WorkspaceRecord, wish: TicketWish, reply: Reply<TicketFile> },
-    RevokeGrant { id: GrantId, reply: Reply<GrantRecord> },
-    RevokeGrants { choice: RevokeChoice, reply: Reply<Vec<GrantRecord>> },
+    CreateGrant {
+        wish: GrantWish,
+        reply: Reply<GrantRecord>,
+    },
+    CreateTicket {
+        workspace: WorkspaceRecord,
+        wish: TicketWish,
+        reply: Reply<TicketFile>,
+    },
+    RevokeGrant {
+        id: GrantId,
+        reply: Reply<GrantRecord>,
+    },
+    RevokeGrants {
+        choice: RevokeChoice,
+        reply: Reply<Vec<GrantRecord>>,
+    },
     /// Deletes the tenant with all its grants, for the account's actor, which waits for it.
-    Close { reply: Reply<Vec<GrantRecord>> },
+    Close {
+        reply: Reply<Vec<GrantRecord>>,
+    },
     /// Forgets grants that ended long ago.
     Prune,
 }
@@ -59,7 +74,11 @@ impl Actor for TenantActor {
     type State = State;
     type Arguments = (SharedContext, Revoker, TenantRecord);
 
-    async fn pre_start(&self, _: ActorRef<TenantMessage>, (context, revoker, tenant): Self::Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<TenantMessage>,
+        (context, revoker, tenant): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
         // Whoever asked read the record some time ago; the tenant may have been deleted since.
         let on_record = context.catalog.tenant(tenant.account, &tenant.slug).await?;
         if on_record.is_none_or(|found| found.id != tenant.id) {
@@ -184,7 +203,8 @@ impl State {
     async fn revoke_grant(&mut self, id: GrantId) -> Result<GrantRecord, ControlError> {
         self.open()?;
         let found = self.context.catalog.grant(id).await?;
-        let own = |grant: &GrantRecord| grant.account == self.tenant.account && grant.tenant == self.tenant.slug && grant.revoked_at.is_none();
+        let own =
+            |grant: &GrantRecord| grant.account == self.tenant.account && grant.tenant == self.tenant.slug && grant.revoked_at.is_none();
         // One that has run out may still be revoked: the caller wants to be sure.
         let grant = found.filter(own).ok_or(ControlError::GrantNotFound(id))?;
         self.revoke(vec![grant], Batch::new()).await?.pop().ok_or(ControlError::GrantNotFound(id))

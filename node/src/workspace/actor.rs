@@ -382,7 +382,7 @@ impl WorkspaceState {
 
     async fn delete_segments(&mut self, segments: Vec<SegmentId>) {
         for segment in segments {
-            let alive = self.layers.ask(|view| Ok(namespace::segment_in_use(view, segment)?)).await;
+            let alive = self.layers.ask(|view| namespace::segment_in_use(view, segment)).await;
             if !matches!(alive, Ok(false)) {
                 continue;
             }

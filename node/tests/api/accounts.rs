@@ -105,7 +105,8 @@ async fn nothing_in_the_store_tells_a_secret() {
     let rows = node.store.scan(KeyRange::all(), usize::MAX).await.unwrap();
     for needle in [&owner.key, &secret, &node.admin_token()] {
         let needle = needle.trim_start_matches("tbo_").as_bytes();
-        let leaks = rows.iter().any(|(key, value)| [key, value].iter().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle)));
+        let leaks =
+            rows.iter().any(|(key, value)| [key, value].iter().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle)));
         assert!(!leaks);
     }
 }

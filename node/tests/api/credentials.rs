@@ -148,7 +148,9 @@ async fn another_accounts_objects_do_not_exist() {
 async fn a_bearer_scheme_is_read_as_the_rfc_says() {
     let node = TestNode::start().await;
     let owner = node.account("acme").await;
-    for (value, status) in [(format!("bearer {}", owner.key), 200), (format!("BEARER  {}", owner.key), 200), (format!("Bearer\t{}", owner.key), 401)] {
+    for (value, status) in
+        [(format!("bearer {}", owner.key), 200), (format!("BEARER  {}", owner.key), 200), (format!("Bearer\t{}", owner.key), 401)]
+    {
         node.call("GET", "/v1/whoami").header("authorization", value).send().await.expect(status);
     }
     let twice = node.get("/v1/whoami", &owner.key).bearer(&owner.key);

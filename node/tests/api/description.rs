@@ -54,7 +54,8 @@ async fn every_call_is_described_with_its_errors_and_credential() {
                     let schema = &operation["responses"][status]["content"]["application/json"]["schema"]["$ref"];
                     assert_eq!(schema, "#/components/schemas/ErrorBody", "{status} of {what}");
                 }
-                let keys = operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["name"] == "Idempotency-Key");
+                let keys =
+                    operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["name"] == "Idempotency-Key");
                 assert_eq!(keys.count(), usize::from(method == "post"), "{what}");
             }
         }
@@ -66,7 +67,8 @@ async fn every_call_is_described_with_its_errors_and_credential() {
 #[tokio::test]
 async fn every_code_is_described() {
     let document = document().await;
-    let codes: Vec<&str> = document["components"]["schemas"]["ErrorCode"]["enum"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
+    let codes: Vec<&str> =
+        document["components"]["schemas"]["ErrorCode"]["enum"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
     assert_eq!(codes, ALL_CODES.map(|code| code.as_str()));
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
 }

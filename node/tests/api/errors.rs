@@ -28,7 +28,12 @@ async fn every_error_has_the_same_body() {
     }
     let padded = |bytes: usize| format!("{{\"slug\":\"big\"{}}}", " ".repeat(bytes - "{\"slug\":\"big\"}".len()));
     call().raw("application/json", padded(64 * 1024 + 1)).send().await.expect_error(413, "payload_too_large");
-    call().raw("application/json", padded(64 * 1024 + 1)).header("idempotency-key", "k").send().await.expect_error(413, "payload_too_large");
+    call()
+        .raw("application/json", padded(64 * 1024 + 1))
+        .header("idempotency-key", "k")
+        .send()
+        .await
+        .expect_error(413, "payload_too_large");
     call().raw("application/json", padded(64 * 1024)).send().await.expect(201);
 }
 

@@ -358,7 +358,13 @@ impl TestNode {
     }
 }
 
-fn session(id: SessionId, account: artifacts_core::AccountId, workspace: WorkspaceId, right: SessionRight, now: Timestamp) -> SessionRecord {
+fn session(
+    id: SessionId,
+    account: artifacts_core::AccountId,
+    workspace: WorkspaceId,
+    right: SessionRight,
+    now: Timestamp,
+) -> SessionRecord {
     SessionRecord {
         id,
         account,

@@ -33,7 +33,11 @@ async fn another_request_with_the_key_is_a_conflict() {
     let other = node.account("other").await;
     node.post("/v1/tenants", &owner.key, json!({ "slug": "a" })).header(HEADER, "k").send().await.expect(201);
     node.post("/v1/tenants", &owner.key, json!({ "slug": "b" })).header(HEADER, "k").send().await.expect_error(409, "idempotency_conflict");
-    node.post("/v1/workspaces", &owner.key, json!({ "slug": "a" })).header(HEADER, "k").send().await.expect_error(409, "idempotency_conflict");
+    node.post("/v1/workspaces", &owner.key, json!({ "slug": "a" }))
+        .header(HEADER, "k")
+        .send()
+        .await
+        .expect_error(409, "idempotency_conflict");
     node.get("/v1/tenants/b", &owner.key).send().await.expect_error(404, "tenant_not_found");
     // Another credential has keys of its own, also one of the same account.
     node.post("/v1/tenants", &other.key, json!({ "slug": "b" })).header(HEADER, "k").send().await.expect(201);
@@ -45,7 +49,10 @@ async fn another_request_with_the_key_is_a_conflict() {
 async fn refusals_are_kept_and_failures_are_not() {
     let node = TestNode::start().await;
     let owner = node.account("acme").await;
-    let send = || node.post("/v1/tenants/t/runtimes/r/mount-tickets", &owner.key, json!({ "workspace": "w", "mode": "rw", "ttl_seconds": 5 })).header(HEADER, "k");
+    let send = || {
+        node.post("/v1/tenants/t/runtimes/r/mount-tickets", &owner.key, json!({ "workspace": "w", "mode": "rw", "ttl_seconds": 5 }))
+            .header(HEADER, "k")
+    };
     let first = send().send().await.expect_error(404, "workspace_not_found");
     node.workspace(&owner, "w").await;
     let second = send().send().await.expect(404);

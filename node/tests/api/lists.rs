@@ -33,7 +33,9 @@ async fn every_list_comes_in_pages_that_join() {
         node.clock.advance(Duration::from_millis(5));
         node.mount(&ticket);
     }
-    for (path, field) in [("/v1/workspaces", "name"), ("/v1/tenants", "slug"), ("/v1/grants", "id"), ("/v1/sessions", "id"), ("/v1/api-keys", "id")] {
+    for (path, field) in
+        [("/v1/workspaces", "name"), ("/v1/tenants", "slug"), ("/v1/grants", "id"), ("/v1/sessions", "id"), ("/v1/api-keys", "id")]
+    {
         let whole = walk(&node, &owner, path, 200, field).await;
         assert_eq!(whole.len(), if path == "/v1/api-keys" { 8 } else { 7 });
         for limit in [1, 2, 3, 7, 8] {

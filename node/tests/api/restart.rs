@@ -19,7 +19,8 @@ async fn whatever_was_answered_survives_a_crash() {
     node.get("/v1/workspaces/acme/task", &key).send().await.expect(200);
     node.get("/v1/tenants/t", &key).send().await.expect(200);
     node.get(format!("/v1/grants/{grant}"), &key).send().await.expect(200);
-    let claims = artifacts_core::ticket::verify(ticket["token"].as_str().unwrap(), &node.context.verifying_keys(), node.context.clock.wall());
+    let claims =
+        artifacts_core::ticket::verify(ticket["token"].as_str().unwrap(), &node.context.verifying_keys(), node.context.clock.wall());
     let revoked = Target::Grant(claims.unwrap().grant);
     assert!(node.context.revocations.read().revoked(revoked).is_some(), "the register is read from the log");
 }

@@ -27,7 +27,14 @@ fn counts(matched: u64) -> Value {
 
 async fn live(node: &TestNode, owner: &Owner) -> Vec<String> {
     let answer = node.get("/v1/sessions", &owner.key).send().await.expect(200);
-    let show = |session: &Value| format!("{}/{} {}", session["tenant_slug"].as_str().unwrap(), session["runtime_id"].as_str().unwrap(), session["workspace"].as_str().unwrap());
+    let show = |session: &Value| {
+        format!(
+            "{}/{} {}",
+            session["tenant_slug"].as_str().unwrap(),
+            session["runtime_id"].as_str().unwrap(),
+            session["workspace"].as_str().unwrap()
+        )
+    };
     let mut all: Vec<String> = answer.body["items"].as_array().unwrap().iter().map(show).collect();
     all.sort();
     all
@@ -125,7 +132,20 @@ async fn a_session_can_be_ended_by_itself() {
     let (node, owner) = node().await;
     let all = node.get("/v1/sessions", &owner.key).send().await.expect(200);
     let session = all.body["items"][0].clone();
-    for field in ["workspace", "tenant_slug", "runtime_id", "grant_id", "ticket_id", "mode", "host", "agent", "remote_addr", "state", "opened_at", "last_heard_at"] {
+    for field in [
+        "workspace",
+        "tenant_slug",
+        "runtime_id",
+        "grant_id",
+        "ticket_id",
+        "mode",
+        "host",
+        "agent",
+        "remote_addr",
+        "state",
+        "opened_at",
+        "last_heard_at",
+    ] {
         assert!(session[field].is_string(), "{field} in {session}");
     }
     assert_eq!((&session["connected"], &session["state"]), (&json!(true), &json!("live")));

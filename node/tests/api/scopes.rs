@@ -46,7 +46,8 @@ async fn what_lies_outside_the_scope_is_forbidden() {
     let (node, owner) = node().await;
     let ticket = |workspace: &str, mode: &str| json!({ "workspace": workspace, "mode": mode, "ttl_seconds": 5 });
     let grant = |tenant: &str, mode: &str| json!({ "tenant_slug": tenant, "mode": mode });
-    let one = node.get("/v1/grants?tenant_slug=one&workspace=one", &owner.key).send().await.body["items"][0]["id"].as_str().unwrap().to_owned();
+    let one =
+        node.get("/v1/grants?tenant_slug=one&workspace=one", &owner.key).send().await.body["items"][0]["id"].as_str().unwrap().to_owned();
     let tickets = |tenant: &str| format!("/v1/tenants/{tenant}/runtimes/r2/mount-tickets");
     // The call, then whether a key confined to workspace `one`, to tenant `one`, to both, to `ro`, may make it.
     let table: [(&str, String, Option<Value>, [bool; 4]); 18] = [
@@ -75,7 +76,9 @@ async fn what_lies_outside_the_scope_is_forbidden() {
         ("DELETE", "/v1/tenants/two".into(), None, [false; 4]),
     ];
     let mut keys = Vec::new();
-    for scope in [json!({ "workspace": "one" }), json!({ "tenant": "one" }), json!({ "workspace": "one", "tenant": "one" }), json!({ "mode": "ro" })] {
+    for scope in
+        [json!({ "workspace": "one" }), json!({ "tenant": "one" }), json!({ "workspace": "one", "tenant": "one" }), json!({ "mode": "ro" })]
+    {
         keys.push((node.key(&owner, json!({ "scope": scope })).await, scope));
     }
     for (method, path, body, allowed) in table {

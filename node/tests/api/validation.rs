@@ -22,7 +22,17 @@ async fn tenants() {
     let node = TestNode::start().await;
     let owner = node.account("acme").await;
     let long = |count: usize| "a".repeat(count);
-    for (slug, good) in [("a", true), ("0-", true), (&long(63), true), (&long(64), false), ("", false), ("-a", false), ("A", false), ("a_b", false), ("é", false)] {
+    for (slug, good) in [
+        ("a", true),
+        ("0-", true),
+        (&long(63), true),
+        (&long(64), false),
+        ("", false),
+        ("-a", false),
+        ("A", false),
+        ("a_b", false),
+        ("é", false),
+    ] {
         check(&node, "/v1/tenants", &owner.key, &json!({}), "slug", json!(slug), good).await;
     }
     for wrong in [json!(null), json!(1), json!(["a"])] {
@@ -56,7 +66,9 @@ async fn workspaces() {
     let node = TestNode::start().await;
     let owner = node.account("acme").await;
     let long = |count: usize| "a".repeat(count);
-    for (name, good) in [("A", true), ("a_B-9", true), (&long(63), true), (&long(64), false), ("", false), ("_a", false), ("a.b", false), ("acme/a", false)] {
+    for (name, good) in
+        [("A", true), ("a_B-9", true), (&long(63), true), (&long(64), false), ("", false), ("_a", false), ("a.b", false), ("acme/a", false)]
+    {
         check(&node, "/v1/workspaces", &owner.key, &json!({}), "name", json!(name), good).await;
     }
     for (index, (field, value, good)) in [

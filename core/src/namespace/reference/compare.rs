@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::content::bytes_of;
 use super::super::{
-    Attr, Errno, FileKind, Ino, Key, MemoryView, Name, Nanos, Outcome, Record, Usage, attr, check, lookup, read_dir, read_link, usage, xattr, xattr_names,
+    Attr, Errno, FileKind, Ino, Key, MemoryView, Name, Nanos, Outcome, Record, Usage, attr, check, lookup, read_dir, read_link, usage,
+    xattr, xattr_names,
 };
 use super::model::{Answer, Body, Model, Node};
 
@@ -94,7 +95,8 @@ fn inode(view: &MemoryView, model: &Model, node: &Node, attr: &Attr, differences
         ctime: attr.ctime,
     };
     same("attributes", attr, &expected, differences);
-    let xattrs: BTreeMap<_, _> = xattr_names(view, ino).unwrap().into_iter().map(|name| (name.clone(), xattr(view, ino, &name).unwrap())).collect();
+    let xattrs: BTreeMap<_, _> =
+        xattr_names(view, ino).unwrap().into_iter().map(|name| (name.clone(), xattr(view, ino, &name).unwrap())).collect();
     same("extended attributes", &xattrs, &node.xattrs, differences);
     match &node.body {
         Body::File { cells, .. } => {

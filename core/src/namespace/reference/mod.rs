@@ -17,8 +17,8 @@ use proptest::test_runner::Config;
 
 use super::tests::lazy_view::LazyView;
 use super::{
-    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Stop, View, apply, attr, format, lookup, pieces, purge, read_dir, read_link, usage,
-    within, xattr, xattr_names,
+    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Stop, View, apply, attr, format, lookup, orphans, pieces, purge, read_dir,
+    read_link, usage, within, xattr, xattr_names,
 };
 use compare::History;
 use model::Model;
@@ -143,6 +143,7 @@ fn all_about(view: &impl View, ino: Ino) -> Result<Vec<String>, Stop> {
         told(pieces(view, ino, 10, 10, 1))?,
         told(xattr_names(view, ino))?,
         told(usage(view))?,
+        told(orphans(view))?,
         told(within(view, ino, Ino::FIRST_LEASED).map_err(Stop::from))?,
     ];
     for name in step::names() {

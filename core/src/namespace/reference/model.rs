@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::super::tests::content::extent_bytes;
 use super::super::{
-    Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name, Nanos, NewNode, Position, RenameMode, SetAttr,
-    Source, Written, XattrMode,
+    Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name, Nanos, NewNode, Position, RenameMode,
+    SetAttr, Source, Written, XattrMode,
 };
 use super::step::Event;
 use crate::SegmentId;
@@ -19,7 +19,10 @@ type Cell = (u8, Option<SegmentId>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Body {
     /// The bytes that are not holes.
-    File { size: u64, cells: BTreeMap<u64, Cell> },
+    File {
+        size: u64,
+        cells: BTreeMap<u64, Cell>,
+    },
     Directory(BTreeMap<Name, Ino>),
     Symlink(Bytes),
     Special(FileKind, u32),
@@ -218,7 +221,7 @@ impl Model {
         let mut answer = Answer::default();
         match mutation {
             Mutation::Create { parent, name, ino, node, mode, uid, gid } => {
-                self.create(*parent, name, *ino, node, *mode, (*uid, *gid), &context.limits)?;
+                self.create((*parent, name), *ino, node, *mode, (*uid, *gid), &context.limits)?;
                 answer.attr_of = Some(*ino);
             }
             Mutation::Link { ino, parent, name } => {
@@ -295,8 +298,8 @@ impl Model {
         Ok(answer)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn create(&mut self, parent: Ino, name: &Name, ino: Ino, new: &NewNode, mode: u16, owner: (u32, u32), limits: &Limits) -> Result<(), Errno> {
+    fn create(&mut self, at: (Ino, &Name), ino: Ino, new: &NewNode, mode: u16, owner: (u32, u32), limits: &Limits) -> Result<(), Errno> {
+        let (parent, name) = at;
         if self.entry(parent, name)?.is_some() {
             return Err(Errno::EEXIST);
         }
@@ -401,7 +404,14 @@ impl Model {
         Ok(())
     }
 
-    fn write(&mut self, ino: Ino, position: Position, extents: &[Extent], kill_privileges: bool, limits: &Limits) -> Result<Written, Errno> {
+    fn write(
+        &mut self,
+        ino: Ino,
+        position: Position,
+        extents: &[Extent],
+        kill_privileges: bool,
+        limits: &Limits,
+    ) -> Result<Written, Errno> {
         let (size, cells) = self.file(ino)?;
         let offset = if let Position::At(offset) = position { offset } else { size };
         if extents.is_empty() {

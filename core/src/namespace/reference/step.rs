@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::super::tests::content::block;
 use super::super::{
-    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, RenameMode, SegmentRecord,
-    SetAttr, Source, XattrMode,
+    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, RenameMode,
+    SegmentRecord, SetAttr, Source, XattrMode,
 };
 use crate::SegmentId;
 
@@ -202,7 +202,9 @@ impl Census {
         match data {
             Data::Inline(bytes) => Extent::inline(Bytes::from(bytes.clone())),
             // The newest segments are the likeliest to be alive; the one after the newest does not exist.
-            Data::Block { segment, offset, len } => block(SegmentId::from_bits((self.segments + 1).saturating_sub(*segment as u128)), *offset, *len),
+            Data::Block { segment, offset, len } => {
+                block(SegmentId::from_bits((self.segments + 1).saturating_sub(*segment as u128)), *offset, *len)
+            }
             Data::Unsound => Extent { len: 3, source: Source::Inline { data: Bytes::from_static(b"bad"), crc32c: 0 } },
         }
     }
@@ -282,8 +284,13 @@ fn resize() -> impl Strategy<Value = SetAttr> {
 
 fn create() -> impl Strategy<Value = Action> {
     let mode = prop_oneof![2 => Just(0o644), 1 => Just(0o6755), 1 => Just(0o2755)];
-    (spot(0.05), proptest::option::weighted(0.03, pick()), node(), mode, 0..3u32)
-        .prop_map(|(at, stale, node, mode, gid)| Action::Create { at, stale, node, mode, gid })
+    (spot(0.05), proptest::option::weighted(0.03, pick()), node(), mode, 0..3u32).prop_map(|(at, stale, node, mode, gid)| Action::Create {
+        at,
+        stale,
+        node,
+        mode,
+        gid,
+    })
 }
 
 fn action() -> impl Strategy<Value = Action> {

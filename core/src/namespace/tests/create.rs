@@ -1,6 +1,8 @@
 use bytes::Bytes;
 
-use super::super::{Attr, Errno, FileKind, Ino, Inode, Key, MemoryView, Mutation, NewNode, Record, SYMLINK_MAX_BYTES, Usage, check, format, usage};
+use super::super::{
+    Attr, Errno, FileKind, Ino, Inode, Key, MemoryView, Mutation, NewNode, Record, SYMLINK_MAX_BYTES, Usage, check, format, usage,
+};
 use super::fixture::{Fixture, SECOND, name};
 
 fn create(parent: Ino, at: &str, ino: Ino, node: NewNode) -> Mutation {
@@ -48,8 +50,7 @@ fn each_kind_is_made_as_asked() {
         let mutation = Mutation::Create { parent: Ino::ROOT, name: name("a"), ino, node, mode: 0o176_751, uid: 3, gid: 4 };
         let answer = fixture.apply(mutation).unwrap().attr.unwrap();
         let now = 2 * SECOND;
-        let expected =
-            Attr { ino, kind, mode, uid: 3, gid: 4, nlink, size, allocated_bytes: 0, rdev, atime: now, mtime: now, ctime: now };
+        let expected = Attr { ino, kind, mode, uid: 3, gid: 4, nlink, size, allocated_bytes: 0, rdev, atime: now, mtime: now, ctime: now };
         assert_eq!(answer, expected);
         assert_eq!(fixture.attr(ino), expected);
         let root = fixture.attr(Ino::ROOT);

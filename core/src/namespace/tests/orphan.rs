@@ -1,7 +1,9 @@
 use bytes::Bytes;
 
 use super::super::apply::PURGE_RECORDS;
-use super::super::{Changes, Errno, Extent, Ino, Inode, Key, MemoryView, Mutation, Position, Record, Usage, View, XattrMode, check, purge, usage};
+use super::super::{
+    Changes, Errno, Extent, Ino, Inode, Key, MemoryView, Mutation, Position, Record, Usage, View, XattrMode, check, purge, usage,
+};
 use super::content::block;
 use super::fixture::{Fixture, refused};
 

@@ -1,6 +1,9 @@
 use bytes::Bytes;
 
-use super::super::{Errno, Extent, FileKind, Ino, Name, NewNode, Position, attr, lookup, pieces, read_dir, read_link, resolve};
+use super::super::{
+    Errno, Extent, FileKind, Ino, Name, NewNode, Position, attr, lookup, orphans, pieces, read_dir, read_link, resolve, segment_in_use,
+};
+use super::content::block;
 use super::fixture::{Fixture, name, refused};
 
 #[test]
@@ -68,6 +71,23 @@ fn read_dir_pages_through_names_in_order() {
     for (ino, errno) in [(file, Errno::ENOTDIR), (Ino(999), Errno::ENOENT)] {
         assert_eq!(read_dir(&fixture.view, ino, None, 1).map_err(refused), Err(errno));
     }
+}
+
+#[test]
+fn orphans_and_segments_in_use_are_told() {
+    let mut fixture = Fixture::new();
+    let segment = fixture.segment(1, 10);
+    let used = |fixture: &Fixture| segment_in_use(&fixture.view, segment).unwrap();
+    assert!(!used(&fixture), "put, but nothing lies in it yet");
+    let dir = fixture.dir("d");
+    let file = fixture.file("f");
+    fixture.write(file, Position::End, vec![block(segment, 0, 10)]).unwrap();
+    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![], true));
+    fixture.unlink("f").unwrap();
+    fixture.remove_dir("d").unwrap();
+    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![dir, file], true));
+    fixture.purge(file).unwrap();
+    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![dir], false));
 }
 
 #[test]

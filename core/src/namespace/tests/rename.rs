@@ -59,7 +59,6 @@ fn what_a_rename_does_to_what_is_in_the_way() {
         let mut fixture = fixture();
         let moved = fixture.exists(from).then(|| fixture.ino(from));
         let replaced = expected.ok().flatten().map(|path| fixture.ino(path));
-        // A path below the moved directory is another one afterwards.
         match fixture.rename(from, to, mode) {
             Ok(outcome) => {
                 assert!(expected.is_ok(), "{what}");
@@ -110,7 +109,8 @@ fn a_replaced_file_keeps_its_other_links() {
 
 #[test]
 fn exchange_swaps_whatever_there_is() {
-    for (a, b) in [("file", "other"), ("file", "full"), ("full/below", "empty"), ("full/f", "empty"), ("twin", "full/f"), ("full", "empty")] {
+    for (a, b) in [("file", "other"), ("file", "full"), ("full/below", "empty"), ("full/f", "empty"), ("twin", "full/f"), ("full", "empty")]
+    {
         for (from, to) in [(a, b), (b, a)] {
             let mut fixture = fixture();
             let (moved, met) = (fixture.ino(from), fixture.ino(to));
@@ -142,13 +142,8 @@ fn the_directories_must_be_there_and_alive() {
     let file = fixture.ino("file");
     let gone = fixture.ino("empty");
     fixture.remove_dir("empty").unwrap();
-    let rename = |parent, new_parent, mode: RenameMode| Mutation::Rename {
-        parent,
-        name: name("file"),
-        new_parent,
-        new_name: name("new"),
-        mode,
-    };
+    let rename =
+        |parent, new_parent, mode: RenameMode| Mutation::Rename { parent, name: name("file"), new_parent, new_name: name("new"), mode };
     for (what, from, to, errno) in [
         ("from nowhere", Ino(999), Ino::ROOT, Errno::ENOENT),
         ("to nowhere", Ino::ROOT, Ino(999), Errno::ENOENT),

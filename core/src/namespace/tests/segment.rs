@@ -40,9 +40,8 @@ fn a_segment_dies_with_its_last_byte() {
     let mut fixture = Fixture::new();
     let (one, two) = (fixture.segment(1, 100), fixture.segment(2, 100));
     let file = fixture.file("a");
-    let fill = |fixture: &mut Fixture| {
-        fixture.write(file, Position::At(0), vec![block(one, 0, 10), block(two, 0, 10)]).unwrap().dead_segments
-    };
+    let fill =
+        |fixture: &mut Fixture| fixture.write(file, Position::At(0), vec![block(one, 0, 10), block(two, 0, 10)]).unwrap().dead_segments;
     assert_eq!(fill(&mut fixture), []);
     assert_eq!(fill(&mut fixture), [], "dead in between is not dead");
     assert_eq!(fixture.punch(file, 0, 9, false).unwrap().dead_segments, []);
@@ -62,10 +61,7 @@ fn extents_lie_in_segments_of_this_workspace() {
     let segment = fixture.segment(1, 100);
     let file = fixture.file("a");
     fixture.write(file, Position::End, vec![block(segment, 90, 10)]).unwrap();
-    let skewed = |len, block_len, skip| Extent {
-        len,
-        source: Source::Block { segment, block_offset: 0, block_len, crc32c: 0, skip },
-    };
+    let skewed = |len, block_len, skip| Extent { len, source: Source::Block { segment, block_offset: 0, block_len, crc32c: 0, skip } };
     for (what, extents) in [
         ("an unknown segment", vec![block(SegmentId::from_bits(2), 0, 10)]),
         ("past the segment's end", vec![block(segment, 91, 10)]),

@@ -1,0 +1,261 @@
+//! The objects of the API as this program shows them.
+//!
+//! Each keeps the fields it does not know in `rest`, so `--format json` prints all that the node said.
+
+use artifacts_core::Timestamp;
+use artifacts_core::ticket::{Mode, TicketFile};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Fields of a later version.
+type Rest = Map<String, Value>;
+
+/// Declares objects: `Serialize`, `Deserialize`, absent fields left out, unknown ones kept.
+macro_rules! objects {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        pub(crate) struct $name {
+            $($(#[$field_doc])* pub(crate) $field: $type,)*
+            /// Fields that this version does not know.
+            #[serde(flatten)]
+            pub(crate) rest: Rest,
+        }
+    )*};
+}
+
+objects! {
+    /// A root user.
+    Account {
+        /// `acc_…`
+        id: String,
+        /// Its public name.
+        handle: String,
+    }
+
+    /// The caller, as the node sees it.
+    Whoami {
+        /// Whose key it is.
+        account: Account,
+        /// `key_…`
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_id: Option<String>,
+        /// What the key is confined to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+    }
+
+    /// What an API key is confined to; absent fields confine nothing.
+    Scope {
+        /// This workspace only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workspace: Option<String>,
+        /// This tenant only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// `ro`: reading only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
+    }
+
+    /// An account that was just made.
+    AccountCreated {
+        /// The account.
+        account: Account,
+        /// Its first key.
+        api_key: Key,
+    }
+
+    /// An API key.
+    Key {
+        /// `key_…`
+        id: String,
+        /// The secret; only in the answer that creates the key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What it is confined to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+        /// From when it opens nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// When it was revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revoked_at: Option<Timestamp>,
+    }
+
+    /// One of the platform's customers.
+    Tenant {
+        /// `ten_…`
+        id: String,
+        /// Its name.
+        slug: String,
+        /// The platform's own id for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_id: Option<String>,
+        /// Free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<Map<String, Value>>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+    }
+
+    /// A file system.
+    Workspace {
+        /// `ws_…`
+        id: String,
+        /// The owner's handle.
+        handle: String,
+        /// Its name.
+        name: String,
+        /// `active`, `deleting` or `deleted`.
+        status: String,
+        /// Where its data lives.
+        region: String,
+        /// Hard limit on bytes of data.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_bytes: Option<u64>,
+        /// Hard limit on inodes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_inodes: Option<u64>,
+        /// What is in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+    }
+
+    /// What a workspace holds.
+    Usage {
+        /// Bytes of data.
+        #[serde(default)]
+        bytes: u64,
+        /// Files, directories and the like.
+        #[serde(default)]
+        inodes: u64,
+    }
+
+    /// The right of a tenant, or of one of its runtimes, to mount a workspace.
+    Grant {
+        /// `grt_…`
+        id: String,
+        /// `handle/name`
+        workspace: String,
+        /// For whom.
+        tenant_slug: String,
+        /// Absent: for every runtime of the tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runtime_id: Option<String>,
+        /// How.
+        mode: Mode,
+        /// Below which directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subpath: Option<String>,
+        /// From when it stands no more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// When it was revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revoked_at: Option<Timestamp>,
+    }
+
+    /// What a revoke call did.
+    Revoked {
+        /// The grants that stand no more because of it.
+        grants: Vec<Value>,
+        /// The mounts that drew on them.
+        sessions: SessionCounts,
+    }
+
+    /// The mounts that a revoke call met.
+    SessionCounts {
+        /// That drew on a revoked grant.
+        matched: u64,
+        /// Of which the control nodes accept nothing any more.
+        fenced: u64,
+        /// That said within the wait that they fail every call.
+        confirmed: u64,
+    }
+
+    /// A mount.
+    Session {
+        /// `ses_…`
+        id: String,
+        /// `handle/name`
+        workspace: String,
+        /// What it may do.
+        mode: Mode,
+        /// `live`, or `lapsed` when its agent has not been heard for a lease.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
+        /// For whom; absent when an API key opened it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant_slug: Option<String>,
+        /// For which of its runtimes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runtime_id: Option<String>,
+        /// The machine, as it calls itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Where it connected from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_addr: Option<String>,
+        /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opened_at: Option<Timestamp>,
+        /// When its agent was heard last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_heard_at: Option<Timestamp>,
+    }
+
+    /// A mount ticket that was just signed.
+    TicketCreated {
+        /// The ticket file.
+        mount_ticket: TicketFile,
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Page<T> {
+    /// The objects, in the node's order.
+    pub(crate) items: Vec<T>,
+    /// Where the next part begins; absent in the last one.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// What a key may do, in words.
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            self.workspace.as_ref().map(|workspace| format!("workspace {workspace}")),
+            self.tenant.as_ref().map(|tenant| format!("tenant {tenant}")),
+            self.mode.map(|mode| format!("mode {mode}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(if parts.is_empty() { "everything".to_owned() } else { parts.join(", ") }.as_str())
+    }
+}
+
+impl Scope {
+    /// What a key with this scope, or with none, may do.
+    pub(crate) fn words(scope: Option<&Self>) -> String {
+        scope.map_or_else(|| "everything".to_owned(), ToString::to_string)
+    }
+}
+
+impl Workspace {
+    /// `handle/name`
+    pub(crate) fn address(&self) -> String {
+        format!("{}/{}", self.handle, self.name)
+    }
+}

@@ -1,0 +1,16 @@
+//! One file a command: its arguments, and what it does. None knows of another, and none decides its exit code: it returns
+//! an error, and `exit` knows what that means.
+
+pub(crate) mod completions;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod mount;
+#[cfg(feature = "node")]
+pub(crate) mod node;
+pub(crate) mod platform;
+#[cfg(feature = "node")]
+pub(crate) mod quickstart;
+pub(crate) mod status;
+pub(crate) mod unmount;
+pub(crate) mod whoami;
+pub(crate) mod workspace;

@@ -1,0 +1,118 @@
+//! `artifacts mount`
+
+use std::path::PathBuf;
+
+use artifacts_core::name::WorkspaceAddress;
+use artifacts_core::ticket::Mode;
+use clap::Args;
+
+use crate::mounting::{self, MountRequest};
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::size::Size;
+
+/// Arguments of `mount`.
+#[derive(Debug, Args)]
+#[command(
+    allow_missing_positional = true,
+    override_usage = "artifacts mount [OPTIONS] [--ticket-file <FILE> | <WORKSPACE>] <DIR>",
+    after_help = "\
+Returns when the directory serves. With neither a ticket file nor a workspace, the ticket is
+expected in /run/tonbo/artifacts/mount-ticket.json. A directory whose mount has died is recovered.
+
+Examples:
+  artifacts mount /mnt/work                           with the ticket that the platform put in place
+  artifacts mount --ticket-file mount-ticket.json /mnt/work
+  artifacts mount task-1 /mnt/work --read-only        with the API key"
+)]
+pub(crate) struct MountArgs {
+    /// Mount this workspace by right of the API key: `name`, `handle/name` or `artifacts://handle/name`
+    #[arg(conflicts_with = "ticket_file")]
+    workspace: Option<WorkspaceAddress>,
+    /// An existing directory to mount on
+    #[arg(value_name = "DIR")]
+    mountpoint: PathBuf,
+    /// The mount ticket [default: /run/tonbo/artifacts/mount-ticket.json]
+    #[arg(long, value_name = "FILE")]
+    ticket_file: Option<PathBuf>,
+    /// Serve in this process instead of in the background
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// Refuse every change
+    #[arg(long)]
+    read_only: bool,
+    /// Where blocks may be kept on disk [default: ~/.cache/tonbo/artifacts]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// How much to keep in the cache, such as 256MiB
+    #[arg(long, value_name = "SIZE")]
+    cache_size: Option<Size>,
+    /// A PEM file of authorities to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+}
+
+impl MountArgs {
+    fn request(self) -> anyhow::Result<MountRequest> {
+        let mut request = match self.workspace {
+            None => MountRequest::with_ticket(mounting::read_ticket(self.ticket_file.as_deref())?, &self.mountpoint)?,
+            Some(workspace) => {
+                let mode = if self.read_only { Mode::Ro } else { Mode::Rw };
+                MountRequest::with_key(&Settings::load()?, workspace, mode, &self.mountpoint)?
+            }
+        };
+        let options = &mut request.options;
+        options.read_only = self.read_only;
+        options.cache_dir = self.cache_dir.map(std::path::absolute).transpose()?.or(options.cache_dir.take());
+        options.cache_bytes = self.cache_size.map_or(options.cache_bytes, Size::bytes);
+        options.ca_cert = self.ca_cert.map(std::path::absolute).transpose()?;
+        Ok(request)
+    }
+}
+
+/// Mounts.
+pub(crate) fn run(args: MountArgs, output: Output) -> anyhow::Result<()> {
+    mounting::check_mountpoint(&args.mountpoint)?;
+    let foreground = args.foreground;
+    let request = args.request()?;
+    if foreground {
+        return mounting::serve(request, output);
+    }
+    let mounted = mounting::mount(request, output)?;
+    output.done(&mounted, &mounting::sentence(&mounted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        mount: MountArgs,
+    }
+
+    fn parsed(line: &str) -> Result<MountArgs, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.mount)
+    }
+
+    #[test]
+    fn one_place_is_the_directory_two_are_workspace_and_directory() {
+        let args = parsed("mount /mnt").unwrap();
+        assert!(args.workspace.is_none() && args.ticket_file.is_none() && args.mountpoint == "/mnt");
+        let args = parsed("mount --ticket-file t.json /mnt").unwrap();
+        assert!(args.workspace.is_none() && args.ticket_file == Some("t.json".into()) && args.mountpoint == "/mnt");
+        let args = parsed("mount acme/task-1 /mnt --read-only").unwrap();
+        assert!(args.workspace.is_some_and(|address| address.to_string() == "acme/task-1") && args.mountpoint == "/mnt");
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in
+            ["mount", "mount a b c", "mount --ticket-file t.json task-1 /mnt", "mount /not/a/workspace /mnt", "mount /mnt --cache-size big"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

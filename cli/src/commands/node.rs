@@ -1,0 +1,140 @@
+//! `artifacts node`: runs a control node until it is told to stop.
+//!
+//! SIGTERM and SIGINT let it end in good order; a second one ends it at once, which loses nothing that was durable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use artifacts_node::config::NodeConfig;
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::logging::LogFormat;
+use crate::output::{Format, Output};
+use crate::stop::Stop;
+
+/// Arguments of `node`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
+region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes. Options go before the file.
+
+At the first start the node makes an admin token in the file `admin-token` of its data directory; with it you create accounts.
+
+Examples:
+  artifacts node --data /var/lib/artifacts
+  artifacts node --data /var/lib/artifacts --listen 0.0.0.0:7700 --public-url https://artifacts.example.com
+  artifacts node --config /etc/artifacts/node.json --log-format json
+  artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token")]
+pub(crate) struct NodeArgs {
+    /// A configuration file in JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where metadata, data and the admin token live [default: artifacts-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:7700]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// PEM certificate chain; turns TLS on
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// What clients are told to connect to, where that differs from the listening address; may be repeated
+    #[arg(long, value_name = "URL")]
+    public_url: Vec<String>,
+    /// The name of this node's region
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// How log lines on stderr look
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+impl NodeArgs {
+    /// The file, and the options over it.
+    fn configuration(self) -> anyhow::Result<NodeConfig> {
+        let mut config: NodeConfig = match &self.config {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                serde_json::from_str(&text).map_err(|error| {
+                    Failure::usage(format!("{}: {error}", file.display())).hint("`artifacts node --help` lists the names")
+                })?
+            }
+            None => NodeConfig::default(),
+        };
+        config.data = self.data.unwrap_or(config.data);
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.tls_cert = self.tls_cert.or(config.tls_cert);
+        config.tls_key = self.tls_key.or(config.tls_key);
+        config.region = self.region.unwrap_or(config.region);
+        if !self.public_url.is_empty() {
+            config.public_urls = self.public_url;
+        }
+        Ok(config)
+    }
+}
+
+/// Serves until a signal comes.
+pub(crate) async fn run(args: NodeArgs, output: Output) -> anyhow::Result<()> {
+    let config = args.configuration()?;
+    // From here on a signal no longer kills the process half way through its start.
+    let mut stop = Stop::new()?;
+    let node = tokio::select! {
+        node = artifacts_node::Node::start(config) => node?,
+        () = stop.asked() => return Ok(()),
+    };
+    let admin_token = node.admin_token_path();
+    match output.format {
+        Format::Json => output.json(&json!({ "listening": node.urls(), "address": node.local_addr(), "admin_token_file": admin_token }))?,
+        Format::Text => output.line(&format!("listening on {} (admin token: {})", node.urls().join(", "), admin_token.display()))?,
+    }
+    stop.asked().await;
+    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        stopped = node.shutdown() => Ok(stopped?),
+        () = stop.asked() => {
+            tracing::warn!("stopped at once");
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    fn configuration(line: &[&str]) -> anyhow::Result<NodeConfig> {
+        Line::try_parse_from([&["node"], line].concat()).unwrap().node.configuration()
+    }
+
+    #[test]
+    fn options_go_before_the_file_and_the_file_before_the_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"listen":"0.0.0.0:1","region":"eu","rate_limit":7}"#).unwrap();
+        let config = configuration(&["--config", file.to_str().unwrap(), "--region", "us", "--data", "/d"]).unwrap();
+        assert_eq!((config.listen.port(), config.region.as_str(), config.rate_limit), (1, "us", 7));
+        assert_eq!(config.data, PathBuf::from("/d"));
+        assert_eq!(config.max_connections, NodeConfig::default().max_connections);
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"lisen":"0.0.0.0:1"}"#).unwrap();
+        assert!(configuration(&["--config", file.to_str().unwrap()]).unwrap_err().to_string().contains("lisen"));
+    }
+}

@@ -1,0 +1,141 @@
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use artifacts_core::namespace::Errno;
+use artifacts_core::protocol::FenceReason;
+
+use crate::data::Blocks;
+use crate::fs::{Directories, InodeNumbers, InodeTable};
+use crate::gate::{Gate, Watch};
+use crate::kernel::Caches;
+use crate::session::MountSession;
+use crate::time::{Alarm, SharedClock};
+
+/// How long dropping the kernel's caches may hold up a fence. Longer than it takes; a program that has locked pages
+/// for good must not keep everything else readable.
+const SWEEP_LIMIT: Duration = Duration::from_millis(300);
+/// The longest that a program waits for one answer while the session stands.
+const WAIT_MAX_MS: u64 = 60_000;
+/// The watchdog looks at least so often, also to find that the mount has ended.
+const WATCH_MS: u64 = 1_000;
+
+/// One mount: its session, what the kernel knows of it, and what to do when its right to serve ends.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// The stream to the node.
+    pub(crate) session: Arc<MountSession>,
+    /// The door that every call passes.
+    pub(crate) gate: Arc<Gate>,
+    /// Blocks of files.
+    pub(crate) blocks: Arc<Blocks>,
+    /// What the kernel knows of each inode.
+    pub(crate) inodes: InodeTable,
+    /// What the kernel caches.
+    pub(crate) caches: Arc<Caches>,
+    /// Open directories.
+    pub(crate) directories: Directories,
+    /// The kernel's inode numbers.
+    pub(crate) numbers: InodeNumbers,
+    /// Where work runs that waits several times.
+    pub(crate) work: tokio::runtime::Handle,
+}
+
+impl Agent {
+    /// The mount of a session; from now on fences are carried out and deadlines watched.
+    ///
+    /// # Errors
+    /// When the machine gives no timer or no thread.
+    pub(crate) fn new(session: Arc<MountSession>, blocks: Blocks, work: tokio::runtime::Handle) -> std::io::Result<Arc<Self>> {
+        let agent = Arc::new(Self {
+            gate: Arc::clone(&session.gate),
+            numbers: InodeNumbers::new(session.welcome.root),
+            session,
+            blocks: Arc::new(blocks),
+            inodes: InodeTable::default(),
+            caches: Arc::default(),
+            directories: Directories::default(),
+            work,
+        });
+        let (alarm, clock) = (Alarm::new()?, Arc::clone(&agent.session.clock));
+        let watched = Arc::downgrade(&agent);
+        std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&watched, &alarm, &clock))?;
+        let fenced = Arc::downgrade(&agent);
+        agent.session.on_fence(move |reason| {
+            if let Some(agent) = fenced.upgrade() {
+                agent.fence(reason);
+            }
+        });
+        Ok(agent)
+    }
+
+    /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns
+    /// once the gate is closed.
+    pub(crate) fn fence(self: &Arc<Self>, reason: FenceReason) {
+        if !self.gate.close(reason) {
+            return;
+        }
+        tracing::warn!(session = %self.session.id(), reason = reason.text(), "the session is over: every call fails from now on");
+        // What is under way must end, or page locks would hold up the sweep.
+        self.session.interrupt(reason.errno());
+        let agent = Arc::clone(self);
+        let carry_out = move || {
+            agent.caches.drop_all(agent.kernel_inodes(), SWEEP_LIMIT);
+            agent.finish_fence();
+        };
+        if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {
+            self.finish_fence();
+        }
+    }
+
+    fn finish_fence(&self) {
+        self.gate.fail();
+        self.blocks.clear();
+        self.session.confirm_fence();
+    }
+
+    fn kernel_inodes(&self) -> Vec<u64> {
+        self.inodes.files_with_pages().into_iter().map(|ino| self.numbers.to_kernel(ino)).collect()
+    }
+}
+
+/// Acts on the passing of time until the mount is gone.
+fn watch(agent: &Weak<Agent>, alarm: &Alarm, clock: &SharedClock) {
+    let mut last = None;
+    loop {
+        let Some(agent) = agent.upgrade() else { return };
+        let now_ms = clock.boot_ms();
+        let found = agent.gate.watch();
+        let kind = std::mem::discriminant(&found);
+        let is_new = last.replace(kind) != Some(kind);
+        let look_again_ms = match found {
+            Watch::Serving { until_ms } => until_ms,
+            Watch::Stalled { until_ms } => {
+                if is_new {
+                    tracing::warn!("no fresh proof that the session stands: calls wait");
+                    // Cached pages would be readable all the while.
+                    let swept = Arc::clone(&agent);
+                    agent.caches.sweep(move || swept.kernel_inodes());
+                }
+                until_ms
+            }
+            Watch::Lapsed => {
+                if is_new {
+                    tracing::error!("the lease is over: calls fail until the node is back");
+                }
+                agent.session.interrupt(Errno::EIO);
+                now_ms + WATCH_MS
+            }
+            Watch::Expired => {
+                agent.fence(FenceReason::Expired);
+                now_ms + WATCH_MS
+            }
+            Watch::Over => return,
+        };
+        agent.session.expire_waits(now_ms.saturating_sub(WAIT_MAX_MS));
+        drop(agent);
+        if let Err(error) = alarm.wait_until(look_again_ms.min(now_ms + WATCH_MS)) {
+            tracing::error!(%error, "the watchdog has no timer any more; calls are still judged one by one");
+            return;
+        }
+    }
+}

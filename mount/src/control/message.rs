@@ -1,0 +1,99 @@
+use std::path::PathBuf;
+
+use artifacts_core::ticket::Mode;
+use artifacts_core::{SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::MountError;
+
+/// What the client asks, as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub(crate) enum Question {
+    /// How is the mount?
+    Status,
+    /// Save and unmount.
+    Unmount {
+        /// Whatever is in use or cannot be saved.
+        force: bool,
+    },
+}
+
+/// The agent's answer, as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// To `Status`.
+    Status(MountStatus),
+    /// To `Unmount`.
+    Unmounted(UnmountReport),
+    /// To either.
+    Error(MountError),
+}
+
+/// How a mount is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountStatus {
+    /// Where.
+    pub mountpoint: PathBuf,
+    /// `handle/name`.
+    pub workspace: String,
+    /// The session.
+    pub session: SessionId,
+    /// What the session may do.
+    pub mode: Mode,
+    /// `ok`, `reconnecting`, `stalled` or `failed: ` and the reason.
+    pub health: String,
+    /// How long the node keeps the session if it hears nothing more of it.
+    pub lease_remaining_ms: u64,
+    /// How long ago the newest proof that the session stands was asked for.
+    pub proof_age_ms: u64,
+    /// Memory held by changes that are not durable yet.
+    pub unsaved_bytes: u64,
+    /// Changes that are not durable yet.
+    pub unsaved_ops: u64,
+    /// Files that programs have open.
+    pub open_files: u64,
+    /// Memory held by blocks of files.
+    pub cache_bytes: u64,
+    /// The agent's process.
+    pub pid: u32,
+    /// Since when it serves.
+    pub since: Timestamp,
+    /// The control node it talks to.
+    pub endpoint: String,
+}
+
+/// A mount whose agent has died. Every call below it fails with ENOTCONN until it is mounted anew or unmounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadMount {
+    /// Where.
+    pub mountpoint: PathBuf,
+    /// `handle/name`.
+    pub workspace: String,
+    /// The process that served it.
+    pub pid: u32,
+    /// Since when it had served.
+    pub since: Timestamp,
+}
+
+/// A mount of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListedMount {
+    /// Its agent answers.
+    Live(MountStatus),
+    /// Its agent does not.
+    Dead(DeadMount),
+}
+
+/// What came of unmounting.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmountReport {
+    /// What could not be saved, relative to the mount point.
+    pub unsaved: Vec<PathBuf>,
+    /// Whether programs still had files open, which fail from now on.
+    pub was_busy: bool,
+    /// Whether there was no agent left that could have saved anything.
+    pub agent_was_dead: bool,
+}

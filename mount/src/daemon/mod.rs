@@ -1,0 +1,18 @@
+//! The life of a mount as a process: opening, mounting, serving until it is unmounted, ending.
+//!
+//! Always true: the session is opened before anything is mounted, so what the node refuses leaves no trace; the
+//! mount's record in the state directory exists while it serves, and what a dead agent left there is cleared by the
+//! next one. What could not be saved is reported by whoever ends the mount.
+
+mod child;
+mod ending;
+mod info;
+mod serve;
+mod spawn;
+mod state_dir;
+
+pub use child::serve_child;
+pub use info::{ExitReport, MountInfo};
+pub use serve::serve;
+pub use spawn::{CHILD_ARGUMENT, spawn};
+pub(crate) use state_dir::{MountRecord, StateDir};

@@ -1,0 +1,99 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::namespace::{Attr, Errno, Mutation, Outcome};
+use artifacts_core::protocol::{Answer, Request};
+use fuser::{
+    Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr,
+};
+
+use crate::agent::Agent;
+use crate::errno;
+use crate::gate::Holds;
+
+/// Nothing that the kernel is shown may be believed later.
+pub(super) const NO_TIME: Duration = Duration::ZERO;
+/// Inode numbers are never used twice.
+pub(super) const GENERATION: Generation = Generation(0);
+
+/// Where an answer goes.
+pub(crate) trait Reply: Send + 'static {
+    /// Answers with an error.
+    fn fail(self, errno: Errno);
+}
+
+macro_rules! replies {
+    ($($reply:ident)*) => {$(
+        impl Reply for $reply {
+            fn fail(self, errno: Errno) {
+                self.error(errno::to_kernel(errno));
+            }
+        }
+    )*};
+}
+
+replies! { ReplyAttr ReplyCreate ReplyData ReplyDirectory ReplyEmpty ReplyEntry ReplyIoctl ReplyLseek ReplyOpen ReplyStatfs ReplyWrite ReplyXattr }
+
+/// A call that the gate has let in. Its answer goes through the gate again; dropped unanswered it fails with EIO.
+pub(crate) struct Call<R> {
+    /// The mount.
+    pub(super) agent: Arc<Agent>,
+    holds: Holds,
+    reply: R,
+}
+
+impl<R: Reply> Call<R> {
+    /// Lets a call in: `work` runs when the mount may serve.
+    pub(super) fn begin(agent: &Arc<Agent>, holds: Holds, reply: R, work: impl FnOnce(Self) + Send + 'static) {
+        let call = Self { agent: Arc::clone(agent), holds, reply };
+        agent.gate.enter(holds, move |verdict| match verdict {
+            Ok(()) => work(call),
+            Err(errno) => call.reply.fail(errno),
+        });
+    }
+
+    /// Answers: with `success`, or with an errno, as soon as the gate lets the answer out. `success` only sends.
+    pub(super) fn finish<T: Send + 'static>(self, result: Result<T, Errno>, success: impl FnOnce(R, T) + Send + 'static) {
+        let Self { agent, holds, reply } = self;
+        agent.gate.leave(holds, move |verdict| match verdict.and(result) {
+            Ok(value) => success(reply, value),
+            Err(errno) => reply.fail(errno),
+        });
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, errno: Errno) {
+        self.finish(Err::<(), _>(errno), |_, ()| {});
+    }
+
+    /// Asks the node.
+    pub(super) fn ask(self, request: Request, then: impl FnOnce(Self, Result<Answer, Errno>) + Send + 'static) {
+        let session = Arc::clone(&self.agent.session);
+        session.ask(request, move |result| then(self, result));
+    }
+
+    /// Commits an op, once there is room for it.
+    pub(super) fn commit(self, mutation: Mutation, then: impl FnOnce(Self, Result<Box<Outcome>, Errno>) + Send + 'static) {
+        let session = Arc::clone(&self.agent.session);
+        self.agent.session.clone().when_room(move || session.commit(mutation, move |result| then(self, result)));
+    }
+
+    /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped.
+    pub(super) fn with_pages_checked(self, attr: &Attr, then: impl FnOnce(Self) + Send + 'static) {
+        if self.agent.inodes.observe(attr) {
+            let agent = Arc::clone(&self.agent);
+            agent.caches.drop_file(agent.numbers.to_kernel(attr.ino), move || then(self));
+        } else {
+            then(self);
+        }
+    }
+}
+
+/// The attributes in an answer; anything else breaks the protocol.
+pub(super) fn attr_of(result: Result<Answer, Errno>) -> Result<Attr, Errno> {
+    match result? {
+        Answer::Attr(attr) => Ok(attr),
+        _ => Err(Errno::EIO),
+    }
+}

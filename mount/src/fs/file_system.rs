@@ -1,0 +1,295 @@
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use artifacts_core::namespace::NewNode;
+use bytes::Bytes;
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner,
+    OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use super::attributes::{self, Setting};
+use super::creation::{self, Maker, node_of};
+use super::{content, directories, files, names, xattrs};
+use crate::agent::Agent;
+
+/// The longest read or write that the kernel sends in one request, in bytes.
+const REQUEST_MAX_BYTES: u32 = 1 << 20;
+/// How many read-aheads and other background requests may be under way.
+const BACKGROUND_MAX: u16 = 64;
+
+/// What the kernel calls; every method hands over to the module of its topic.
+#[derive(Debug)]
+pub(crate) struct ArtifactsFs {
+    agent: Arc<Agent>,
+}
+
+impl ArtifactsFs {
+    /// The file system of a mount.
+    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+        Self { agent }
+    }
+}
+
+fn maker(request: &Request, mode: u32) -> Maker {
+    Maker { uid: request.uid(), gid: request.gid(), mode }
+}
+
+impl Filesystem for ArtifactsFs {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Each is an improvement that an older kernel may lack.
+        for capability in [
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_ASYNC_READ,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_BIG_WRITES,
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+        ] {
+            let _ = config.add_capabilities(capability);
+        }
+        // Without it pages would not follow what other mounts write.
+        config.add_capabilities(InitFlags::FUSE_AUTO_INVAL_DATA).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
+        let nearest = |set: Result<u32, u32>| set.err();
+        if let Some(most) = nearest(config.set_max_write(REQUEST_MAX_BYTES)) {
+            let _ = config.set_max_write(most);
+        }
+        if let Some(most) = nearest(config.set_max_readahead(REQUEST_MAX_BYTES)) {
+            let _ = config.set_max_readahead(most);
+        }
+        let _ = config.set_max_background(BACKGROUND_MAX);
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        names::lookup(&self.agent, parent, name, reply);
+    }
+
+    fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
+        self.agent.inodes.forgotten(self.agent.numbers.to_node(ino), lookups);
+    }
+
+    fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        attributes::get(&self.agent, ino, reply);
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        attributes::set(&self.agent, ino, Setting { caller: request.uid(), mode, uid, gid, size, atime, mtime }, reply);
+    }
+
+    fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
+        names::read_link(&self.agent, ino, reply);
+    }
+
+    fn mknod(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, rdev: u32, reply: ReplyEntry) {
+        creation::make(&self.agent, parent, name, node_of(mode, rdev), maker(request, mode), reply);
+    }
+
+    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+        creation::make(&self.agent, parent, name, Ok(NewNode::Directory), maker(request, mode), reply);
+    }
+
+    fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let target = Bytes::copy_from_slice(target.as_os_str().as_bytes());
+        creation::make(&self.agent, parent, name, Ok(NewNode::Symlink(target)), maker(request, 0o777), reply);
+    }
+
+    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        names::unlink(&self.agent, parent, name, reply);
+    }
+
+    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        names::remove_dir(&self.agent, parent, name, reply);
+    }
+
+    fn rename(
+        &self,
+        _request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        names::rename(&self.agent, (parent, name), (new_parent, new_name), flags, reply);
+    }
+
+    fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        names::link(&self.agent, ino, parent, name, reply);
+    }
+
+    fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, flags: i32, reply: ReplyCreate) {
+        creation::create(&self.agent, parent, name, maker(request, mode), flags, reply);
+    }
+
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        files::open(&self.agent, request.uid(), ino, flags, reply);
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        content::read(&self.agent, ino, offset, size, reply);
+    }
+
+    fn write(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        content::write(&self.agent, ino, offset, data, write_flags, flags, reply);
+    }
+
+    fn flush(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
+        files::flush(&self.agent, ino, reply);
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        _handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        files::release(&self.agent, ino, reply);
+    }
+
+    fn fsync(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, _data_only: bool, reply: ReplyEmpty) {
+        files::fsync(&self.agent, ino, reply);
+    }
+
+    fn opendir(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        directories::open(&self.agent, reply);
+    }
+
+    fn readdir(&self, _request: &Request, ino: INodeNo, handle: FileHandle, offset: u64, reply: ReplyDirectory) {
+        directories::read(&self.agent, ino, handle, offset, reply);
+    }
+
+    fn releasedir(&self, _request: &Request, _ino: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        directories::release(&self.agent, handle, reply);
+    }
+
+    fn fsyncdir(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, _data_only: bool, reply: ReplyEmpty) {
+        files::fsync(&self.agent, ino, reply);
+    }
+
+    fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        attributes::statfs(&self.agent, reply);
+    }
+
+    fn setxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _position: u32, reply: ReplyEmpty) {
+        xattrs::set(&self.agent, ino, name, value, flags, reply);
+    }
+
+    fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        xattrs::get(&self.agent, ino, name, size, reply);
+    }
+
+    fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        xattrs::list(&self.agent, ino, size, reply);
+    }
+
+    fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        xattrs::remove(&self.agent, ino, name, reply);
+    }
+
+    fn fallocate(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, len: u64, mode: i32, reply: ReplyEmpty) {
+        files::fallocate(&self.agent, ino, offset, len, mode, reply);
+    }
+
+    fn lseek(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        files::lseek(&self.agent, ino, offset, whence, reply);
+    }
+
+    fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        // The kernel checks permissions itself, and after this asks no more.
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn copy_file_range(
+        &self,
+        _request: &Request,
+        _ino_in: INodeNo,
+        _handle_in: FileHandle,
+        _offset_in: u64,
+        _ino_out: INodeNo,
+        _handle_out: FileHandle,
+        _offset_out: u64,
+        _len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The kernel copies by reading and writing instead.
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn poll(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _notifier: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        // The kernel answers itself: files are always ready.
+        reply.error(fuser::Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(fuser::Errno::ENOTTY);
+    }
+}

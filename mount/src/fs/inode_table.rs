@@ -1,0 +1,241 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use artifacts_core::namespace::{Attr, FileKind, Ino, Name, Nanos};
+use parking_lot::Mutex;
+
+/// For so many inodes the place in the tree is remembered, to name a file to people.
+const PLACES_MAX: usize = 64 << 10;
+
+/// What the kernel knows of each inode until it forgets it.
+///
+/// The kernel drops a file's cached pages by itself when it is shown another length or mtime than before. That
+/// misses two cases, in which this table has them dropped ([`InodeTable::observe`]):
+/// - somebody wrote and then set the mtime back: the ctime tells;
+/// - the reply to a setattr shows new attributes without a comparison, so a write by another mount before it would
+///   go unseen.
+#[derive(Debug, Default)]
+pub(crate) struct InodeTable {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: HashMap<Ino, Known>,
+    places: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// How often the kernel was shown it, less how often it has forgotten it.
+    lookups: u64,
+    handles: u32,
+    /// Whether pages of it may be cached.
+    has_pages: bool,
+    /// Whether the pages may be older than the attributes that the kernel was shown.
+    is_suspect: bool,
+    shown: Shown,
+    place: Option<Box<(Ino, Name)>>,
+}
+
+/// The attributes by which the kernel judges its pages, and the one by which this table does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Shown {
+    size: u64,
+    mtime: Nanos,
+    ctime: Nanos,
+}
+
+impl From<&Attr> for Shown {
+    fn from(attr: &Attr) -> Self {
+        Self { size: attr.size, mtime: attr.mtime, ctime: attr.ctime }
+    }
+}
+
+impl InodeTable {
+    /// The kernel is about to be shown an inode as an entry of a directory.
+    pub(super) fn entered(&self, attr: &Attr, parent: Ino, name: &Name) {
+        let mut inner = self.inner.lock();
+        let Inner { known, places } = &mut *inner;
+        let known = known.entry(attr.ino).or_default();
+        if known.lookups == 0 {
+            known.shown = attr.into();
+        }
+        known.lookups += 1;
+        match &mut known.place {
+            Some(place) if place.0 == parent && place.1 == *name => {}
+            Some(place) => **place = (parent, name.clone()),
+            None if *places < PLACES_MAX => {
+                *places += 1;
+                known.place = Some(Box::new((parent, name.clone())));
+            }
+            None => {}
+        }
+    }
+
+    /// The kernel has forgotten an inode, and with it its pages.
+    pub(super) fn forgotten(&self, ino: Ino, lookups: u64) {
+        let mut inner = self.inner.lock();
+        let Some(known) = inner.known.get_mut(&ino) else { return };
+        known.lookups = known.lookups.saturating_sub(lookups);
+        if known.lookups == 0
+            && let Some(known) = inner.known.remove(&ino)
+        {
+            inner.places -= usize::from(known.place.is_some());
+        }
+    }
+
+    /// A program has opened a file.
+    pub(super) fn opened(&self, ino: Ino) {
+        if let Some(known) = self.inner.lock().known.get_mut(&ino) {
+            known.handles += 1;
+            known.has_pages = true;
+        }
+    }
+
+    /// A program has closed a file.
+    pub(super) fn released(&self, ino: Ino) {
+        if let Some(known) = self.inner.lock().known.get_mut(&ino) {
+            known.handles = known.handles.saturating_sub(1);
+        }
+    }
+
+    /// The kernel is about to be shown these attributes. Answers whether the file's pages must be dropped first.
+    pub(super) fn observe(&self, attr: &Attr) -> bool {
+        if attr.kind != FileKind::File {
+            return false;
+        }
+        let mut inner = self.inner.lock();
+        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
+        let before = std::mem::replace(&mut known.shown, attr.into());
+        let kernel_sees_no_change = before.size == attr.size && before.mtime == attr.mtime;
+        let hidden = std::mem::take(&mut known.is_suspect) || (kernel_sees_no_change && before.ctime != attr.ctime);
+        known.has_pages && hidden
+    }
+
+    /// The kernel is about to be shown these attributes as the outcome of a setattr.
+    pub(super) fn observe_set(&self, attr: &Attr) {
+        if let Some(known) = self.inner.lock().known.get_mut(&attr.ino) {
+            known.shown = attr.into();
+            known.is_suspect = known.has_pages;
+        }
+    }
+
+    /// All files of which pages may be cached, those first that are open.
+    pub(crate) fn files_with_pages(&self) -> Vec<Ino> {
+        let inner = self.inner.lock();
+        let with_pages = |open: bool| inner.known.iter().filter(move |(_, known)| known.has_pages && (known.handles > 0) == open);
+        with_pages(true).chain(with_pages(false)).map(|(&ino, _)| ino).collect()
+    }
+
+    /// Where a file is, from `root` downwards, as far as that is remembered.
+    pub(crate) fn path_of(&self, ino: Ino, root: Ino) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt as _;
+        let inner = self.inner.lock();
+        let mut names = Vec::new();
+        let mut at = ino;
+        // A tree this deep is no tree; places of several moments may form a circle.
+        while at != root && names.len() < 4096 {
+            match inner.known.get(&at).and_then(|known| known.place.as_deref()) {
+                Some((parent, name)) => {
+                    names.push(std::ffi::OsStr::from_bytes(name.as_bytes()).to_owned());
+                    at = *parent;
+                }
+                None => {
+                    names.push(format!("(inode {})", at.0).into());
+                    break;
+                }
+            }
+        }
+        if names.is_empty() { PathBuf::from(".") } else { names.iter().rev().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn attr(ino: u64, mtime: Nanos, ctime: Nanos) -> Attr {
+        Attr {
+            ino: Ino(ino),
+            kind: FileKind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            size: 10,
+            allocated_bytes: 10,
+            rdev: 0,
+            atime: 0,
+            mtime,
+            ctime,
+        }
+    }
+
+    fn name(text: &'static str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    fn table() -> InodeTable {
+        let table = InodeTable::default();
+        table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
+        table.opened(Ino(5));
+        table
+    }
+
+    #[test]
+    fn a_change_the_kernel_sees_is_left_to_it() {
+        let table = table();
+        assert!(!table.observe(&attr(5, 100, 100)));
+        assert!(!table.observe(&attr(5, 200, 200)));
+    }
+
+    #[test]
+    fn a_write_whose_mtime_was_set_back_drops_the_pages() {
+        let table = table();
+        assert!(table.observe(&attr(5, 100, 300)));
+        assert!(!table.observe(&attr(5, 100, 300)), "once");
+    }
+
+    #[test]
+    fn a_setattr_makes_the_pages_suspect_until_the_next_look() {
+        let table = table();
+        table.observe_set(&attr(5, 700, 300));
+        assert!(table.observe(&attr(5, 700, 300)));
+        assert!(!table.observe(&attr(5, 700, 300)));
+    }
+
+    #[test]
+    fn files_that_were_never_opened_have_no_pages() {
+        let table = InodeTable::default();
+        table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
+        assert!(!table.observe(&attr(5, 100, 300)));
+        assert_eq!(table.files_with_pages(), []);
+    }
+
+    #[test]
+    fn pages_outlive_handles_and_end_when_the_kernel_forgets_all_it_was_shown() {
+        let table = table();
+        table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
+        table.entered(&attr(6, 100, 100), Ino(2), &name("g"));
+        table.opened(Ino(6));
+        table.released(Ino(5));
+        assert_eq!(table.files_with_pages(), [Ino(6), Ino(5)], "open files first");
+        table.forgotten(Ino(5), 1);
+        assert_eq!(table.files_with_pages().len(), 2, "shown twice, forgotten once: a newer reply is on its way");
+        table.forgotten(Ino(5), 1);
+        assert_eq!(table.files_with_pages(), [Ino(6)]);
+    }
+
+    #[test]
+    fn paths_are_told_as_far_as_they_are_known() {
+        let table = table();
+        table.entered(&attr(2, 0, 0), Ino(1), &name("dir"));
+        assert_eq!(table.path_of(Ino(5), Ino(1)), PathBuf::from("dir/f"));
+        assert_eq!(table.path_of(Ino(1), Ino(1)), PathBuf::from("."));
+        assert_eq!(table.path_of(Ino(9), Ino(1)), PathBuf::from("(inode 9)"));
+        table.entered(&attr(1, 0, 0), Ino(2), &name("loop"));
+        assert!(table.path_of(Ino(5), Ino(77)).components().count() <= 4096);
+    }
+}

@@ -1,0 +1,28 @@
+//! The FUSE file system: one request of the kernel's in, frames to the node out, and the reply when they are answered.
+//!
+//! Nothing here blocks: a request's thread builds its frames, sends them and goes on to the next request; whoever
+//! finds the answer sends the reply. Always true:
+//! - every call passes the gate twice (see [`crate::gate`]); only forgetting and releasing, which show a program
+//!   nothing, do not;
+//! - the kernel is told to believe nothing for longer than an instant (all timeouts are 0), so each call sees what
+//!   any call that returned before it has done, on whichever mount;
+//! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
+
+mod attributes;
+mod call;
+mod content;
+mod convert;
+mod creation;
+mod directories;
+mod file_system;
+mod files;
+mod inode_table;
+mod join;
+mod names;
+mod seek;
+mod xattrs;
+
+pub(crate) use convert::InodeNumbers;
+pub(crate) use directories::Directories;
+pub(crate) use file_system::ArtifactsFs;
+pub(crate) use inode_table::InodeTable;

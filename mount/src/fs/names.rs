@@ -1,0 +1,117 @@
+//! Names in directories: finding, linking, removing and renaming them. Making new inodes is next door.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
+
+use artifacts_core::namespace::{Attr, Errno, Ino, Mutation, Name, RenameMode};
+use artifacts_core::protocol::{Answer, Request};
+use bytes::Bytes;
+use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
+
+use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
+use crate::agent::Agent;
+use crate::gate::Holds;
+
+/// A checked name. The kernel sends no other; an NFS server on top may ask for `.`.
+pub(super) fn checked(name: &OsStr) -> Result<Name, Errno> {
+    Name::new(Bytes::copy_from_slice(name.as_bytes()))
+}
+
+/// Shows the kernel an entry.
+pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent: Ino, name: Name) {
+    let attr = match result {
+        Ok(attr) => attr,
+        Err(errno) => return call.fail(errno),
+    };
+    call.with_pages_checked(&attr.clone(), move |call| {
+        let agent = Arc::clone(&call.agent);
+        call.finish(Ok(attr), move |reply, attr| {
+            agent.inodes.entered(&attr, parent, &name);
+            reply.entry(&NO_TIME, &agent.numbers.attr(&attr), GENERATION);
+        });
+    });
+}
+
+pub(super) fn lookup(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    let name = match checked(name) {
+        Ok(name) => name,
+        Err(errno) => return reply.fail(errno),
+    };
+    let parent = agent.numbers.to_node(parent);
+    Call::begin(agent, Holds::Nothing, reply, move |call| {
+        call.ask(Request::Lookup { parent, name: name.clone() }, move |call, answer| enter(call, attr_of(answer), parent, name));
+    });
+}
+
+pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
+    let ino = agent.numbers.to_node(ino);
+    Call::begin(agent, Holds::Nothing, reply, move |call| {
+        call.ask(Request::ReadLink { ino }, |call, answer| {
+            let target = answer.and_then(|answer| if let Answer::Bytes(target) = answer { Ok(target) } else { Err(Errno::EIO) });
+            call.finish(target, |reply, target| reply.data(&target));
+        });
+    });
+}
+
+pub(super) fn link(agent: &Arc<Agent>, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    let name = match checked(name) {
+        Ok(name) => name,
+        Err(errno) => return reply.fail(errno),
+    };
+    let (ino, parent) = (agent.numbers.to_node(ino), agent.numbers.to_node(parent));
+    Call::begin(agent, Holds::Nothing, reply, move |call| {
+        call.commit(Mutation::Link { ino, parent, name: name.clone() }, move |call, result| match result {
+            Ok(outcome) => enter_outcome(call, outcome.attr, ino, parent, name),
+            Err(errno) => call.fail(errno),
+        });
+    });
+}
+
+/// Shows the kernel what an op has made. A node that has restarted meanwhile may not know the details any more, and
+/// is asked for them.
+pub(super) fn enter_outcome(call: Call<ReplyEntry>, attr: Option<Attr>, ino: Ino, parent: Ino, name: Name) {
+    match attr {
+        Some(attr) => enter(call, Ok(attr), parent, name),
+        None => call.ask(Request::Attr { ino }, move |call, answer| enter(call, attr_of(answer), parent, name)),
+    }
+}
+
+fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
+    Call::begin(agent, Holds::Nothing, reply, move |call| {
+        call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok()));
+    });
+}
+
+pub(super) fn unlink(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    match checked(name) {
+        Ok(name) => change(agent, reply, Mutation::Unlink { parent: agent.numbers.to_node(parent), name }),
+        Err(errno) => reply.fail(errno),
+    }
+}
+
+pub(super) fn remove_dir(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    match checked(name) {
+        Ok(name) => change(agent, reply, Mutation::RemoveDir { parent: agent.numbers.to_node(parent), name }),
+        Err(errno) => reply.fail(errno),
+    }
+}
+
+pub(super) fn rename(agent: &Arc<Agent>, from: (INodeNo, &OsStr), to: (INodeNo, &OsStr), flags: RenameFlags, reply: ReplyEmpty) {
+    let mode = if flags.is_empty() {
+        RenameMode::Replace
+    } else if flags == RenameFlags::RENAME_NOREPLACE {
+        RenameMode::NoReplace
+    } else if flags == RenameFlags::RENAME_EXCHANGE {
+        RenameMode::Exchange
+    } else {
+        return reply.fail(Errno::EINVAL);
+    };
+    match checked(from.1).and_then(|name| Ok((name, checked(to.1)?))) {
+        Ok((name, new_name)) => {
+            let (parent, new_parent) = (agent.numbers.to_node(from.0), agent.numbers.to_node(to.0));
+            change(agent, reply, Mutation::Rename { parent, name, new_parent, new_name, mode });
+        }
+        Err(errno) => reply.fail(errno),
+    }
+}

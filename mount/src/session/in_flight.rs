@@ -1,0 +1,307 @@
+use std::collections::{BTreeMap, HashMap};
+
+use artifacts_core::namespace::{Errno, Ino, Mutation, Op, Outcome};
+use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
+use artifacts_core::session::{Disposition, Outbox};
+
+use super::open_counts::OpenCounts;
+
+/// The outbox takes no more above this, until something in it is durable. In bytes.
+const OUTBOX_MAX_BYTES: usize = 64 << 20;
+/// Nor above so many ops.
+const OUTBOX_MAX_OPS: usize = 64 << 10;
+/// How much one frame of a resend carries, far below the limit on frames.
+const RESEND_BYTES: usize = 1 << 20;
+const RESEND_OPS: usize = 512;
+
+/// A wait that has come to its end.
+#[derive(Debug)]
+pub(crate) enum Settled<O, R, D> {
+    /// An op has been applied or refused.
+    Applied(O, Result<Box<Outcome>, Errno>),
+    /// A request has been answered.
+    Answered(R, Result<Answer, Errno>),
+    /// Everything up to some op is durable, or will not be known to be.
+    Durable(D, Result<(), Errno>),
+}
+
+#[derive(Debug)]
+struct Waiting<W> {
+    since_ms: u64,
+    waiter: W,
+}
+
+#[derive(Debug)]
+struct Asked<R> {
+    since_ms: u64,
+    request: Request,
+    waiter: R,
+}
+
+/// Everything that is under way between the mount and the node, whichever stream carries it. `O` waits for ops, `R`
+/// for requests, `D` for durability.
+///
+/// What waits is settled exactly once: by the node's answer, by [`InFlight::interrupt`], or by
+/// [`InFlight::expire`]. An op whose waiter was sent away stays in the outbox and may still take effect.
+#[derive(Debug)]
+pub(crate) struct InFlight<O, R, D> {
+    outbox: Outbox,
+    /// The newest watermark the node has named; the outbox follows it as results come in.
+    node_durable: u64,
+    flush_asked: u64,
+    ops: HashMap<u64, Waiting<O>>,
+    requests: HashMap<u32, Asked<R>>,
+    next_request: u32,
+    durable: BTreeMap<u64, Vec<Waiting<D>>>,
+    /// Which inodes are open.
+    pub(crate) open: OpenCounts,
+    /// Errors that the next fsync or close of an inode reports.
+    losses: BTreeMap<Ino, Errno>,
+    interrupted: Option<Errno>,
+}
+
+impl<O, R, D> Default for InFlight<O, R, D> {
+    fn default() -> Self {
+        Self {
+            outbox: Outbox::default(),
+            node_durable: 0,
+            flush_asked: 0,
+            ops: HashMap::new(),
+            requests: HashMap::new(),
+            next_request: 0,
+            durable: BTreeMap::new(),
+            open: OpenCounts::default(),
+            losses: BTreeMap::new(),
+            interrupted: None,
+        }
+    }
+}
+
+impl<O, R, D> InFlight<O, R, D> {
+    /// Whether the outbox takes another op.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outbox.bytes() < OUTBOX_MAX_BYTES && self.outbox.len() < OUTBOX_MAX_OPS
+    }
+
+    /// An op is to be sent.
+    ///
+    /// # Errors
+    /// The waiter comes back when nothing may wait now.
+    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<ClientFrame, (O, Errno)> {
+        if let Some(errno) = self.interrupted {
+            return Err((waiter, errno));
+        }
+        let op = self.outbox.push(op);
+        self.ops.insert(op.seq, Waiting { since_ms: now_ms, waiter });
+        Ok(ClientFrame::Commit { acked: self.outbox.acked(), ops: vec![op] })
+    }
+
+    /// A request is to be sent. One that opens an inode counts it as open, unless it fails.
+    ///
+    /// # Errors
+    /// As for [`InFlight::commit`].
+    pub(crate) fn ask(&mut self, request: Request, waiter: R, now_ms: u64) -> Result<ClientFrame, (R, Errno)> {
+        if let Some(errno) = self.interrupted {
+            return Err((waiter, errno));
+        }
+        if let Request::Open { ino } = request {
+            self.open.open(ino);
+        }
+        while self.requests.contains_key(&self.next_request) {
+            self.next_request = self.next_request.wrapping_add(1);
+        }
+        let id = self.next_request;
+        self.next_request = id.wrapping_add(1);
+        self.requests.insert(id, Asked { since_ms: now_ms, request: request.clone(), waiter });
+        Ok(ClientFrame::Request { id, request })
+    }
+
+    /// Somebody wants everything up to `seq` to be durable. Answers what to send, if anything; the waiter comes
+    /// back when there is nothing to wait for or nothing may wait.
+    pub(crate) fn wait_durable(&mut self, seq: u64, waiter: D, now_ms: u64) -> Result<Option<ClientFrame>, (D, Result<(), Errno>)> {
+        if let Some(errno) = self.interrupted {
+            return Err((waiter, Err(errno)));
+        }
+        if seq <= self.outbox.durable() || self.outbox.is_empty() {
+            return Err((waiter, Ok(())));
+        }
+        self.durable.entry(seq).or_default().push(Waiting { since_ms: now_ms, waiter });
+        let ask = seq > self.flush_asked;
+        self.flush_asked = self.flush_asked.max(seq);
+        Ok(ask.then_some(ClientFrame::Flush { seq }))
+    }
+
+    /// The number of the last op.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.outbox.last_seq()
+    }
+
+    /// Results of ops have come.
+    pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) {
+        for result in results {
+            let disposition = self.outbox.applied(&result);
+            match disposition {
+                Disposition::Answer(result_of_op) => {
+                    if let Some(waiting) = self.ops.remove(&result.seq) {
+                        settled.push(Settled::Applied(waiting.waiter, result_of_op.map(Box::new)));
+                    }
+                }
+                Disposition::LostAfterAnswer(op, errno) => {
+                    for ino in touched(&op.mutation) {
+                        self.losses.insert(ino, errno);
+                    }
+                }
+                Disposition::Nothing => {}
+            }
+        }
+        self.advance(settled);
+    }
+
+    /// The node says that everything up to `seq` is durable.
+    pub(crate) fn durable(&mut self, seq: u64, settled: &mut Vec<Settled<O, R, D>>) {
+        self.node_durable = self.node_durable.max(seq);
+        self.advance(settled);
+    }
+
+    fn advance(&mut self, settled: &mut Vec<Settled<O, R, D>>) {
+        self.outbox.set_durable(self.node_durable);
+        let reached = self.outbox.durable();
+        while let Some(entry) = self.durable.first_entry()
+            && *entry.key() <= reached
+        {
+            settled.extend(entry.remove().into_iter().map(|waiting| Settled::Durable(waiting.waiter, Ok(()))));
+        }
+    }
+
+    /// A request has been answered. An answer to none is ignored: its waiter was sent away.
+    pub(crate) fn answered(&mut self, id: u32, result: Result<Answer, Errno>, settled: &mut Vec<Settled<O, R, D>>) {
+        let Some(asked) = self.requests.remove(&id) else { return };
+        if let (Request::Open { ino }, Err(_)) = (&asked.request, &result) {
+            self.open.close(*ino);
+        }
+        settled.push(Settled::Answered(asked.waiter, result));
+    }
+
+    /// What a new stream of this session begins with.
+    pub(crate) fn resume(&mut self) -> Vec<ClientFrame> {
+        let acked = self.outbox.acked();
+        let mut frames = Vec::new();
+        let mut ops: Vec<NumberedOp> = Vec::new();
+        let mut bytes = 0;
+        for op in self.outbox.resend() {
+            let op_bytes = data_bytes(&op.op.mutation);
+            if bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS {
+                frames.push(ClientFrame::Commit { acked, ops: std::mem::take(&mut ops) });
+                bytes = 0;
+            }
+            bytes += op_bytes;
+            ops.push(op);
+        }
+        if !ops.is_empty() {
+            frames.push(ClientFrame::Commit { acked, ops });
+        }
+        // Whatever is closed by now is simply not in the list.
+        self.open.take_closed();
+        frames.push(ClientFrame::ResendDone { open: self.open.open_inodes() });
+        frames.extend(self.requests.iter().map(|(&id, asked)| ClientFrame::Request { id, request: asked.request.clone() }));
+        if let Some((&seq, _)) = self.durable.last_key_value() {
+            frames.push(ClientFrame::Flush { seq });
+        }
+        frames
+    }
+
+    /// Ends every wait with this errno, and every one that begins from now on.
+    pub(crate) fn interrupt(&mut self, errno: Errno) -> Vec<Settled<O, R, D>> {
+        self.interrupted = Some(errno);
+        self.end_waits(|_| true, errno)
+    }
+
+    /// Waits may begin again.
+    pub(crate) fn revive(&mut self) {
+        self.interrupted = None;
+    }
+
+    /// What [`InFlight::interrupt`] said, until [`InFlight::revive`].
+    pub(crate) fn interrupted(&self) -> Option<Errno> {
+        self.interrupted
+    }
+
+    /// Ends the waits that began before this instant.
+    pub(crate) fn expire(&mut self, before_ms: u64) -> Vec<Settled<O, R, D>> {
+        self.end_waits(|since_ms| since_ms < before_ms, Errno::EIO)
+    }
+
+    fn end_waits(&mut self, ends: impl Fn(u64) -> bool, errno: Errno) -> Vec<Settled<O, R, D>> {
+        let mut settled = Vec::new();
+        settled.extend(
+            self.ops.extract_if(|_, waiting| ends(waiting.since_ms)).map(|(_, waiting)| Settled::Applied(waiting.waiter, Err(errno))),
+        );
+        for (_, asked) in self.requests.extract_if(|_, asked| ends(asked.since_ms)) {
+            if let Request::Open { ino } = asked.request {
+                self.open.close(ino);
+            }
+            settled.push(Settled::Answered(asked.waiter, Err(errno)));
+        }
+        for waits in self.durable.values_mut() {
+            settled
+                .extend(waits.extract_if(.., |waiting| ends(waiting.since_ms)).map(|waiting| Settled::Durable(waiting.waiter, Err(errno))));
+        }
+        self.durable.retain(|_, waits| !waits.is_empty());
+        settled
+    }
+
+    /// The error that this inode's next fsync or close must report; it is reported once.
+    pub(crate) fn take_loss(&mut self, ino: Ino) -> Option<Errno> {
+        self.losses.remove(&ino)
+    }
+
+    /// Ops that are not durable, in order.
+    pub(crate) fn unsaved(&self) -> Vec<NumberedOp> {
+        self.outbox.resend()
+    }
+
+    /// Inodes whose errors nobody has been told.
+    pub(crate) fn untold_losses(&self) -> Vec<Ino> {
+        self.losses.keys().copied().collect()
+    }
+
+    /// How many ops, and memory for them in bytes, are not durable.
+    pub(crate) fn unsaved_size(&self) -> (usize, usize) {
+        (self.outbox.len(), self.outbox.bytes())
+    }
+}
+
+fn data_bytes(mutation: &Mutation) -> usize {
+    use artifacts_core::namespace::{NewNode, Source};
+    match mutation {
+        Mutation::Write { extents, .. } => extents
+            .iter()
+            .map(|extent| match &extent.source {
+                Source::Inline { data, .. } => data.len(),
+                Source::Block { .. } => 64,
+            })
+            .sum(),
+        Mutation::SetXattr { value, .. } => value.len(),
+        Mutation::Create { node: NewNode::Symlink(target), .. } => target.len(),
+        _ => 64,
+    }
+}
+
+/// The inodes whose programs must hear that an op came to nothing.
+pub(crate) fn touched(mutation: &Mutation) -> Vec<Ino> {
+    match mutation {
+        Mutation::Create { parent, ino, .. } => vec![*ino, *parent],
+        Mutation::Link { ino, parent, .. } => vec![*ino, *parent],
+        Mutation::Unlink { parent, .. } | Mutation::RemoveDir { parent, .. } => vec![*parent],
+        Mutation::Rename { parent, new_parent, .. } => vec![*parent, *new_parent],
+        Mutation::SetAttr { ino, .. }
+        | Mutation::Write { ino, .. }
+        | Mutation::Punch { ino, .. }
+        | Mutation::SetXattr { ino, .. }
+        | Mutation::RemoveXattr { ino, .. } => vec![*ino],
+    }
+}
+
+#[cfg(test)]
+#[path = "in_flight_tests.rs"]
+mod tests;
