@@ -35,6 +35,17 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What to show to people. The node and the mount put their advice behind a semicolon.
+    fn message_and_hint(&self) -> (&str, Option<&str>) {
+        match (&self.hint, self.message.split_once("; ")) {
+            (None, Some((message, advice))) => (message, Some(advice)),
+            (None, None) if self.exit == Exit::NotAuthorised => (&self.message, Some("check TONBO_API_KEY, or run `artifacts login`")),
+            (hint, _) => (&self.message, hint.as_deref()),
+        }
+    }
+}
+
 /// The exit code of an answer of the API.
 const fn of_error_code(code: ErrorCode, status: u16) -> Exit {
     match code {
@@ -76,12 +87,7 @@ fn of_api_error(error: &ApiError) -> Report {
         ApiError::Answer { status, code, message, hint, request_id } => {
             let known = serde_json::from_value(serde_json::Value::String(code.clone())).ok();
             let exit = known.map_or(of_status(*status), |known| of_error_code(known, *status));
-            let hint = hint.clone().or_else(|| match exit {
-                Exit::NotAuthorised => Some("check TONBO_API_KEY, or run `artifacts login`".to_owned()),
-                Exit::Unavailable => Some("try again in a moment".to_owned()),
-                _ => None,
-            });
-            Report { hint, request_id: request_id.clone(), ..Report::new(exit, code, message) }
+            Report { hint: hint.clone(), request_id: request_id.clone(), ..Report::new(exit, code, message) }
         }
         ApiError::Unreachable { .. } => Report {
             hint: Some("check that the node runs and that TONBO_API_URL is right".to_owned()),
@@ -120,7 +126,7 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Config(_) | NodeError::Server(ServerError::ReadTls { .. } | ServerError::InvalidTls { .. }) => (Exit::Usage, "usage"),
         _ => (Exit::Failed, "failed"),
     };
-    advised(exit, code, &error.to_string())
+    Report::new(exit, code, error.to_string())
 }
 
 /// Why a mount did not do what it was asked.
@@ -134,21 +140,13 @@ fn of_mount_error(error: &MountError) -> Report {
         MountError::Unsaved { .. } => (Exit::Failed, "unsaved"),
         MountError::MountPoint { .. } | MountError::Agent { .. } | MountError::System { .. } => (Exit::Failed, "failed"),
     };
-    let mut report = advised(exit, code, &error.to_string());
+    let mut report = Report::new(exit, code, error.to_string());
     match error {
         MountError::Refused { message, .. } => report.message.clone_from(message),
         MountError::Unsaved { files, .. } => report.files = files.iter().map(|file| file.display().to_string()).collect(),
         _ => {}
     }
     report
-}
-
-/// Splits a message at its semicolon: what happened, and what to do about it.
-fn advised(exit: Exit, code: &str, message: &str) -> Report {
-    match message.split_once("; ") {
-        Some((what, advice)) => Report { hint: Some(advice.to_owned()), ..Report::new(exit, code, what) },
-        None => Report::new(exit, code, message),
-    }
 }
 
 fn of_error(error: &anyhow::Error) -> Report {
@@ -190,11 +188,12 @@ pub(crate) fn fail(error: &anyhow::Error, format: Format, style: Style) -> ExitC
     match format {
         Format::Json => eprintln!("{}", serde_json::to_string(&report).unwrap_or_default()),
         Format::Text => {
-            eprintln!("{} {}", style.red("error:"), report.message);
+            let (message, hint) = report.message_and_hint();
+            eprintln!("{} {message}", style.red("error:"));
             for file in &report.files {
                 eprintln!("  {file}");
             }
-            if let Some(hint) = &report.hint {
+            if let Some(hint) = hint {
                 eprintln!("{} {hint}", style.cyan("hint:"));
             }
             if let Some(request_id) = report.request_id.as_ref().filter(|_| report.exit == Exit::Failed) {
@@ -278,9 +277,17 @@ mod tests {
 
     #[test]
     fn json_has_the_fields_of_an_api_error() {
-        let report = of_error(&Failure::conflict("it is there").hint("look").into());
+        let report = of_error(&Failure::already_mounted("it is there").hint("look").into());
         let json = serde_json::to_value(report).unwrap();
-        assert_eq!(json, serde_json::json!({"code": "conflict", "message": "it is there", "hint": "look", "exit_code": 5}));
+        assert_eq!(json, serde_json::json!({"code": "already_mounted", "message": "it is there", "hint": "look", "exit_code": 5}));
+    }
+
+    #[test]
+    fn advice_behind_a_semicolon_is_shown_as_a_hint() {
+        let report = Report::new(Exit::NotFound, "c", "there is none; make one");
+        assert_eq!(report.message_and_hint(), ("there is none", Some("make one")));
+        let report = Report { hint: Some("h".to_owned()), ..Report::new(Exit::NotFound, "c", "a; b") };
+        assert_eq!(report.message_and_hint(), ("a; b", Some("h")));
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl Failure {
         Self::new(Exit::NotFound, "not_found", message)
     }
 
+    /// Exit code 5: something of ours is mounted there.
+    pub(crate) fn already_mounted(message: impl Into<String>) -> Self {
+        Self::new(Exit::Conflict, "already_mounted", message)
+    }
+
     /// Exit code 1: changes to these files are lost.
     pub(crate) fn unsaved(message: impl Into<String>, files: &[PathBuf]) -> Self {
         let files = files.iter().map(|file| file.display().to_string()).collect();

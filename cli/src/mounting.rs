@@ -16,9 +16,17 @@ use crate::mount_table;
 use crate::output::Output;
 use crate::paths::{DEFAULT_TICKET_FILE, Paths};
 use crate::settings::Settings;
+#[cfg(feature = "node")]
+use crate::time;
 
 /// The largest ticket file that is read, in bytes; a real one has about a thousand.
 const LARGEST_TICKET: u64 = 64 << 10;
+
+/// How often a mount that must go is asked to, and how long the pauses between are.
+#[cfg(feature = "node")]
+const UNMOUNT_ATTEMPTS: u32 = 6;
+#[cfg(feature = "node")]
+const UNMOUNT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What to mount, where and how.
 #[derive(Debug)]
@@ -57,7 +65,16 @@ pub(crate) fn mount(request: MountRequest, output: Output) -> anyhow::Result<Mou
 
 /// [`mount`] without showing anything.
 pub(crate) fn mount_quietly(request: MountRequest) -> anyhow::Result<MountInfo> {
+    refuse_if_served(&request.options)?;
     Ok(daemon::spawn(request.options)?)
+}
+
+/// A mount that works, or fails by decision, is left alone; one whose agent has died is the next agent's to clear away.
+fn refuse_if_served(options: &MountOptions) -> Result<(), Failure> {
+    let Ok(served) = artifacts_mount::control::status(&options.state_dir, &options.mountpoint) else { return Ok(()) };
+    let shown = options.mountpoint.display();
+    Err(Failure::already_mounted(format!("{} is already mounted on {shown}", served.workspace))
+        .hint(format!("unmount it first: artifacts unmount {shown}")))
 }
 
 /// Serves in this process until the mount ends.
@@ -65,6 +82,7 @@ pub(crate) fn mount_quietly(request: MountRequest) -> anyhow::Result<MountInfo> 
 /// # Errors
 /// It does not serve, or something could not be saved when it ended.
 pub(crate) fn serve(request: MountRequest, output: Output) -> anyhow::Result<()> {
+    refuse_if_served(&request.options)?;
     let mountpoint = request.options.mountpoint.clone();
     let progress = std::cell::Cell::new(Some(output.progress(format!("Mounting on {}", mountpoint.display()))));
     let mut printed = Ok(());
@@ -93,14 +111,29 @@ pub(crate) fn saved(unsaved: &[PathBuf], mountpoint: &Path) -> Result<(), Failur
     }
 }
 
-/// Unmounts with everything saved, or else without. Blocks.
+/// Unmounts with everything saved, or else without, even if the agent dies over it. Blocks.
+///
+/// # Errors
+/// Something is still mounted there.
 #[cfg(feature = "node")]
 pub(crate) fn unmount_by_all_means(state_dir: &Path, mountpoint: &Path) -> anyhow::Result<()> {
-    if let Err(error) = artifacts_mount::control::unmount(state_dir, mountpoint, false) {
-        tracing::debug!(%error, "unmounting by force");
-        artifacts_mount::control::unmount(state_dir, mountpoint, true)?;
+    let mut outcome = Ok(());
+    for attempt in 0..UNMOUNT_ATTEMPTS {
+        let force = attempt > 0;
+        if mount_table::mounted_on(mountpoint).is_none() {
+            return Ok(());
+        }
+        outcome = artifacts_mount::control::unmount(state_dir, mountpoint, force).map(drop);
+        match &outcome {
+            Ok(()) => break,
+            Err(error) => tracing::debug!(force, %error, "a mount point was not unmounted"),
+        }
+        if force {
+            // An agent that is just ending can be asked by nobody until it has ended.
+            time::pause(UNMOUNT_PAUSE);
+        }
     }
-    Ok(())
+    if mount_table::mounted_on(mountpoint).is_none() { Ok(()) } else { Ok(outcome?) }
 }
 
 /// Whether there is a directory to mount on. What is mounted there already is the agent's to judge, and is not looked into: a

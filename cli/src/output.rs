@@ -134,6 +134,8 @@ pub(crate) fn relative(instant: Timestamp) -> String {
     let now = time::wall_clock();
     if instant > now {
         format!("in {}", Ttl::from_seconds(instant.since_ms(now).div_ceil(1000)))
+    } else if now.since_ms(instant) < 1000 {
+        "just now".to_owned()
     } else {
         format!("{} ago", Ttl::from_seconds(now.since_ms(instant) / 1000))
     }

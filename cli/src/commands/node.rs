@@ -88,7 +88,7 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> anyhow::Result<()> {
         node = artifacts_node::Node::start(config) => node?,
         () = stop.asked() => return Ok(()),
     };
-    let admin_token = node.admin_token_path();
+    let admin_token = std::path::absolute(node.admin_token_path())?;
     match output.format {
         Format::Json => output.json(&json!({ "listening": node.urls(), "address": node.local_addr(), "admin_token_file": admin_token }))?,
         Format::Text => output.line(&format!("listening on {} (admin token: {})", node.urls().join(", "), admin_token.display()))?,

@@ -92,7 +92,7 @@ pub enum Mutation {
         ino: Ino,
         /// From here.
         offset: u64,
-        /// For so many bytes, at least one.
+        /// For so many bytes; with none it only grows the file, as fallocate(2) does without a flag.
         len: u64,
         /// Whether the file grows to the end of the range.
         extend: bool,

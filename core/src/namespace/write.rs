@@ -70,9 +70,6 @@ impl<V: View> Transaction<'_, V> {
 
     pub(super) fn punch(&mut self, ino: Ino, offset: u64, len: u64, extend: bool, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
         let mut inode = self.file(ino)?;
-        if len == 0 {
-            return Err(Errno::EINVAL.into());
-        }
         let end = offset.checked_add(len).filter(|&end| end <= FILE_MAX_BYTES).ok_or(Errno::EFBIG)?;
         self.clear(&mut inode, offset, end, outcome)?;
         if extend {

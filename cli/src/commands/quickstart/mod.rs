@@ -74,6 +74,10 @@ pub(crate) async fn run(args: QuickstartArgs, output: Output) -> anyhow::Result<
         cleared = report.step("Everything is taken down and removed", stage.clear()) => cleared,
         () = stop.asked() => Err(Failure::failed(format!("interrupted again; look into {}", stage.root().display())).into()),
     };
+    if let (Err(_), Err(error)) = (&outcome, &cleared) {
+        // The first failure is the command's; this one must not go under.
+        output.note(&format!("{error:#}"));
+    }
     let findings = outcome?;
     cleared?;
     conclude(&report, &findings)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use artifacts_core::ticket::TicketFile;
+use artifacts_mount::daemon::MountInfo;
 use artifacts_node::Node;
 use artifacts_node::config::NodeConfig;
 use tokio::task::JoinHandle;
@@ -11,9 +12,12 @@ use tokio::task::JoinHandle;
 use super::report::Silent;
 use crate::mount_table;
 use crate::mounting::{self, MountRequest};
+use crate::time;
 
 /// How long a mount that is being made is waited for before everything is taken down.
 const LAST_MOUNT: Duration = Duration::from_secs(10);
+/// How long an agent that has unmounted may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// All that the quickstart has started: a directory, a node, mounts. Whatever happens, it is gone in the end.
 ///
@@ -24,14 +28,15 @@ pub(super) struct Stage {
     state: Option<PathBuf>,
     node: Option<Node>,
     mountpoints: Vec<PathBuf>,
-    mounting: Option<JoinHandle<anyhow::Result<()>>>,
+    mounting: Option<JoinHandle<anyhow::Result<MountInfo>>>,
+    agents: Vec<u32>,
 }
 
 impl Stage {
     /// A stage in a temporary directory. `state` is where its mounts are registered, if not in that directory.
     pub(super) fn new(state: Option<PathBuf>) -> anyhow::Result<Self> {
         let root = tempfile::Builder::new().prefix("artifacts-quickstart-").tempdir().context("cannot make a temporary directory")?.keep();
-        Ok(Self { root, state, node: None, mountpoints: Vec::new(), mounting: None })
+        Ok(Self { root, state, node: None, mountpoints: Vec::new(), mounting: None, agents: Vec::new() })
     }
 
     /// The temporary directory.
@@ -65,10 +70,10 @@ impl Stage {
         request.options.cache_dir = Some(self.root.join("cache"));
         self.mountpoints.push(mountpoint.clone());
         // If the quickstart is told to end meanwhile, this goes on; `clear` waits for it.
-        let mounting = self.mounting.insert(tokio::task::spawn_blocking(|| mounting::mount_quietly(request).map(drop)));
+        let mounting = self.mounting.insert(tokio::task::spawn_blocking(|| mounting::mount_quietly(request)));
         let mounted = mounting.await;
         self.mounting = None;
-        mounted??;
+        self.agents.push(mounted??.pid);
         Ok(Silent(mountpoint))
     }
 
@@ -81,10 +86,14 @@ impl Stage {
             }
         };
         if let Some(mounting) = self.mounting.take() {
-            let _ = tokio::time::timeout(LAST_MOUNT, mounting).await;
+            if let Ok(Ok(Ok(mounted))) = tokio::time::timeout(LAST_MOUNT, mounting).await {
+                self.agents.push(mounted.pid);
+            }
         }
         let (state, mountpoints) = (self.state_dir(), std::mem::take(&mut self.mountpoints));
         keep_first(tokio::task::spawn_blocking(move || unmount_all(&state, &mountpoints)).await?);
+        // An agent says goodbye to the node after it has unmounted.
+        wait_for_the_end_of(&self.agents).await;
         if let Some(node) = self.node.take() {
             keep_first(node.shutdown().await.map_err(anyhow::Error::from));
         }
@@ -105,6 +114,14 @@ impl Stage {
     }
 }
 
+/// Waits for our own children, whom a thread of the mount's crate reaps, but not for long.
+async fn wait_for_the_end_of(agents: &[u32]) {
+    let begun = time::now();
+    while agents.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap_or(false)) && begun.elapsed() < LAST_WORDS {
+        time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// For panics only: otherwise `clear` has done it.
 impl Drop for Stage {
     fn drop(&mut self) {
@@ -118,7 +135,6 @@ impl Drop for Stage {
 
 /// Unmounts what is mounted; goes on where a part fails, and answers with the first failure.
 fn unmount_all(state: &Path, mountpoints: &[PathBuf]) -> anyhow::Result<()> {
-    let mounted = mountpoints.iter().filter(|mountpoint| mount_table::mounted_on(mountpoint).is_some());
-    let outcomes: Vec<_> = mounted.map(|mountpoint| mounting::unmount_by_all_means(state, mountpoint)).collect();
+    let outcomes: Vec<_> = mountpoints.iter().map(|mountpoint| mounting::unmount_by_all_means(state, mountpoint)).collect();
     outcomes.into_iter().collect()
 }

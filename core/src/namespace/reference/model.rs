@@ -268,9 +268,6 @@ impl Model {
             }
             Mutation::Punch { ino, offset, len, extend } => {
                 let (size, cells) = self.file(*ino)?;
-                if *len == 0 {
-                    return Err(Errno::EINVAL);
-                }
                 let end = offset.checked_add(*len).filter(|end| *end <= FILE_MAX_BYTES).ok_or(Errno::EFBIG)?;
                 let cells = cells.iter().map(|(at, cell)| (*at, *cell)).filter(|(at, _)| !(*offset..end).contains(at)).collect();
                 let node = self.node_mut(*ino)?;
