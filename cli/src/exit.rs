@@ -27,18 +27,30 @@ struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<String>,
     exit_code: u8,
+    /// Whether the message holds the advice behind a semicolon, as those of the node and the mount do.
+    #[serde(skip)]
+    advice_inside: bool,
 }
 
 impl Report {
     fn new(exit: Exit, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { exit, code: code.into(), message: message.into(), hint: None, request_id: None, files: Vec::new(), exit_code: exit as u8 }
+        Self {
+            exit,
+            code: code.into(),
+            message: message.into(),
+            hint: None,
+            request_id: None,
+            files: Vec::new(),
+            exit_code: exit as u8,
+            advice_inside: false,
+        }
     }
 }
 
 impl Report {
-    /// What to show to people. The node and the mount put their advice behind a semicolon.
+    /// What to show to people.
     fn message_and_hint(&self) -> (&str, Option<&str>) {
-        match (&self.hint, self.message.split_once("; ")) {
+        match (&self.hint, self.message.split_once("; ").filter(|_| self.advice_inside)) {
             (None, Some((message, advice))) => (message, Some(advice)),
             (None, None) if self.exit == Exit::NotAuthorised => (&self.message, Some("check TONBO_API_KEY, or run `artifacts login`")),
             (hint, _) => (&self.message, hint.as_deref()),
@@ -87,7 +99,7 @@ fn of_api_error(error: &ApiError) -> Report {
         ApiError::Answer { status, code, message, hint, request_id } => {
             let known = serde_json::from_value(serde_json::Value::String(code.clone())).ok();
             let exit = known.map_or(of_status(*status), |known| of_error_code(known, *status));
-            Report { hint: hint.clone(), request_id: request_id.clone(), ..Report::new(exit, code, message) }
+            Report { hint: hint.clone(), request_id: request_id.clone(), advice_inside: true, ..Report::new(exit, code, message) }
         }
         ApiError::Unreachable { .. } => Report {
             hint: Some("check that the node runs and that TONBO_API_URL is right".to_owned()),
@@ -126,7 +138,7 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Config(_) | NodeError::Server(ServerError::ReadTls { .. } | ServerError::InvalidTls { .. }) => (Exit::Usage, "usage"),
         _ => (Exit::Failed, "failed"),
     };
-    Report::new(exit, code, error.to_string())
+    Report { advice_inside: true, ..Report::new(exit, code, error.to_string()) }
 }
 
 /// Why a mount did not do what it was asked.
@@ -140,7 +152,7 @@ fn of_mount_error(error: &MountError) -> Report {
         MountError::Unsaved { .. } => (Exit::Failed, "unsaved"),
         MountError::MountPoint { .. } | MountError::Agent { .. } | MountError::System { .. } => (Exit::Failed, "failed"),
     };
-    let mut report = Report::new(exit, code, error.to_string());
+    let mut report = Report { advice_inside: true, ..Report::new(exit, code, error.to_string()) };
     match error {
         MountError::Refused { message, .. } => report.message.clone_from(message),
         MountError::Unsaved { files, .. } => report.files = files.iter().map(|file| file.display().to_string()).collect(),
@@ -284,10 +296,11 @@ mod tests {
 
     #[test]
     fn advice_behind_a_semicolon_is_shown_as_a_hint() {
-        let report = Report::new(Exit::NotFound, "c", "there is none; make one");
+        let report = Report { advice_inside: true, ..Report::new(Exit::NotFound, "c", "there is none; make one") };
         assert_eq!(report.message_and_hint(), ("there is none", Some("make one")));
-        let report = Report { hint: Some("h".to_owned()), ..Report::new(Exit::NotFound, "c", "a; b") };
+        let report = Report { hint: Some("h".to_owned()), advice_inside: true, ..Report::new(Exit::NotFound, "c", "a; b") };
         assert_eq!(report.message_and_hint(), ("a; b", Some("h")));
+        assert_eq!(Report::new(Exit::Failed, "c", "not confirmed; nothing was done").message_and_hint().1, None);
     }
 
     #[test]

@@ -72,6 +72,10 @@ pub(crate) fn mount_quietly(request: MountRequest) -> anyhow::Result<MountInfo> 
 /// A mount that works, or fails by decision, is left alone; one whose agent has died is the next agent's to clear away.
 fn refuse_if_served(options: &MountOptions) -> Result<(), Failure> {
     let Ok(served) = artifacts_mount::control::status(&options.state_dir, &options.mountpoint) else { return Ok(()) };
+    if mount_table::mounted_on(&served.mountpoint).is_none() {
+        // It has been unmounted, and its agent is just ending.
+        return Ok(());
+    }
     let shown = options.mountpoint.display();
     Err(Failure::already_mounted(format!("{} is already mounted on {shown}", served.workspace))
         .hint(format!("unmount it first: artifacts unmount {shown}")))

@@ -87,11 +87,7 @@ impl<K: Kind> fmt::Debug for Id<K> {
 /// Text in self-describing formats (JSON), 16 bytes in binary ones.
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            self.0.to_be_bytes().serialize(serializer)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.to_be_bytes().serialize(serializer) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an operator decides about a node. Every field has a default; the file is TOML-like JSON with the same names.
+//! What an operator decides about a node. Every field has a default; the file is JSON with the same names.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn one_place_is_the_directory_two_are_workspace_and_directory() {
         let args = parsed("mount /mnt").unwrap();
-        assert!(args.workspace.is_none() && args.ticket_file.is_none() && args.mountpoint == "/mnt");
+        assert!(args.workspace.is_none() && args.ticket_file.is_none() && args.mountpoint.as_os_str() == "/mnt");
         let args = parsed("mount --ticket-file t.json /mnt").unwrap();
-        assert!(args.workspace.is_none() && args.ticket_file == Some("t.json".into()) && args.mountpoint == "/mnt");
+        assert!(args.workspace.is_none() && args.ticket_file == Some("t.json".into()) && args.mountpoint.as_os_str() == "/mnt");
         let args = parsed("mount acme/task-1 /mnt --read-only").unwrap();
-        assert!(args.workspace.is_some_and(|address| address.to_string() == "acme/task-1") && args.mountpoint == "/mnt");
+        assert!(args.workspace.is_some_and(|address| address.to_string() == "acme/task-1") && args.mountpoint.as_os_str() == "/mnt");
     }
 
     #[test]

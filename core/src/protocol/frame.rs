@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn frames_round_trip() {
-        let frame = ClientFrame::Request { id: 7, request: Request::Lookup { parent: Ino(3), name: Name::new("ü".as_bytes().to_vec()).unwrap() } };
+        let frame =
+            ClientFrame::Request { id: 7, request: Request::Lookup { parent: Ino(3), name: Name::new("ü".as_bytes().to_vec()).unwrap() } };
         assert_eq!(decode::<ClientFrame>(&encode(&frame).unwrap()).unwrap(), frame);
         let frame = ServerFrame::Fenced(FenceReason::Revoked);
         assert_eq!(decode::<ServerFrame>(&encode(&frame).unwrap()).unwrap(), frame);
@@ -67,7 +68,9 @@ mod tests {
 
     #[test]
     fn a_forbidden_name_does_not_decode() {
-        let good = encode(&ClientFrame::Request { id: 1, request: Request::Lookup { parent: Ino(1), name: Name::new(&b"ab"[..]).unwrap() } }).unwrap();
+        let good =
+            encode(&ClientFrame::Request { id: 1, request: Request::Lookup { parent: Ino(1), name: Name::new(&b"ab"[..]).unwrap() } })
+                .unwrap();
         let bad: Vec<u8> = good.iter().map(|&byte| if byte == b'a' { b'/' } else { byte }).collect();
         assert_ne!(good, bad);
         assert_eq!(decode::<ClientFrame>(&bad), Err(FrameError::Malformed));

@@ -61,15 +61,37 @@ pub struct NumberedOp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the variants are the functions' names and parameters")]
 pub enum Request {
-    Lookup { parent: Ino, name: Name },
-    Attr { ino: Ino },
+    Lookup {
+        parent: Ino,
+        name: Name,
+    },
+    Attr {
+        ino: Ino,
+    },
     /// As `Attr`, and from now on the inode outlives its last link until `Closed`.
-    Open { ino: Ino },
-    ReadLink { ino: Ino },
-    ReadDir { dir: Ino, after: Option<Name>, limit: u32 },
-    Pieces { ino: Ino, offset: u64, len: u64 },
-    Xattr { ino: Ino, name: Bytes },
-    XattrNames { ino: Ino },
+    Open {
+        ino: Ino,
+    },
+    ReadLink {
+        ino: Ino,
+    },
+    ReadDir {
+        dir: Ino,
+        after: Option<Name>,
+        limit: u32,
+    },
+    Pieces {
+        ino: Ino,
+        offset: u64,
+        len: u64,
+    },
+    Xattr {
+        ino: Ino,
+        name: Bytes,
+    },
+    XattrNames {
+        ino: Ino,
+    },
     Usage,
     /// More inode numbers for this session.
     ReserveInodes,

@@ -78,7 +78,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(id: u128, target: Target, at: u64) -> RevocationRecord {
-        RevocationRecord { id: RevocationId::from_bits(id), account: AccountId::from_bits(1), target, revoked_at: Timestamp::from_unix_ms(at) }
+        RevocationRecord {
+            id: RevocationId::from_bits(id),
+            account: AccountId::from_bits(1),
+            target,
+            revoked_at: Timestamp::from_unix_ms(at),
+        }
     }
 
     fn standing() -> Standing {

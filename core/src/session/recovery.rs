@@ -20,7 +20,8 @@ pub struct Resent {
 #[derive(Debug, Clone, Default)]
 pub struct Recovery {
     awaited: BTreeSet<SessionId>,
-    ordered: BTreeMap<u64, Resent>,
+    /// By order and session: what one session says of its ops can never displace another's.
+    ordered: BTreeMap<(u64, SessionId), Resent>,
     unordered: Vec<Resent>,
 }
 
@@ -39,7 +40,7 @@ impl Recovery {
     pub fn resend(&mut self, session: SessionId, op: NumberedOp) {
         match op.order {
             Some(order) => {
-                self.ordered.insert(order, Resent { session, op });
+                self.ordered.insert((order, session), Resent { session, op });
             }
             None if self.unordered.iter().any(|known| known.session == session && known.op.seq == op.seq) => {}
             None => self.unordered.push(Resent { session, op }),
@@ -84,6 +85,16 @@ mod tests {
         assert!(recovery.is_complete());
         let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
         assert_eq!(order, [(a, 1), (b, 1), (a, 2), (b, 2), (a, 3)]);
+    }
+
+    #[test]
+    fn a_session_that_lies_about_orders_displaces_nobody_elses_ops() {
+        let (a, liar) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut recovery = Recovery::new([a, liar]);
+        recovery.resend(a, op(1, Some(7)));
+        recovery.resend(liar, op(1, Some(7)));
+        let sessions: Vec<_> = recovery.into_ops().map(|resent| resent.session).collect();
+        assert_eq!(sessions, [a, liar]);
     }
 
     #[test]

@@ -103,10 +103,7 @@ impl KeyRing {
 
     /// All keys whose signatures may still be alive.
     pub fn published(&self) -> impl Iterator<Item = PublishedKey> + '_ {
-        self.keys.iter().map(|record| PublishedKey {
-            kid: record.kid.clone(),
-            key: SigningKey::from_bytes(&record.secret).verifying_key(),
-        })
+        self.keys.iter().map(|record| PublishedKey { kid: record.kid.clone(), key: SigningKey::from_bytes(&record.secret).verifying_key() })
     }
 
     /// The published keys as a verifier wants them.

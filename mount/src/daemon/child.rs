@@ -3,8 +3,8 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::serve::serve;
 use super::MountInfo;
+use super::serve::serve;
 use crate::error::MountError;
 use crate::options::MountOptions;
 

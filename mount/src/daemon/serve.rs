@@ -270,7 +270,7 @@ impl Service {
                     let (told, delivered) = tokio::sync::oneshot::channel();
                     if request.outcome.send((outcome, told)).is_ok() {
                         // The client has its answer when the other end is dropped.
-                        let _ = self.agent.work.block_on(tokio::time::timeout(LAST_WORDS, delivered));
+                        let _ = self.agent.work.block_on(async { tokio::time::timeout(LAST_WORDS, delivered).await });
                     }
                     if ends || self.pressing {
                         if !ends {

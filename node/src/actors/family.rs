@@ -22,7 +22,12 @@ impl Actor for Supervisor {
         Ok(on_exit)
     }
 
-    async fn handle_supervisor_evt(&self, _: ActorRef<()>, event: SupervisionEvent, on_exit: &mut OnExit) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<()>,
+        event: SupervisionEvent,
+        on_exit: &mut OnExit,
+    ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(who, error) => {
                 tracing::error!(family = self.family, actor = %who.get_id(), %error, "an actor failed; it starts anew when next needed");

@@ -93,7 +93,12 @@ impl Actor for SessionActor {
         Ok(SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None })
     }
 
-    async fn handle(&self, myself: ActorRef<SessionMessage>, message: SessionMessage, state: &mut SessionState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SessionMessage>,
+        message: SessionMessage,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             SessionMessage::Connected(connection) => {
                 state.drop_connection();

@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
 
+use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::namespace::Ino;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
 use artifacts_core::ticket::{Mode, TicketClaims, verify};
-use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::{ErrorCode, SessionId, Timestamp};
 use ractor::ActorRef;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl Sessions {
             outbound: connection.outbound.clone(),
             resumes,
         };
-        let attached: Attached = ask(&workspace, |reply| WorkspaceMessage::Attach(attachment, reply)).await.and_then(|answer| answer).map_err(unavailable)?;
+        let attached: Attached =
+            ask(&workspace, |reply| WorkspaceMessage::Attach(attachment, reply)).await.and_then(|answer| answer).map_err(unavailable)?;
         let inodes = self.reserve_inodes(&handle, &workspace).await.map_err(unavailable)?;
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
         let (grant, key) = match &record.right {
@@ -127,7 +128,10 @@ impl Sessions {
 
     async fn stored(&self, id: SessionId) -> Result<Option<SessionRecord>, Refusal> {
         let stored = self.0.context.store.get(&keys::record_key(id)).await.map_err(unavailable)?;
-        stored.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|error| unavailable(StoreError::Corrupt { reason: error.to_string() }))
+        stored
+            .map(|bytes| serde_json::from_slice(&bytes))
+            .transpose()
+            .map_err(|error| unavailable(StoreError::Corrupt { reason: error.to_string() }))
     }
 
     /// The session that an agent wants to go on with.

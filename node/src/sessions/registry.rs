@@ -106,7 +106,8 @@ impl Sessions {
             range = range.after(last);
             let mut batch = Batch::new();
             for (key, value) in page {
-                let record: SessionRecord = serde_json::from_slice(&value).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+                let record: SessionRecord =
+                    serde_json::from_slice(&value).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
                 let over = !matches!(record.phase, Phase::Live | Phase::Lapsed);
                 let expired = record.expires_at.is_some_and(|at| at <= now);
                 let old = record.ended_at.is_some_and(|at| now.since_ms(at) > 24 * 3600 * 1000);
@@ -150,9 +151,14 @@ impl Sessions {
     /// The actor of a workspace, started if it does not run.
     pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let on_record = self.0.handles.read().values().filter(|handle| {
-            handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts()
-        }).map(|handle| handle.record.id).collect();
+        let on_record = self
+            .0
+            .handles
+            .read()
+            .values()
+            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
+            .map(|handle| handle.record.id)
+            .collect();
         let arguments = WorkspaceArguments { context: self.0.context.clone(), record: record.clone(), writer, on_record };
         let actor = self.0.workspaces.get_or_start(record.id, WorkspaceActor, arguments).await;
         actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })

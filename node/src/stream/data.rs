@@ -53,7 +53,11 @@ pub(super) async fn put_segment(
 }
 
 /// Reads a part of a segment: `Range: bytes=first-last`, both required, both included.
-pub(super) async fn get_segment(State(state): State<StreamState>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn get_segment(
+    State(state): State<StreamState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let handle = session(&state, &headers)?;
     let id = segment(&id)?;
     let range = headers.get(RANGE).and_then(|value| {
@@ -61,7 +65,8 @@ pub(super) async fn get_segment(State(state): State<StreamState>, Path(id): Path
         Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
     });
     let bounded = range.filter(|(first, last)| first <= last && last - first < SEGMENT_MAX_BYTES as u64);
-    let (first, last) = bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
+    let (first, last) =
+        bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
     let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
     let data = state.context.blobs.get(&key, first..last + 1).await.map_err(blob_error)?;
     metrics::counter!("artifacts_segment_bytes_read_total").increment(data.len() as u64);
@@ -72,6 +77,10 @@ fn blob_error(error: BlobError) -> ApiError {
     match error {
         BlobError::NotFound { .. } => ApiError::new(ErrorCode::NotFound, "there is no such segment in this workspace"),
         BlobError::AlreadyExists { .. } => ApiError::new(ErrorCode::IdempotencyConflict, "another segment has this id"),
+        error @ BlobError::Full { .. } => {
+            tracing::error!(%error, "the disk of the data store is full");
+            ApiError::new(ErrorCode::QuotaExceeded, "the data store is full")
+        }
         error => {
             tracing::warn!(%error, "a segment could not be served");
             ApiError::new(ErrorCode::Unavailable, "the data store does not answer; try again")

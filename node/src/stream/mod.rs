@@ -34,9 +34,10 @@ pub(crate) fn router(state: StreamState) -> Router {
         .with_state(state)
 }
 
-async fn open_stream(State(state): State<StreamState>, ConnectInfo(remote): ConnectInfo<SocketAddr>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade
-        .max_message_size(FRAME_MAX_BYTES)
-        .max_frame_size(FRAME_MAX_BYTES)
-        .on_upgrade(move |socket| socket::serve(state, socket, remote))
+async fn open_stream(
+    State(state): State<StreamState>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade.max_message_size(FRAME_MAX_BYTES).max_frame_size(FRAME_MAX_BYTES).on_upgrade(move |socket| socket::serve(state, socket, remote))
 }

@@ -135,7 +135,8 @@ impl Stream<'_> {
             ClientFrame::Heartbeat { sent_ms } => self.prove(sent_ms),
             ClientFrame::Request { id, request: Request::ReserveInodes } => {
                 self.admit().await;
-                let (sessions, handle, workspace) = (self.state.sessions.clone(), self.opened.handle.clone(), self.opened.workspace.clone());
+                let (sessions, handle, workspace) =
+                    (self.state.sessions.clone(), self.opened.handle.clone(), self.opened.workspace.clone());
                 let outbound = self.outbound.clone();
                 tokio::spawn(async move {
                     let range = sessions.reserve_inodes(&handle, &workspace).await;

@@ -112,7 +112,12 @@ impl Actor for WorkspaceActor {
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<WorkspaceMessage>, message: WorkspaceMessage, state: &mut WorkspaceState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<WorkspaceMessage>,
+        message: WorkspaceMessage,
+        state: &mut WorkspaceState,
+    ) -> Result<(), ActorProcessingErr> {
         if let Some(message) = state.defer(message) {
             state.take(&myself, message).await?;
         }
@@ -253,7 +258,11 @@ impl WorkspaceState {
     async fn resolve_root(&mut self, path: &[String]) -> Result<Ino, StoreError> {
         for len in 1..=path.len() {
             let Some((last, parents)) = path[..len].split_last() else { break };
-            let parent = self.layers.ask(|view| namespace::resolve(view, Ino::ROOT, parents.iter().map(String::as_str))).await.map_err(store_error)?;
+            let parent = self
+                .layers
+                .ask(|view| namespace::resolve(view, Ino::ROOT, parents.iter().map(String::as_str)))
+                .await
+                .map_err(store_error)?;
             let name = Name::new(last.clone()).map_err(|errno| store_error(Failure::Refused(errno)))?;
             match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
                 Err(Failure::Refused(Errno::ENOENT)) => {
@@ -273,7 +282,10 @@ impl WorkspaceState {
     }
 
     /// Applies a pure change and takes it in.
-    pub(super) async fn run(&mut self, change: impl FnMut(&super::layers::LayeredView<'_>) -> Result<Applied, Stop>) -> Result<Outcome, Failure> {
+    pub(super) async fn run(
+        &mut self,
+        change: impl FnMut(&super::layers::LayeredView<'_>) -> Result<Applied, Stop>,
+    ) -> Result<Outcome, Failure> {
         let applied = self.layers.ask(change).await?;
         self.layers.absorb(applied.changes);
         self.dirty = true;
@@ -362,7 +374,14 @@ impl WorkspaceState {
         }
         loop {
             let mut more = false;
-            let purged = self.run(|view| namespace::purge(view, ino).map(|(applied, rest)| { more = rest; applied })).await;
+            let purged = self
+                .run(|view| {
+                    namespace::purge(view, ino).map(|(applied, rest)| {
+                        more = rest;
+                        applied
+                    })
+                })
+                .await;
             match purged {
                 Ok(_) if more => {}
                 // Still linked, or gone already.

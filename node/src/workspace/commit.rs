@@ -18,7 +18,13 @@ const EXTENTS_MAX: usize = 64;
 
 impl WorkspaceState {
     /// Takes in ops of a session, in its order.
-    pub(super) async fn commit(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, acked: u64, ops: Vec<NumberedOp>) -> Result<(), StoreError> {
+    pub(super) async fn commit(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        acked: u64,
+        ops: Vec<NumberedOp>,
+    ) -> Result<(), StoreError> {
         let mut results = Vec::with_capacity(ops.len());
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.acknowledge(acked);

@@ -46,19 +46,23 @@ impl Layers {
     /// Runs a pure question, and fetches what it misses until it can be answered.
     pub(super) async fn ask<T>(&mut self, mut question: impl FnMut(&LayeredView<'_>) -> Result<T, Stop>) -> Result<T, Failure> {
         let mut ranges = Vec::new();
-        // Segments that are not there; not remembered beyond this question, because a mount may put one any time.
-        let mut absent = Vec::new();
+        // What is not remembered beyond this question.
+        let mut passing = HashMap::new();
         loop {
-            let missing = match question(&LayeredView { layers: self, ranges: &ranges, absent: &absent }) {
+            let missing = match question(&LayeredView { layers: self, ranges: &ranges, passing: &passing }) {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Refused(errno)) => return Err(Failure::Refused(errno)),
                 Err(Stop::Missing(missing)) => missing,
             };
             match missing {
-                Missing::Key(key) => match self.load(&key).await.map_err(Failure::Store)? {
-                    None if matches!(key, Key::Segment(_)) => absent.push(key),
-                    record => self.keep_clean(key.encode(), record),
-                },
+                Missing::Key(key) => {
+                    let record = self.load(&key).await.map_err(Failure::Store)?;
+                    if is_kept(&key, record.as_ref()) {
+                        self.keep_clean(key.encode(), record);
+                    } else {
+                        passing.insert(key, record);
+                    }
+                }
                 Missing::From { start, prefix } => ranges.push(self.load_range(start, prefix).await.map_err(Failure::Store)?),
             }
         }
@@ -131,12 +135,24 @@ impl Layers {
 
     /// The flush has ended well: what it held is clean.
     pub(super) fn end_flush(&mut self) {
-        for (key, record) in std::mem::take(&mut self.flushing) {
-            // Extents are only ever read as ranges, and attributes rarely twice; both can be large.
-            if !matches!(record, Some(Record::Extent(_) | Record::Xattr(_))) {
-                self.keep_clean(key, record);
+        for (encoded, record) in std::mem::take(&mut self.flushing) {
+            if Key::decode(&encoded).is_some_and(|key| is_kept(&key, record.as_ref())) {
+                self.keep_clean(encoded, record);
+            } else {
+                // What an earlier question found there is not true any more.
+                self.clean.iter_mut().for_each(|generation| drop(generation.remove(&encoded)));
             }
         }
+    }
+}
+
+/// Whether a record is worth a place among the clean ones. Extents are only ever read as ranges; attributes can be
+/// large and are rarely read twice; a segment that is not there may be put by a mount any time.
+fn is_kept(key: &Key, record: Option<&Record>) -> bool {
+    match key {
+        Key::Extent(..) | Key::Xattr(..) => false,
+        Key::Segment(_) => record.is_some(),
+        _ => true,
     }
 }
 
@@ -173,7 +189,7 @@ pub(super) struct LoadedRange {
 pub(super) struct LayeredView<'a> {
     layers: &'a Layers,
     ranges: &'a [LoadedRange],
-    absent: &'a [Key],
+    passing: &'a HashMap<Key, Option<Record>>,
 }
 
 impl LayeredView<'_> {
@@ -195,8 +211,7 @@ impl View for LayeredView<'_> {
         let known = pending.get(&encoded).or_else(|| flushing.get(&encoded)).or_else(|| young.get(&encoded)).or_else(|| old.get(&encoded));
         match known {
             Some(record) => Ok(record.clone()),
-            None if self.absent.contains(key) => Ok(None),
-            None => Err(Missing::Key(key.clone())),
+            None => self.passing.get(key).cloned().ok_or_else(|| Missing::Key(key.clone())),
         }
     }
 

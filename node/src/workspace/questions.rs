@@ -37,7 +37,9 @@ impl WorkspaceState {
             Request::Lookup { parent, name } => {
                 Answer::Attr(layers.ask(|view| in_scope(view, parent, root).and_then(|()| namespace::lookup(view, parent, &name))).await?)
             }
-            Request::Attr { ino } => Answer::Attr(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?),
+            Request::Attr { ino } => {
+                Answer::Attr(layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?)
+            }
             Request::Open { ino } => {
                 let attr = layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?;
                 if self.open.count(session) >= OPEN_MAX {
@@ -51,11 +53,13 @@ impl WorkspaceState {
             }
             Request::ReadDir { dir, after, limit } => {
                 let limit = (limit as usize).clamp(1, ENTRIES_MAX);
-                let read = layers.ask(|view| in_scope(view, dir, root).and_then(|()| namespace::read_dir(view, dir, after.as_ref(), limit)));
+                let read =
+                    layers.ask(|view| in_scope(view, dir, root).and_then(|()| namespace::read_dir(view, dir, after.as_ref(), limit)));
                 Answer::Entries(read.await?)
             }
             Request::Pieces { ino, offset, len } => {
-                let read = layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::pieces(view, ino, offset, len, PIECES_MAX)));
+                let read =
+                    layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::pieces(view, ino, offset, len, PIECES_MAX)));
                 let (attr, pieces) = read.await?;
                 let more = pieces.len() == PIECES_MAX;
                 Answer::Pieces { attr, pieces, more }

@@ -63,8 +63,7 @@ impl Lab {
             revocations: parking_lot::RwLock::default(),
             endpoints: Vec::new(),
         };
-        let arguments =
-            WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record };
+        let arguments = WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record };
         Actor::spawn(None, WorkspaceActor, arguments).await.unwrap().0
     }
 
@@ -256,8 +255,14 @@ async fn the_grace_ends_when_a_session_on_record_lapses() {
     let gone = SessionId::from_bits(9);
     let actor = lab.start(vec![gone]).await;
     let (outbound, mut frames) = mpsc::unbounded_channel();
-    let attachment =
-        Attachment { session: SessionId::from_bits(1), mode: Mode::Rw, root: Ino::ROOT, inodes: InodeRanges::default(), outbound, resumes: false };
+    let attachment = Attachment {
+        session: SessionId::from_bits(1),
+        mode: Mode::Rw,
+        root: Ino::ROOT,
+        inodes: InodeRanges::default(),
+        outbound,
+        resumes: false,
+    };
     let attached = tokio::spawn({
         let actor = actor.clone();
         async move { actor.call(|reply| WorkspaceMessage::Attach(attachment, reply), None).await }
@@ -287,7 +292,8 @@ async fn only_leased_inode_numbers_and_known_segments_are_taken() {
     a.commit(file("f", 1_000)).await.1.unwrap();
     let segment = artifacts_core::SegmentId::from_bits(5);
     let source = artifacts_core::namespace::Source::Block { segment, block_offset: 0, block_len: 4, crc32c: 0, skip: 0 };
-    let write = Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![Extent { len: 4, source }], kill_privileges: false };
+    let write =
+        Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![Extent { len: 4, source }], kill_privileges: false };
     assert_eq!(a.commit(write.clone()).await.1, Err(Errno::EINVAL), "no such segment");
     use crate::blob::BlobStore as _;
     lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(b"data")).await.unwrap();
@@ -374,4 +380,24 @@ async fn a_listing_merges_what_is_stored_with_what_is_not_yet() {
     let expected: Vec<String> = (0..200).filter(|index| index % 2 == 1 || *index == 0).map(|index| format!("f{index:03}")).collect();
     assert_eq!(names, expected);
     assert_eq!(entries[0].ino, Ino(1_300));
+}
+
+#[tokio::test]
+async fn an_attribute_that_was_looked_for_before_it_was_set_is_there_after_the_flush() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    let xattr = Bytes::from_static(b"user.k");
+    let ask = Request::Xattr { ino: Ino::ROOT, name: xattr.clone() };
+    assert_eq!(a.ask(ask.clone()).await, Err(Errno::ENODATA));
+    for value in [&b"one"[..], b"two"] {
+        let value = Bytes::from_static(value);
+        let mode = artifacts_core::namespace::XattrMode::Any;
+        a.commit(Mutation::SetXattr { ino: Ino::ROOT, name: xattr.clone(), value: value.clone(), mode }).await.1.unwrap();
+        a.make_durable().await;
+        assert_eq!(a.ask(ask.clone()).await, Ok(Answer::Bytes(value)));
+    }
+    a.commit(Mutation::RemoveXattr { ino: Ino::ROOT, name: xattr }).await.1.unwrap();
+    a.make_durable().await;
+    assert_eq!(a.ask(ask).await, Err(Errno::ENODATA));
 }

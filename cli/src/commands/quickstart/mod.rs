@@ -70,10 +70,7 @@ pub(crate) async fn run(args: QuickstartArgs, output: Output) -> anyhow::Result<
         show_kept(&report, findings, &stage)?;
         stop.asked().await;
     }
-    let cleared = tokio::select! {
-        cleared = report.step("Everything is taken down and removed", stage.clear()) => cleared,
-        () = stop.asked() => Err(Failure::failed(format!("interrupted again; look into {}", stage.root().display())).into()),
-    };
+    let cleared = take_down(&mut stage, &mut report, &mut stop).await;
     if let (Err(_), Err(error)) = (&outcome, &cleared) {
         // The first failure is the command's; this one must not go under.
         output.note(&format!("{error:#}"));
@@ -81,6 +78,20 @@ pub(crate) async fn run(args: QuickstartArgs, output: Output) -> anyhow::Result<
     let findings = outcome?;
     cleared?;
     conclude(&report, &findings)
+}
+
+/// Takes everything down. Somebody who presses Ctrl-C twice does not leave mounts behind; who insists, does.
+async fn take_down(stage: &mut Stage, report: &mut Report, stop: &mut Stop) -> anyhow::Result<()> {
+    let (root, output) = (stage.root().to_owned(), report.output());
+    let mut clearing = std::pin::pin!(report.step("Everything is taken down and removed", stage.clear()));
+    tokio::select! {
+        cleared = &mut clearing => return cleared,
+        () = stop.asked() => output.note("Taking everything down; once more leaves it as it is."),
+    }
+    tokio::select! {
+        cleared = &mut clearing => cleared,
+        () = stop.asked() => Err(Failure::failed("interrupted again").hint(format!("unmount and remove what is in {}", root.display())).into()),
+    }
 }
 
 /// The play itself. What it starts is on the stage, so it may be dropped at any moment.

@@ -51,12 +51,12 @@ impl Report {
             }
             Ok(Err(error)) => {
                 self.failed(name, took)?;
-                Err(error).with_context(|| name.to_owned())
+                Err(error).with_context(|| at(name))
             }
             Err(_) => {
                 self.failed(name, took)?;
                 Err(Failure::failed(format!("not done after {} s", LONGEST_STEP.as_secs())).hint("run it again with -v"))
-                    .with_context(|| name.to_owned())
+                    .with_context(|| at(name))
             }
         }
     }
@@ -101,6 +101,10 @@ impl Report {
         let style = self.output.style;
         self.output.line(&format!("{} {name} {}", style.red("✗"), style.dim(&format!("… {}", milliseconds(took)))))
     }
+}
+
+fn at(name: &str) -> String {
+    format!("at the step \"{name}\"")
 }
 
 /// What a step answers with.

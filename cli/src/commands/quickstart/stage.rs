@@ -85,10 +85,10 @@ impl Stage {
                 outcome = result;
             }
         };
-        if let Some(mounting) = self.mounting.take() {
-            if let Ok(Ok(Ok(mounted))) = tokio::time::timeout(LAST_MOUNT, mounting).await {
-                self.agents.push(mounted.pid);
-            }
+        if let Some(mounting) = self.mounting.take()
+            && let Ok(Ok(Ok(mounted))) = tokio::time::timeout(LAST_MOUNT, mounting).await
+        {
+            self.agents.push(mounted.pid);
         }
         let (state, mountpoints) = (self.state_dir(), std::mem::take(&mut self.mountpoints));
         keep_first(tokio::task::spawn_blocking(move || unmount_all(&state, &mountpoints)).await?);

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs the programs that the tests run, from the distribution, if any is missing. Needs root for that; without
+# it, says what to install.
+set -eu
+
+missing=""
+need() { # COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need cc gcc
+need diff diffutils
+need fusermount3 fuse3
+need git git
+need sqlite3 sqlite3
+need tar tar
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "Rust is missing; see https://rustup.rs" >&2
+    exit 1
+fi
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "please install:$missing" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $missing

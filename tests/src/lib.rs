@@ -1,0 +1,46 @@
+//! A harness for tests on the real thing: node and agent run as processes of their own, on loopback, with a real
+//! mount between them.
+//!
+//! Always true: whatever a test starts lives under one [`Scratch`] directory and carries its mark; when the test
+//! ends, however it ends, the scratch directory takes down every mount and every process that belongs to it, and
+//! nothing else. A test that needs FUSE on a machine without it fails and says so; it is never skipped.
+
+mod api;
+mod binary;
+mod forge;
+mod fuse;
+mod hammer;
+mod lab;
+mod mapping;
+mod mount;
+mod node;
+mod peak_memory;
+mod process;
+mod raw_stream;
+mod report;
+mod scenario;
+mod scratch;
+mod shell;
+mod source_tree;
+mod tree;
+
+pub mod time;
+
+pub use api::{Api, Reply};
+pub use binary::artifacts_binary;
+pub use forge::Forge;
+pub use fuse::require_fuse;
+pub use hammer::{Hammer, Kind, THREADS, Trace, late_successes};
+pub use lab::Lab;
+pub use mapping::Mapping;
+pub use mount::{Credential, Mount};
+pub use node::NodeProcess;
+pub use peak_memory::PeakMemory;
+pub use process::Process;
+pub use raw_stream::{Closed, Heard, RawStream};
+pub use report::{Table, millis, percentile};
+pub use scenario::{local, mounted};
+pub use scratch::Scratch;
+pub use shell::Shell;
+pub use source_tree::SourceTree;
+pub use tree::Tree;

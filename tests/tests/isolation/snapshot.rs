@@ -1,0 +1,85 @@
+//! What an account has, to compare before and after; and an account with one of everything.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use artifacts_tests::{Api, Lab, RawStream, Scratch};
+use serde_json::{Value, json};
+
+use crate::operations::Names;
+
+/// An account with a workspace, a tenant, a grant, a second key and a live session.
+pub(crate) struct Victim {
+    pub(crate) lab: Lab,
+    pub(crate) names: Names,
+    session: RawStream,
+}
+
+impl Victim {
+    /// Makes it, on a node of its own.
+    pub(crate) fn new(scratch: &Arc<Scratch>) -> Result<Self> {
+        // Its session says nothing for as long as the test is busy elsewhere.
+        let lab = Lab::start(scratch, &json!({ "session_lease_ms": 120_000 }))?;
+        let address = lab.workspace("project")?;
+        let key = lab.api.post("/v1/api-keys", &json!({ "name": "second" }))?;
+        let ticket = lab.ticket("tenant-a", "runtime-a", &address, "rw")?;
+        let (session, welcome) = RawStream::open_with_ticket(lab.node.port(), &ticket)?;
+        let names = Names {
+            handle: "acme".to_owned(),
+            workspace: "project".to_owned(),
+            tenant: "tenant-a".to_owned(),
+            runtime: "runtime-a".to_owned(),
+            grant: lab.grant_of("tenant-a", "runtime-a")?,
+            key: key["id"].as_str().context("a key without an id")?.to_owned(),
+            session: welcome.session.to_string(),
+        };
+        Ok(Self { lab, names, session })
+    }
+
+    /// Checks that the victim's session still stands.
+    pub(crate) fn expect_standing(&mut self) -> Result<()> {
+        self.session.expect_standing()
+    }
+}
+
+/// Names of the same form that nobody has.
+pub(crate) fn nobody(names: &Names) -> Names {
+    // The last character of an id may be any of its alphabet.
+    let other = |id: &str| {
+        let (head, tail) = id.split_at(id.len() - 1);
+        format!("{head}{}", if tail == "0" { "1" } else { "0" })
+    };
+    Names {
+        handle: "nobody".to_owned(),
+        workspace: "nothing".to_owned(),
+        tenant: "no-tenant".to_owned(),
+        runtime: "no-runtime".to_owned(),
+        grant: other(&names.grant),
+        key: other(&names.key),
+        session: other(&names.session),
+    }
+}
+
+/// Everything that the account of `api` has, as the API tells it, without what changes by itself.
+pub(crate) fn snapshot(api: &Api) -> Result<Vec<(String, Value)>> {
+    let mut lists = Vec::new();
+    for path in ["/v1/api-keys", "/v1/tenants", "/v1/workspaces", "/v1/grants", "/v1/sessions"] {
+        let mut items = api.list(path)?;
+        for item in &mut items {
+            if let Some(fields) = item.as_object_mut() {
+                fields.retain(|name, _| !name.starts_with("last_") && name != "usage");
+            }
+        }
+        items.sort_by_key(|item| item["id"].to_string());
+        lists.push((path.to_owned(), Value::Array(items)));
+    }
+    Ok(lists)
+}
+
+/// Checks that nothing has changed.
+pub(crate) fn expect_unchanged(what: &str, api: &Api, before: &[(String, Value)]) -> Result<()> {
+    for ((path, before), (_, after)) in before.iter().zip(snapshot(api)?) {
+        ensure!(*before == after, "{what} changed {path}:\n{before}\n{after}");
+    }
+    Ok(())
+}
