@@ -17,8 +17,11 @@ pub struct Process {
 impl Process {
     /// The process that has this id now; `None` if there is none, or only its remains.
     pub fn with_pid(pid: i32) -> Option<Self> {
-        let (state, started_ticks) = stat(pid)?;
-        (state != 'Z' && state != 'X').then_some(Self { pid, started_ticks })
+        let (_, started_ticks) = stat(&format!("/proc/{pid}"))?;
+        // Its first thread may have ended while others still do, and hold its files open.
+        let mut threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let runs = |(state, _)| state != 'Z' && state != 'X';
+        threads.any(|thread| stat(&thread.path().to_string_lossy()).is_some_and(runs)).then_some(Self { pid, started_ticks })
     }
 
     /// All processes of this machine whose environment holds the entry `mark`.
@@ -77,9 +80,9 @@ impl Process {
     }
 }
 
-/// State and start time of a process, fields 3 and 22 of /proc/PID/stat (proc_pid_stat(5)).
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// State and start time of a process or a thread, fields 3 and 22 of its stat (proc_pid_stat(5)).
+fn stat(folder: &str) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("{folder}/stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.nth(18)?.parse().ok()?))
 }

@@ -23,7 +23,6 @@ use artifacts_core::session::{Standing, Verdict};
 use parking_lot::{Mutex, RwLock};
 
 use crate::time::SharedClock;
-pub(crate) use health::Health;
 
 /// What the kernel holds until a call is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use super::health::Health;
 use super::*;
 use crate::time::ManualClock;
 

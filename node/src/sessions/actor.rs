@@ -226,6 +226,7 @@ impl SessionState {
     fn is_finished(&self) -> bool {
         let Some(since_ms) = self.over_since_ms else { return false };
         let waited_ms = self.arguments.context.clock.monotonic_ms().saturating_sub(since_ms);
-        self.lifecycle.confirmed() || self.connection.is_none() || waited_ms > CONFIRM_WITHIN_MS
+        let nothing_to_confirm = self.lifecycle.phase() == Phase::Ended || self.connection.is_none();
+        self.lifecycle.confirmed() || nothing_to_confirm || waited_ms > CONFIRM_WITHIN_MS
     }
 }

@@ -135,7 +135,7 @@ async fn work(report: &mut Report, first: &Path, second: &Path) -> anyhow::Resul
     for (name, part) in [
         ("Files of several sizes", Manifest::files_of_several_sizes as fn(&mut Manifest, &Path) -> anyhow::Result<String>),
         ("Small files", Manifest::small_files),
-        ("Directories, renames, links, appending, removing", Manifest::names),
+        ("Directories and names", Manifest::names),
     ] {
         let first = first.to_owned();
         let mut growing = std::mem::take(&mut manifest);
@@ -210,14 +210,16 @@ fn conclude(report: &Report, findings: &Findings) -> anyhow::Result<()> {
             "revocation": { "call_ms": report::in_ms(findings.revoke_call), "endings": findings.endings },
         }));
     }
-    let slowest = findings.endings.iter().map(|ending| ending.after_return()).max().unwrap_or_default();
-    let revoked = if slowest.is_zero() {
-        "before the revoke call returned".to_owned()
+    let last = |of: fn(&Ending) -> Duration| findings.endings.iter().map(of).max().unwrap_or_default();
+    let (after_call, after_return) = (last(Ending::after_call), last(Ending::after_return));
+    let failed = if after_return.is_zero() {
+        format!("{} after the revoke call was made, before it returned", milliseconds(after_call))
     } else {
-        format!("{} after the revoke call returned", milliseconds(slowest))
+        format!("{} after the revoke call returned", milliseconds(after_return))
     };
     report.say(&format!(
-        "\n{} {count} steps in {}. A write in one mount was read in the other {} later; after the\nrevocation the last call failed {revoked}. Next: `artifacts node --help`.",
+        "\n{} {count} steps in {}.\nWhat run-1 wrote, run-2 read {} later.\n\
+         Once revoked, run-1 failed for good {failed}.\nNext: `artifacts node --help`.",
         report.output().style.green("All of it works:"),
         milliseconds(Duration::from_secs_f64(total_ms / 1e3)),
         milliseconds(findings.visibility.median()),

@@ -99,6 +99,11 @@ impl Watch {
 }
 
 impl Ending {
+    /// How long after the revoke call was made.
+    pub(super) fn after_call(&self) -> Duration {
+        Duration::from_secs_f64(self.after_call_ms / 1e3)
+    }
+
     /// How long after the revoke call returned; zero when before.
     pub(super) fn after_return(&self) -> Duration {
         Duration::from_secs_f64(self.after_return_ms / 1e3)
