@@ -1,6 +1,6 @@
 //! The mount agent: FUSE on one side, the session stream to a control node on the other.
 //!
-//! [`serve`](daemon::serve) mounts a workspace in this process, [`spawn`](daemon::spawn) in one of its own, and
+//! [`serve`] mounts a workspace in this process, [`spawn`](daemon::spawn) in one of its own, and
 //! [`control`] asks mounts how they are and ends them. Inside, thin shells stand around the machines of
 //! `artifacts_core`: `session` keeps the stream up and remembers what is not settled, `gate` decides for every call
 //! whether it may be served, `fs` answers the kernel, `data` moves the bytes of files, `kernel` mounts and drops

@@ -1,7 +1,7 @@
 //! Typed access to the control plane's records in the store.
 //!
 //! Anybody may read through a [`Catalog`]. Only the actor that owns an object writes its record (see
-//! [`crate::control`]): it collects puts of this module in a [`Batch`] and writes them with
+//! [`crate::control`]): it collects puts of this module in a [`Batch`](crate::store::Batch) and writes them with
 //! [`Durability::Durable`](crate::store::Durability), so that a record, its indexes and the entry of the revocation
 //! log that belongs to it are always seen together. A record that cannot be read is reported as
 //! [`StoreError::Corrupt`], never passed over.

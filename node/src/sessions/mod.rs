@@ -1,6 +1,6 @@
-//! Mount sessions at their node: one [`SessionActor`] each, which owns the session's lifecycle and record.
+//! Mount sessions at their node: one `SessionActor` each, which owns the session's lifecycle and record.
 //!
-//! What every frame needs to know of a session (does it stand, when was it heard) is in [`Shared`], so that its
+//! What every frame needs to know of a session (does it stand, when was it heard) is in `Shared`, so that its
 //! stream need not ask the actor. `Shared::accepts` turns false before anything else happens in a fence.
 
 mod actor;
