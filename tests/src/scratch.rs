@@ -141,12 +141,14 @@ pub(crate) fn mounts_below(dir: &Path) -> Vec<PathBuf> {
     points.filter(|point| point.starts_with(dir)).collect()
 }
 
+/// Logs only: what else an agent keeps there holds secrets.
 fn show_logs(dir: &Path) {
     let mut pending = vec![dir.join("logs"), dir.join("state")];
     while let Some(path) = pending.pop() {
         if let Ok(entries) = fs::read_dir(&path) {
             pending.extend(entries.flatten().map(|entry| entry.path()));
-        } else if let Ok(text) = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
             let start = text.len().saturating_sub(LOG_TAIL_BYTES);
             let tail = text.char_indices().find(|(index, _)| *index >= start).map_or("", |(index, _)| &text[index..]);
             eprintln!("--- {}\n{tail}", path.display());
