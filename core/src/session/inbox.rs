@@ -67,6 +67,8 @@ impl Inbox {
 
     /// The mount has the results up to `seq`.
     pub fn acknowledge(&mut self, seq: u64) {
+        // Nobody has results of ops that have not happened.
+        let seq = seq.min(self.applied);
         if seq > self.acked {
             self.acked = seq;
             self.results = self.results.split_off(&(seq + 1));
@@ -108,6 +110,15 @@ mod tests {
         assert_eq!(inbox.admit(1), Admission::Duplicate(None));
         assert_eq!(inbox.admit(2), Admission::Duplicate(Some(Err(Errno::ENOENT))));
         assert_eq!(inbox.admit(3), Admission::Apply);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_has_not_happened_counts_up_to_what_has() {
+        let mut inbox = Inbox::default();
+        inbox.record(1, Err(Errno::EIO));
+        inbox.acknowledge(u64::MAX);
+        inbox.record(2, Err(Errno::ENOENT));
+        assert_eq!(inbox.progress().refused, [(2, Errno::ENOENT)]);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use artifacts_core::{KeyId, Timestamp};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
@@ -97,6 +98,12 @@ impl From<KeyRecord> for ApiKey {
     }
 }
 
+/// Takes a JSON object and nothing else: a list would pass for a scope without any confinement.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ScopeBody>, D::Error> {
+    let fields = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    fields.map(|fields| ScopeBody::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)).transpose()
+}
+
 /// The API key that is wanted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +112,7 @@ pub(super) struct CreateApiKey {
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
     /// What it is confined to.
+    #[serde(default, deserialize_with = "object")]
     scope: Option<ScopeBody>,
     /// From when it opens nothing. Excludes `ttl_seconds`.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -17,8 +17,9 @@ use crate::workspace::WorkspaceMessage;
 
 /// How long an agent may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-/// How many frames of one stream may wait for their answers; one more is not read before one is answered.
-pub(super) const QUESTIONS_MAX: usize = 4096;
+/// How many frames of one stream may wait for their answers to be written; one more is not read before. An answer
+/// holds about a megabyte at the most, so a peer that asks and never reads costs a bounded amount.
+pub(super) const QUESTIONS_MAX: usize = 256;
 /// How many frames are written with one flush at the most.
 const FLUSH_AFTER: usize = 256;
 
@@ -111,6 +112,7 @@ impl Stream<'_> {
                 Some(Ok(Message::Binary(bytes))) => bytes,
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Text(_))) => return Some(Close { code: close_code::UNSUPPORTED, reason: "frames are binary" }),
+                Some(Err(error)) if is_too_long(&error) => return Some(Close { code: close_code::SIZE, reason: "a frame is too long" }),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
             };
             let frame = match decode::<ClientFrame>(&bytes) {
@@ -132,7 +134,10 @@ impl Stream<'_> {
     async fn take(&self, frame: ClientFrame) -> Result<(), ()> {
         let session = self.opened.welcome.session;
         match frame {
-            ClientFrame::Heartbeat { sent_ms } => self.prove(sent_ms),
+            ClientFrame::Heartbeat { sent_ms } => {
+                self.admit().await;
+                self.prove(sent_ms);
+            }
             ClientFrame::Request { id, request: Request::ReserveInodes } => {
                 self.admit().await;
                 let (sessions, handle, workspace) =
@@ -164,6 +169,7 @@ impl Stream<'_> {
     fn prove(&self, sent_ms: u64) {
         let shared = &self.opened.handle.shared;
         if !shared.accepts() {
+            self.permits.add_permits(1);
             if matches!(shared.phase(), Phase::Live | Phase::Lapsed) {
                 // Its actor failed: over the next stream it starts anew.
                 self.end.start();
@@ -175,6 +181,7 @@ impl Stream<'_> {
             return;
         }
         // The revocation came by another way than the fence; it counts all the same.
+        self.permits.add_permits(1);
         let (sessions, session) = (self.state.sessions.clone(), self.opened.welcome.session);
         tokio::spawn(async move { sessions.fence(|record| record.id == session, FenceReason::Revoked, Duration::ZERO).await });
     }
@@ -185,6 +192,11 @@ impl Stream<'_> {
             permit.forget();
         }
     }
+}
+
+/// The library says so only in words.
+fn is_too_long(error: &axum::Error) -> bool {
+    error.to_string().contains("too long")
 }
 
 /// Writes frames as they come, many with one flush when many wait.
@@ -224,7 +236,7 @@ async fn write_frames(
 }
 
 async fn feed(sink: &mut SplitSink<WebSocket, Message>, frame: ServerFrame, permits: &Semaphore) -> Result<(), axum::Error> {
-    if matches!(frame, ServerFrame::Reply { .. } | ServerFrame::Applied(_)) {
+    if matches!(frame, ServerFrame::Proof { .. } | ServerFrame::Reply { .. } | ServerFrame::Applied(_)) {
         permits.add_permits(1);
     }
     let encoded = encode(&frame).or_else(|error| {

@@ -51,12 +51,12 @@ impl WorkspaceState {
                 }
             }
         }
-        if let Some(member) = self.members.get(&session)
-            && let Some(first) = results.first().map(|result| result.seq)
-        {
+        if let Some(member) = self.members.get(&session) {
+            // Sent again although durable: its connection broke before the mount knew.
+            let is_durable = results.first().is_some_and(|first| first.seq <= member.durable);
+            // One answer for each frame, also an empty one: the stream counts what it has let in.
             member.send(ServerFrame::Applied(results));
-            if first <= member.durable {
-                // Sent again although durable: its connection broke before the mount knew.
+            if is_durable {
                 member.send(ServerFrame::Durable { seq: member.durable });
             }
         }

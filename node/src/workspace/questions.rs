@@ -1,7 +1,7 @@
 //! What mounts ask a workspace. No question changes anything but which files are open.
 
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Ino, Stop, View};
+use artifacts_core::namespace::{self, Errno, Ino, Piece, Source, Stop, View};
 use artifacts_core::protocol::{Answer, Request, ServerFrame};
 
 use super::actor::{OPEN_MAX, WorkspaceState};
@@ -10,8 +10,10 @@ use crate::store::StoreError;
 
 /// The most entries of a directory in one answer.
 const ENTRIES_MAX: usize = 1024;
-/// The most pieces of a file in one answer: with the largest inline data they stay within a frame.
-const PIECES_MAX: usize = 48;
+/// The most pieces of a file in one answer.
+const PIECES_MAX: usize = 256;
+/// The most data that the pieces of one answer carry.
+const ANSWER_MAX_BYTES: usize = 1 << 20;
 
 impl WorkspaceState {
     /// Answers a question over the session's stream.
@@ -60,8 +62,10 @@ impl WorkspaceState {
             Request::Pieces { ino, offset, len } => {
                 let read =
                     layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::pieces(view, ino, offset, len, PIECES_MAX)));
-                let (attr, pieces) = read.await?;
-                let more = pieces.len() == PIECES_MAX;
+                let (attr, mut pieces) = read.await?;
+                let fit = how_many_fit(&pieces);
+                let more = pieces.len() == PIECES_MAX || fit < pieces.len();
+                pieces.truncate(fit);
                 Answer::Pieces { attr, pieces, more }
             }
             Request::Xattr { ino, name } => {
@@ -78,6 +82,18 @@ impl WorkspaceState {
             Request::ReserveInodes => return Err(Failure::Refused(Errno::EINVAL)),
         })
     }
+}
+
+/// How many pieces one answer carries: those whose data stays within its bound, and at least one.
+fn how_many_fit(pieces: &[Piece]) -> usize {
+    let mut bytes = 0;
+    let over = pieces.iter().position(|piece| {
+        if let Source::Inline { data, .. } = &piece.extent.source {
+            bytes += data.len();
+        }
+        bytes > ANSWER_MAX_BYTES
+    });
+    over.unwrap_or(pieces.len()).max(1).min(pieces.len())
 }
 
 fn in_scope(view: &impl View, ino: Ino, root: Ino) -> Result<(), Stop> {
