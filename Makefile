@@ -25,7 +25,7 @@ test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --doc
 
 test-e2e: build ## Run the tests on real nodes and mounts
-	$(CARGO) test --workspace --test '*' -- --test-threads=$(E2E_THREADS)
+	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

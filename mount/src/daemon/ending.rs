@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use artifacts_core::protocol::FenceReason;
-
 use crate::agent::Agent;
 use crate::kernel::{self, Unmounting};
 use crate::session::touched;
@@ -31,10 +29,7 @@ pub(super) fn save(agent: &Agent, patience: Duration) -> bool {
 pub(super) fn unsaved(agent: &Agent) -> Vec<PathBuf> {
     let (ops, losses) = agent.session.unsaved();
     let mut inodes: BTreeSet<_> = losses.into_iter().collect();
-    // At a revocation the node keeps what it has taken in, and calls that it has not answered have failed.
-    if matches!(agent.gate.fenced(), None | Some(FenceReason::LeaseLost)) {
-        inodes.extend(ops.iter().filter_map(|op| touched(&op.op.mutation).first().copied()));
-    }
+    inodes.extend(ops.iter().filter_map(|op| touched(&op.op.mutation).first().copied()));
     let paths: BTreeSet<_> = inodes.into_iter().map(|ino| agent.inodes.path_of(ino, agent.numbers.root())).collect();
     paths.into_iter().collect()
 }

@@ -7,6 +7,7 @@
 mod child;
 mod ending;
 mod info;
+mod memory;
 mod serve;
 mod spawn;
 mod state_dir;

@@ -9,6 +9,7 @@ use artifacts_core::{SessionId, Timestamp};
 use tokio::runtime::{Builder, Runtime};
 
 use super::ending::{Taken, save, take_down, unsaved};
+use super::memory::share_pools;
 use super::{ExitReport, MountInfo, MountRecord, StateDir};
 use crate::agent::Agent;
 use crate::control::{Listening, MountStatus, UnmountReport, UnmountRequest};
@@ -58,6 +59,9 @@ struct Service {
 /// # Errors
 /// What the node refuses, before anything is mounted; what is wrong with the directory; what the kernel refuses.
 pub fn serve(options: MountOptions, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
+    if options.handle_signals {
+        share_pools();
+    }
     let clock: SharedClock = Arc::new(SystemClock);
     let trust = Trust::load(options.ca_cert.as_deref())?;
     let http = http_client(&trust)?;

@@ -5,7 +5,7 @@ use artifacts_core::namespace::{Errno, Extent};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{RequestBuilder, StatusCode, header};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::block_cache::BlockCache;
 use super::upload::cut;
@@ -19,6 +19,8 @@ use crate::time::pause;
 const PAUSES_MS: (u64, u64) = (50, 1_000);
 /// How long a program may wait for one exchange, however the node excuses itself.
 const GIVE_UP_MS: u64 = 60_000;
+/// How many blocks may be on their way at once, so that many busy programs do not cost as much memory each.
+const ON_THE_WAY_MAX: usize = 16;
 
 /// Why a block cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +40,14 @@ pub(crate) struct Blocks {
     cache: Mutex<BlockCache>,
     /// Blocks that are being fetched, so that several readers of one fetch it once.
     fetching: Mutex<HashMap<BlockId, Arc<OnceCell<Bytes>>>>,
+    on_the_way: Semaphore,
 }
 
 impl Blocks {
     /// With a cache of this size.
     pub(crate) fn new(http: reqwest::Client, session: Arc<MountSession>, cache_bytes: usize) -> Self {
-        Self { http, session, cache: Mutex::new(BlockCache::new(cache_bytes)), fetching: Mutex::default() }
+        let cache = Mutex::new(BlockCache::new(cache_bytes));
+        Self { http, session, cache, fetching: Mutex::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
     }
 
     /// The bytes of a read whose blocks are all at hand; `None` if one is not.
@@ -134,6 +138,7 @@ impl Blocks {
             let url = self.session.endpoint().at(&format!("/v1/data/{segment}"));
             let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
             let attempt = async {
+                let _permit = self.on_the_way.acquire().await;
                 let response = build(self.http.request(method.clone(), url).bearer_auth(token)).send().await?;
                 let status = response.status();
                 Ok::<_, reqwest::Error>((status, response.bytes().await?))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use artifacts_core::protocol::{FenceReason, Opening, ServerFrame, decode};
 use tokio::time::MissedTickBehavior;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::MountSession;
 use super::opening::{Opened, Opener, is_gone};
@@ -137,7 +137,10 @@ async fn drive(session: &Arc<MountSession>) -> End {
             }
             Some(Ok(other)) => return End::Broken(format!("an unexpected message: {} bytes of text", other.len())),
             Some(Err(error)) => {
-                tracing::error!(%error, "the session stream failed");
+                // That a connection ends is nothing strange; that the node sends what it must not is.
+                if matches!(error, tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_)) {
+                    tracing::error!(%error, "a message from the node cannot be used");
+                }
                 return End::Broken(error.to_string());
             }
             None if session.is_ending() => return End::Finished,

@@ -231,10 +231,17 @@ impl MountSession {
         self.shared.lock().in_flight.take_loss(ino)
     }
 
-    /// What is not durable, and the inodes whose errors nobody has been told.
+    /// What would be lost if the mount ended now, and the inodes whose errors nobody has been told.
     pub(crate) fn unsaved(&self) -> (Vec<NumberedOp>, Vec<Ino>) {
         let shared = self.shared.lock();
-        (shared.in_flight.unsaved(), shared.in_flight.untold_losses())
+        let ops = if self.answers_for_its_ops() { shared.in_flight.unsaved() } else { Vec::new() };
+        (ops, shared.in_flight.untold_losses())
+    }
+
+    /// Whether ops that are not known to be durable depend on this mount. After a revocation the node keeps what it
+    /// has taken in, and calls that it has not answered have failed.
+    fn answers_for_its_ops(&self) -> bool {
+        matches!(self.gate.fenced(), None | Some(FenceReason::LeaseLost))
     }
 
     /// A frame has come.
@@ -381,7 +388,7 @@ impl MountSession {
     /// Numbers for people.
     pub(crate) fn vitals(&self) -> Vitals {
         let shared = self.shared.lock();
-        let (ops, bytes) = shared.in_flight.unsaved_size();
+        let (ops, bytes) = if self.answers_for_its_ops() { shared.in_flight.unsaved_size() } else { (0, 0) };
         Vitals {
             unsaved_ops: ops as u64,
             unsaved_bytes: bytes as u64,

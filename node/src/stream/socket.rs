@@ -155,10 +155,13 @@ impl Stream<'_> {
                 let _ = self.opened.handle.actor.call(SessionMessage::Goodbye, None).await;
             }
             frame if self.opened.handle.shared.accepts() => {
-                if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. }) {
+                let permit = if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. }) {
                     self.admit().await;
-                }
-                return self.opened.workspace.cast(WorkspaceMessage::Frame(session, frame)).map_err(|_| ());
+                    None
+                } else {
+                    self.permits.clone().acquire_owned().await.ok()
+                };
+                return self.opened.workspace.cast(WorkspaceMessage::Frame(session, frame, permit)).map_err(|_| ());
             }
             _ => {}
         }

@@ -148,7 +148,7 @@ impl WorkspaceState {
             && match &message {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. }),
+                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. }),
                 _ => false,
             };
         if waits {
@@ -156,7 +156,7 @@ impl WorkspaceState {
             return None;
         }
         // Commits keep their order: behind one that waits, all wait.
-        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }));
+        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }, _));
         if commits && (self.falls_behind() || !self.held.is_empty()) {
             self.held.push_back(message);
             return None;
@@ -171,7 +171,7 @@ impl WorkspaceState {
 
     async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
         match message {
-            WorkspaceMessage::Frame(session, frame) => return self.frame(myself, session, frame).await,
+            WorkspaceMessage::Frame(session, frame, _permit) => return self.frame(myself, session, frame).await,
             WorkspaceMessage::Tick => {
                 self.tick_scheduled = false;
                 self.maybe_flush(myself, true);
@@ -302,9 +302,9 @@ impl WorkspaceState {
             ClientFrame::Commit { acked, ops } => self.commit(myself, session, acked, ops).await,
             ClientFrame::Request { id, request } => self.request(session, id, request).await,
             ClientFrame::Flush { seq } => {
-                match self.members.get(&session) {
-                    Some(member) if member.durable >= seq => member.send(ServerFrame::Durable { seq: member.durable }),
-                    _ => self.maybe_flush(myself, true),
+                // What is durable already the mount has been told, by the welcome or since.
+                if self.members.get(&session).is_some_and(|member| member.durable < seq) {
+                    self.maybe_flush(myself, true);
                 }
                 Ok(())
             }

@@ -4,7 +4,7 @@ use artifacts_core::session::InodeRanges;
 use artifacts_core::ticket::Mode;
 use artifacts_core::{SegmentId, SessionId};
 use ractor::RpcReplyPort;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::store::StoreError;
 
@@ -41,8 +41,9 @@ pub(crate) enum WorkspaceMessage {
     ReserveInodes(RpcReplyPort<Result<InodeRange, StoreError>>),
     /// Ranges that have been added to an attached session.
     InodesAdded(SessionId, InodeRange),
-    /// A frame of an attached session.
-    Frame(SessionId, ClientFrame),
+    /// A frame of an attached session. The permit bounds the mailbox: it is given back when the frame has been worked
+    /// off. Frames that are answered bring none, theirs comes back with the answer.
+    Frame(SessionId, ClientFrame, Option<OwnedSemaphorePermit>),
     /// From now on nothing of this session is accepted; what it held is let go.
     Seal(SessionId, RpcReplyPort<()>),
     /// This session has lapsed: nobody waits for what it might send again.

@@ -80,6 +80,7 @@ struct Mount {
     actor: ActorRef<WorkspaceMessage>,
     frames: mpsc::UnboundedReceiver<ServerFrame>,
     next_seq: u64,
+    durable: u64,
 }
 
 const LEASED: u64 = 1_000;
@@ -93,15 +94,19 @@ impl Mount {
         let attachment = Attachment { session, mode, root: Ino::ROOT, inodes, outbound, resumes };
         // During the grace a new session waits; tests attach those without awaiting the answer.
         let _ = actor.call(|reply| WorkspaceMessage::Attach(attachment, reply), Some(Duration::from_millis(200))).await.unwrap();
-        Self { id: session, actor: actor.clone(), frames, next_seq: 1 }
+        Self { id: session, actor: actor.clone(), frames, next_seq: 1, durable: 0 }
     }
 
     fn send(&self, frame: ClientFrame) {
-        self.actor.cast(WorkspaceMessage::Frame(self.id, frame)).unwrap();
+        self.actor.cast(WorkspaceMessage::Frame(self.id, frame, None)).unwrap();
     }
 
     async fn next(&mut self) -> ServerFrame {
-        tokio::time::timeout(Duration::from_secs(5), self.frames.recv()).await.expect("a frame within 5 s").unwrap()
+        let frame = tokio::time::timeout(Duration::from_secs(5), self.frames.recv()).await.expect("a frame within 5 s").unwrap();
+        if let ServerFrame::Durable { seq } = frame {
+            self.durable = seq;
+        }
+        frame
     }
 
     /// The next frame that says something.
@@ -156,7 +161,9 @@ impl Mount {
     async fn make_durable(&mut self) {
         let seq = self.next_seq - 1;
         self.send(ClientFrame::Flush { seq });
-        while self.next().await != (ServerFrame::Durable { seq }) {}
+        while self.durable < seq {
+            self.next().await;
+        }
     }
 }
 
