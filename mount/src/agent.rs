@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Agent {
     pub(crate) directories: Directories,
     /// The kernel's inode numbers.
     pub(crate) numbers: InodeNumbers,
+    /// Whether writes pass the kernel's page cache by; it says so when the mount begins.
+    pub(crate) writes_directly: AtomicBool,
     /// Where work runs that waits several times.
     pub(crate) work: tokio::runtime::Handle,
 }
@@ -54,6 +57,7 @@ impl Agent {
             inodes: InodeTable::default(),
             caches: Arc::default(),
             directories: Directories::default(),
+            writes_directly: AtomicBool::new(false),
             work,
         });
         let (alarm, clock) = (Alarm::new()?, Arc::clone(&agent.session.clock));

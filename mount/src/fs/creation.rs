@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use artifacts_core::namespace::{Attr, Errno, FileKind, Ino, Mutation, Name, NewNode, SetAttr};
 use artifacts_core::protocol::{Answer, Request};
-use fuser::{FileHandle, FopenFlags, INodeNo, ReplyCreate, ReplyEntry};
+use fuser::{FileHandle, INodeNo, ReplyCreate, ReplyEntry};
 
 use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
-use super::files::after_change;
+use super::files::{after_change, how_to_cache};
 use super::join::join;
 use super::names::{checked, enter_outcome};
 use crate::agent::Agent;
@@ -152,7 +152,8 @@ impl Creation {
             call.finish(Ok(attr), move |reply, attr| {
                 agent.inodes.entered(&attr, self.parent, &self.name);
                 agent.inodes.opened(attr.ino);
-                reply.created(&NO_TIME, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE);
+                let caching = how_to_cache(&agent, self.flags);
+                reply.created(&NO_TIME, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
             });
         });
     }

@@ -3,6 +3,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use artifacts_core::namespace::NewNode;
@@ -53,6 +54,9 @@ impl Filesystem for ArtifactsFs {
         ] {
             let _ = config.add_capabilities(capability);
         }
+        // Programs map files that they write, so without this writes have to go through the page cache.
+        let writes_directly = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
+        self.agent.writes_directly.store(writes_directly, Ordering::Relaxed);
         // Without it pages would not follow what other mounts write.
         config.add_capabilities(InitFlags::FUSE_AUTO_INVAL_DATA).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
         let nearest = |set: Result<u32, u32>| set.err();

@@ -1,6 +1,7 @@
 //! Open files: open(2), close(2), fsync(2), fallocate(2), lseek(2).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use artifacts_core::namespace::{Attr, Errno, FILE_MAX_BYTES, Ino, Mutation, SetAttr};
 use artifacts_core::protocol::{Answer, Request};
@@ -55,12 +56,26 @@ pub(super) fn open(agent: &Arc<Agent>, uid: u32, ino: INodeNo, flags: OpenFlags,
 
 fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result<Attr, Errno>) {
     let agent = Arc::clone(&call.agent);
-    // A file that cannot be written has no error to tell when it is closed.
-    let no_flush = if flags.0 & libc::O_ACCMODE == libc::O_RDONLY { FopenFlags::FOPEN_NOFLUSH } else { FopenFlags::empty() };
     call.finish(result, move |reply, _| {
         agent.inodes.opened(ino);
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE | no_flush);
+        reply.opened(FileHandle(0), how_to_cache(&agent, flags.0));
     });
+}
+
+/// How the kernel treats the pages of a file that is opened with these flags.
+///
+/// Writes pass the page cache by where the kernel can: through it, a write that begins or ends inside a page which is
+/// not in the cache comes as several requests, and another mount's write could get in between. Reading through a
+/// descriptor that may write costs nothing by this, because each read asks the node anyway.
+pub(super) fn how_to_cache(agent: &Agent, flags: i32) -> FopenFlags {
+    if flags & libc::O_ACCMODE == libc::O_RDONLY {
+        // A file that cannot be written has no error to tell when it is closed.
+        FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH
+    } else if agent.writes_directly.load(Ordering::Relaxed) {
+        FopenFlags::FOPEN_DIRECT_IO
+    } else {
+        FopenFlags::FOPEN_KEEP_CACHE
+    }
 }
 
 /// The last descriptor of an open file description is closed. A program sees nothing of this, so the gate does not
