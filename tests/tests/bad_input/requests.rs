@@ -215,12 +215,10 @@ fn bodies_that_are_no_json_are_refused() -> Result<()> {
 }
 
 fn oversized(api: &Api) -> Result<()> {
-    for bytes in [2 << 20, 16 << 20] {
-        let body = json!({ "slug": "large", "metadata": { "x": "x".repeat(bytes) } }).to_string().into_bytes();
-        let reply = api.send_bytes("POST", "/v1/tenants", &[], Some(("application/json", body)))?;
-        reply.expect_error(413, "payload_too_large").with_context(|| format!("a body of {bytes} bytes"))?;
-        api.get("/v1/whoami").context("after an oversized body")?;
-    }
+    let body = json!({ "slug": "large", "metadata": { "x": "x".repeat(100 << 10) } }).to_string().into_bytes();
+    let reply = api.send_bytes("POST", "/v1/tenants", &[], Some(("application/json", body)))?;
+    reply.expect_error(413, "payload_too_large")?;
+    api.get("/v1/whoami").context("after an oversized body")?;
     api.send("GET", "/v1/tenants/large", None)?.expect_error(404, "tenant_not_found")
 }
 
