@@ -33,7 +33,7 @@ pub use fuse::require_fuse;
 pub use hammer::{Hammer, Kind, THREADS, Trace, late_successes};
 pub use lab::Lab;
 pub use mapping::Mapping;
-pub use mount::{Credential, Mount};
+pub use mount::{Credential, EXIT_CONFLICT, Mount};
 pub use node::NodeProcess;
 pub use peak_memory::PeakMemory;
 pub use process::Process;

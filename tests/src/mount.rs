@@ -9,8 +9,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::scratch::{detach, mounts_below};
-use crate::time::{Duration, wait_until};
+use crate::time::{Duration, now, sleep, wait_until};
 use crate::{Process, Scratch, artifacts_binary};
+
+/// `artifacts` ends with this when something else is in the way.
+pub const EXIT_CONFLICT: i32 = 5;
+const UNMOUNT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// By what right a mount is made.
 #[derive(Debug, Clone)]
@@ -117,14 +121,23 @@ impl Mount {
         self.scratch.memory().note_agent(self.agent.peak_rss_bytes());
     }
 
-    /// `artifacts unmount`, whatever comes of it.
+    /// `artifacts unmount`, whatever comes of it. While it says that the mount is in use, it is asked again for some seconds:
+    /// processes that another thread is about to start hold copies of all descriptors for an instant.
     ///
     /// # Errors
     /// If it cannot be run.
     pub fn try_unmount(&self) -> Result<Output> {
         self.note_memory();
-        let mut command = Command::new(artifacts_binary()?);
-        self.scratch.mark(&mut command).arg("unmount").arg(&self.dir).stdin(Stdio::null()).output().context("artifacts unmount")
+        let start = now();
+        loop {
+            let mut command = Command::new(artifacts_binary()?);
+            self.scratch.mark(&mut command).arg("unmount").arg(&self.dir).stdin(Stdio::null());
+            let output = command.output().context("artifacts unmount")?;
+            if output.status.code() != Some(EXIT_CONFLICT) || start.elapsed() > UNMOUNT_PATIENCE {
+                return Ok(output);
+            }
+            sleep(Duration::from_millis(50));
+        }
     }
 
     /// A clean unmount: everything is saved, the agent has ended, and the directory below is as empty as it was.

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// node's port while it is down.
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
+const PORT_ATTEMPTS: usize = 5;
 
 /// A control node: a process with a port and a data directory that stay the same when it is started again.
 #[derive(Debug)]
@@ -36,12 +37,23 @@ impl NodeProcess {
     /// # Errors
     /// If it does not get ready.
     pub fn start(scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
-        let port = free_port()?;
         let file = scratch.join("node.json");
         fs::write(&file, config.to_string())?;
-        let mut node = Self { scratch: Arc::clone(scratch), child: None, port, config: file, data: scratch.join("data") };
-        node.start_again()?;
-        Ok(node)
+        let mut node = Self { scratch: Arc::clone(scratch), child: None, port: free_port()?, config: file, data: scratch.join("data") };
+        for _ in 0..PORT_ATTEMPTS {
+            match node.start_again() {
+                Err(_) if node.says_port_is_taken() => node.port = free_port()?,
+                result => return result.map(|()| node),
+            }
+        }
+        bail!("each of {PORT_ATTEMPTS} ports was taken")
+    }
+
+    /// Whether its last start failed for the port. It was free a moment before, but a process that another thread is
+    /// about to start may hold copies of all descriptors for an instant.
+    fn says_port_is_taken(&self) -> bool {
+        let log = fs::read_to_string(self.scratch.join("logs/node.log")).unwrap_or_default();
+        log.contains("cannot listen")
     }
 
     /// Starts it after it was stopped or killed.
@@ -60,6 +72,7 @@ impl NodeProcess {
         let (api, start) = (Api::new(&self.url())?, now());
         while !api.send("GET", "/readyz", None).is_ok_and(|reply| reply.status == 200) {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                self.child = None;
                 bail!("the node ended at once with {status}; its log is below");
             }
             ensure!(start.elapsed() < PATIENCE, "the node is not ready after {PATIENCE:?}");

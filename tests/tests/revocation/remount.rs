@@ -4,14 +4,12 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, wait_until};
-use artifacts_tests::{Credential, Lab, Mount, mounted};
+use artifacts_tests::{Credential, EXIT_CONFLICT, Lab, Mount, mounted};
 use rustix::process::Signal;
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(3 * 60);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// `artifacts` ends with this when something else is in the way.
-const EXIT_CONFLICT: i32 = 5;
 
 #[test]
 fn a_ticket_in_use_mounts_again_only_after_a_clean_unmount() -> Result<()> {
