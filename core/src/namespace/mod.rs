@@ -26,7 +26,7 @@ pub mod check;
 mod errno;
 mod extent;
 mod inode;
-mod key;
+pub(crate) mod key;
 mod link;
 mod op;
 mod read;

@@ -17,7 +17,7 @@ pub use handshake::{Hello, HelloAnswer, Opening, Refusal, VersionRange, Welcome}
 pub use message::{Answer, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
 
 /// The version of the session protocol that this code speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The largest write that travels inside its op; larger ones go through a segment. In bytes.
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;

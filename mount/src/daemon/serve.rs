@@ -103,8 +103,9 @@ fn run(
     let source = format!("artifacts:{}", session.welcome.workspace);
     let file_system = ArtifactsFs::new(Arc::clone(&agent));
     let gone = tell(&events, || Event::Gone);
-    let notifier = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
-    agent.caches.begin(notifier);
+    let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
+    agent.caches.begin(side);
+    agent.want_lease();
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
         mountpoint: path.clone(),

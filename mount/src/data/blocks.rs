@@ -1,17 +1,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use artifacts_core::namespace::{Errno, Extent};
+use artifacts_core::SegmentId;
+use artifacts_core::namespace::Errno;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{RequestBuilder, StatusCode, header};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::block_cache::BlockCache;
-use super::upload::cut;
 use super::{BlockId, Plan};
 use crate::errno;
-use crate::random::{jittered, segment_id};
+use crate::random::jittered;
 use crate::session::MountSession;
 use crate::time::pause;
 
@@ -106,29 +106,32 @@ impl Blocks {
         Ok(bytes)
     }
 
-    /// Stores the bytes of a large write as a segment of their own, durably; the extents are for the op.
+    /// Stores a segment, durably when it returns.
     ///
     /// # Errors
     /// Those of write(2).
-    pub(crate) async fn store(&self, data: Bytes) -> Result<Vec<Extent>, Errno> {
-        let segment = segment_id();
+    pub(crate) async fn store_segment(&self, segment: SegmentId, data: Bytes) -> Result<(), Errno> {
         let stored = self.exchange(segment, |request| request.body(data.clone()), reqwest::Method::PUT).await;
-        stored.map_err(|failure| match failure {
+        stored.map(drop).map_err(|failure| match failure {
             Failure::Status(status) => errno::of_status(status).unwrap_or(Errno::EIO),
             Failure::Interrupted(errno) => errno,
-        })?;
-        let mut cache = self.cache.lock();
-        let keep = |(extent, id, bytes)| {
-            cache.put(id, bytes);
-            extent
-        };
-        Ok(cut(segment, &data).into_iter().map(keep).collect())
+        })
+    }
+
+    /// Keeps a block that was just written for readers.
+    pub(crate) fn keep(&self, id: BlockId, bytes: Bytes) {
+        self.cache.lock().put(id, bytes);
+    }
+
+    /// Whether the session is over for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.session.gate.fenced().is_some()
     }
 
     /// One exchange with the data endpoint, tried again until it succeeds, is refused, or may wait no longer.
     async fn exchange(
         &self,
-        segment: artifacts_core::SegmentId,
+        segment: SegmentId,
         build: impl Fn(RequestBuilder) -> RequestBuilder,
         method: reqwest::Method,
     ) -> Result<Bytes, Failure> {

@@ -9,8 +9,9 @@ mod block;
 mod block_cache;
 mod blocks;
 mod plan;
-mod upload;
+mod uploader;
 
 pub(crate) use block::BlockId;
 pub(crate) use blocks::{BlockError, Blocks};
 pub(crate) use plan::Plan;
+pub(crate) use uploader::SegmentUploader;

@@ -7,7 +7,7 @@ use artifacts_core::namespace::{Attr, Errno, FileKind, Ino, Mutation, Name, NewN
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{FileHandle, INodeNo, ReplyCreate, ReplyEntry};
 
-use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
+use super::call::{Call, GENERATION, Reply, attr_of};
 use super::files::{after_change, how_to_cache};
 use super::join::join;
 use super::names::{checked, enter_outcome};
@@ -150,10 +150,12 @@ impl Creation {
         call.with_pages_checked(&attr.clone(), move |call| {
             let agent = Arc::clone(&call.agent);
             call.finish(Ok(attr), move |reply, attr| {
-                agent.inodes.entered(&attr, self.parent, &self.name);
-                agent.inodes.opened(attr.ino);
                 let caching = how_to_cache(&agent, self.flags);
-                reply.created(&NO_TIME, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
+                agent.show(|ttl| {
+                    agent.inodes.entered(&attr, self.parent, &self.name);
+                    agent.inodes.opened(attr.ino);
+                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
+                });
             });
         });
     }

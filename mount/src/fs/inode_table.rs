@@ -32,6 +32,7 @@ struct Known {
     handles: u32,
     /// Whether pages of it may be cached.
     has_pages: bool,
+    is_dir: bool,
     /// Whether the pages may be older than the attributes that the kernel was shown.
     is_suspect: bool,
     shown: Shown,
@@ -62,6 +63,7 @@ impl InodeTable {
             known.shown = attr.into();
         }
         known.lookups += 1;
+        known.is_dir = attr.kind == FileKind::Directory;
         match &mut known.place {
             Some(place) if place.0 == parent && place.1 == *name => {}
             Some(place) => **place = (parent, name.clone()),
@@ -121,11 +123,13 @@ impl InodeTable {
         }
     }
 
-    /// All files of which pages may be cached, those first that are open.
-    pub(crate) fn files_with_pages(&self) -> Vec<Ino> {
+    /// All inodes that the kernel knows, and whether pages of them may be cached: those first that are open, then
+    /// directories, which programs may stand in.
+    pub(crate) fn all(&self) -> Vec<(Ino, bool)> {
         let inner = self.inner.lock();
-        let with_pages = |open: bool| inner.known.iter().filter(move |(_, known)| known.has_pages && (known.handles > 0) == open);
-        with_pages(true).chain(with_pages(false)).map(|(&ino, _)| ino).collect()
+        let mut all: Vec<_> = inner.known.iter().map(|(&ino, known)| (known.handles == 0, !known.is_dir, ino, known.has_pages)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, _, ino, has_pages)| (ino, has_pages)).collect()
     }
 
     /// Where a file is, from `root` downwards, as far as that is remembered.
@@ -211,7 +215,7 @@ mod tests {
         let table = InodeTable::default();
         table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
         assert!(!table.observe(&attr(5, 100, 300)));
-        assert_eq!(table.files_with_pages(), []);
+        assert_eq!(table.all(), [(Ino(5), false)]);
     }
 
     #[test]
@@ -221,11 +225,11 @@ mod tests {
         table.entered(&attr(6, 100, 100), Ino(2), &name("g"));
         table.opened(Ino(6));
         table.released(Ino(5));
-        assert_eq!(table.files_with_pages(), [Ino(6), Ino(5)], "open files first");
+        assert_eq!(table.all(), [(Ino(6), true), (Ino(5), true)], "open files first");
         table.forgotten(Ino(5), 1);
-        assert_eq!(table.files_with_pages().len(), 2, "shown twice, forgotten once: a newer reply is on its way");
+        assert_eq!(table.all().len(), 2, "shown twice, forgotten once: a newer reply is on its way");
         table.forgotten(Ino(5), 1);
-        assert_eq!(table.files_with_pages(), [Ino(6)]);
+        assert_eq!(table.all(), [(Ino(6), true)]);
     }
 
     #[test]

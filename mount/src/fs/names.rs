@@ -9,7 +9,7 @@ use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 
-use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
+use super::call::{Call, GENERATION, Reply, attr_of};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -27,8 +27,10 @@ pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent:
     call.with_pages_checked(&attr.clone(), move |call| {
         let agent = Arc::clone(&call.agent);
         call.finish(Ok(attr), move |reply, attr| {
-            agent.inodes.entered(&attr, parent, &name);
-            reply.entry(&NO_TIME, &agent.numbers.attr(&attr), GENERATION);
+            agent.show(|ttl| {
+                agent.inodes.entered(&attr, parent, &name);
+                reply.entry(&ttl, &agent.numbers.attr(&attr), GENERATION);
+            });
         });
     });
 }

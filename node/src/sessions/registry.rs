@@ -17,7 +17,7 @@ use crate::blob::BlobError;
 use crate::context::SharedContext;
 use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::store::{Batch, Durability, KeyRange, StoreError};
-use crate::workspace::{WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage};
+use crate::workspace::{FenceSession, WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage};
 
 /// What came of a fence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,9 +159,20 @@ impl Sessions {
             .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
             .map(|handle| handle.record.id)
             .collect();
-        let arguments = WorkspaceArguments { context: self.0.context.clone(), record: record.clone(), writer, on_record };
+        let arguments = WorkspaceArguments { context: self.0.context.clone(), record: record.clone(), writer, on_record, fence: self.fence_session() };
         let actor = self.0.workspaces.get_or_start(record.id, WorkspaceActor, arguments).await;
         actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })
+    }
+
+    /// Ends a session whose workspace gives what it held to somebody else. Does not wait: the workspace's actor is who asks.
+    fn fence_session(&self) -> FenceSession {
+        let handles = self.0.handles.clone();
+        Arc::new(move |session| {
+            if let Some(handle) = handles.read().get(&session) {
+                let ((sealed, _), (confirmed, _)) = (oneshot::channel(), oneshot::channel());
+                let _ = handle.actor.cast(SessionMessage::Fence { reason: FenceReason::LeaseLost, sealed, confirmed });
+            }
+        })
     }
 
     /// A number for a new stream.

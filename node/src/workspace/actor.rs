@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery};
+use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -38,7 +38,12 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// Ends a session that held the workspace's lease and cannot be waited for.
+    pub(crate) fence: FenceSession,
 }
+
+/// Ends a session because what it held goes to somebody else.
+pub(crate) type FenceSession = Arc<dyn Fn(SessionId) + Send + Sync>;
 
 pub(crate) struct WorkspaceState {
     pub(super) context: SharedContext,
@@ -62,6 +67,11 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
+    /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
+    pub(super) lease: WorkspaceLease,
+    pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
+    pub(super) lease_released: bool,
+    pub(super) fence: FenceSession,
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
@@ -74,7 +84,7 @@ impl Actor for WorkspaceActor {
     type Arguments = WorkspaceArguments;
 
     async fn pre_start(&self, _: ActorRef<WorkspaceMessage>, arguments: WorkspaceArguments) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, fence } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -101,6 +111,10 @@ impl Actor for WorkspaceActor {
             tick_scheduled: false,
             recovery,
             deferred: VecDeque::new(),
+            lease: WorkspaceLease::new(meta.next_order),
+            waiting_for_lease: VecDeque::new(),
+            lease_released: false,
+            fence,
             dirty: false,
             flush_wanted: false,
             flush_under_way: false,
@@ -118,9 +132,7 @@ impl Actor for WorkspaceActor {
         message: WorkspaceMessage,
         state: &mut WorkspaceState,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some(message) = state.defer(message) {
-            state.take(&myself, message).await?;
-        }
+        state.route(&myself, message).await?;
         if state.recovery.as_ref().is_some_and(Recovery::is_complete) {
             state.recover(&myself).await?;
         }
@@ -128,6 +140,11 @@ impl Actor for WorkspaceActor {
             && let Some(message) = state.held.pop_front()
         {
             state.take(&myself, message).await?;
+        }
+        while std::mem::take(&mut state.lease_released) {
+            for message in std::mem::take(&mut state.waiting_for_lease) {
+                state.route(&myself, message).await?;
+            }
         }
         if state.dirty && !state.tick_scheduled {
             state.tick_scheduled = true;
@@ -138,6 +155,17 @@ impl Actor for WorkspaceActor {
 }
 
 impl WorkspaceState {
+    /// Takes a message, now or when it is its turn.
+    async fn route(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
+        if let Some(message) = self.defer(message)
+            && let Some(message) = self.defer_to_lease(myself, message)
+            && let Some(message) = self.hold(message)
+        {
+            self.take(myself, message).await?;
+        }
+        Ok(())
+    }
+
     /// During the grace, sets aside what has to wait for its end.
     fn defer(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
         if let WorkspaceMessage::Attach(Attachment { session, resumes: false, .. }, _) = &message {
@@ -148,13 +176,18 @@ impl WorkspaceState {
             && match &message {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. }),
+                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease),
                 _ => false,
             };
         if waits {
             self.deferred.push_back(message);
             return None;
         }
+        Some(message)
+    }
+
+    /// Sets commits aside while the store does not keep up.
+    fn hold(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
         // Commits keep their order: behind one that waits, all wait.
         let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }, _));
         if commits && (self.falls_behind() || !self.held.is_empty()) {
@@ -178,7 +211,13 @@ impl WorkspaceState {
             }
             WorkspaceMessage::Flushed(result) => return self.flushed(myself, result),
             WorkspaceMessage::Attach(attachment, reply) => {
-                let _ = reply.send(self.attach(attachment).await);
+                let session = attachment.session;
+                let attached = self.attach(attachment).await;
+                if attached.is_ok() {
+                    let effects = self.lease.attach(session);
+                    self.perform(myself, effects);
+                }
+                let _ = reply.send(attached);
             }
             WorkspaceMessage::ReserveInodes(reply) => {
                 let _ = reply.send(self.reserve_inodes().await);
@@ -201,8 +240,18 @@ impl WorkspaceState {
                 for ino in self.open.close_all(session) {
                     self.purge_if_orphan(ino).await?;
                 }
+                let effects = self.lease.depart(session);
+                self.perform(myself, effects);
             }
-            WorkspaceMessage::Lapsed(session) => self.settle(session),
+            WorkspaceMessage::Lapsed(session) => {
+                self.settle(session);
+                let effects = self.lease.lapse(session);
+                self.perform(myself, effects);
+            }
+            WorkspaceMessage::RecallExpired(epoch) => {
+                let effects = self.lease.recall_expired(epoch);
+                self.perform(myself, effects);
+            }
             WorkspaceMessage::Usage(reply) => {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));
@@ -317,10 +366,32 @@ impl WorkspaceState {
                 Ok(())
             }
             ClientFrame::ResendDone { open } => {
-                for ino in open.into_iter().take(OPEN_MAX) {
-                    self.open.open(session, ino);
+                let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
+                for ino in self.open.replace(session, &open) {
+                    self.purge_if_orphan(ino).await?;
                 }
                 self.settle(session);
+                Ok(())
+            }
+            ClientFrame::Opened { inodes } => {
+                let room = OPEN_MAX.saturating_sub(self.open.count(session));
+                for ino in inodes.into_iter().take(room) {
+                    self.open.open(session, ino);
+                }
+                Ok(())
+            }
+            ClientFrame::WantLease => {
+                self.want_lease(myself, session);
+                Ok(())
+            }
+            ClientFrame::ClaimLease { epoch } => {
+                let effects = self.lease.claim(session, epoch);
+                self.perform(myself, effects);
+                Ok(())
+            }
+            ClientFrame::ReturnLease => {
+                let effects = self.lease.give_back(session);
+                self.perform(myself, effects);
                 Ok(())
             }
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
@@ -354,7 +425,7 @@ impl WorkspaceState {
         self.purge_orphans().await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
-            self.take(myself, message).await?;
+            Box::pin(self.route(myself, message)).await?;
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ struct Lab {
     store: Arc<MemoryStore>,
     blobs: Arc<MemoryBlobs>,
     record: WorkspaceRecord,
+    fenced: Arc<parking_lot::Mutex<Vec<SessionId>>>,
 }
 
 impl Lab {
@@ -42,7 +43,7 @@ impl Lab {
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
         };
-        let lab = Self { store: Arc::new(MemoryStore::new()), blobs: Arc::new(MemoryBlobs::new()), record };
+        let lab = Self { store: Arc::new(MemoryStore::new()), blobs: Arc::new(MemoryBlobs::new()), record, fenced: Arc::default() };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
             batch.put(WorkspaceKeys(lab.record.id).namespace(&key.encode()), postcard::to_stdvec(&record.unwrap()).unwrap());
@@ -63,8 +64,14 @@ impl Lab {
             revocations: parking_lot::RwLock::default(),
             endpoints: Vec::new(),
         };
-        let arguments = WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record };
+        let arguments = WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record, fence: self.fence() };
         Actor::spawn(None, WorkspaceActor, arguments).await.unwrap().0
+    }
+
+    /// Fences as a session's actor does: the workspace hears of it as a seal.
+    fn fence(&self) -> FenceSession {
+        let fenced = self.fenced.clone();
+        Arc::new(move |session| fenced.lock().push(session))
     }
 
     /// The process is gone, and with it what was not durable.
