@@ -35,6 +35,17 @@ impl Replica {
     /// # Errors
     /// As [`namespace::apply`].
     pub fn apply(&mut self, op: &Op, seq: u64) -> Result<Outcome, Stop> {
+        if let Some(ino) = op.mutation.creates()
+            && !self.known.contains_key(&ino)
+        {
+            // A number from this mount's own range that it has not used yet. The node checks that.
+            self.with(ino, |known| known.inode = Some(None));
+            let created = self.apply(op, seq);
+            if created.is_err() {
+                self.forget(ino);
+            }
+            return created;
+        }
         let applied = namespace::apply(self, &self.context, op)?;
         if let Some(ino) = op.mutation.creates() {
             self.with(ino, Known::know_all);
