@@ -10,7 +10,9 @@ use artifacts_node::store::{Batch, DEFAULT_CACHE_BYTES, Durability, KeyRange, Sl
 
 const DIRECTORY: &str = "STORE_SURVIVES_KILL_DIRECTORY";
 const ROUNDS: u64 = 6;
-const ACKNOWLEDGED_A_ROUND: usize = 60;
+/// Later rounds go on for longer: long enough for groups to be applied and for the journal to begin anew.
+const ACKNOWLEDGED_AT_LEAST: usize = 60;
+const ACKNOWLEDGED_MORE_EACH_ROUND: usize = 400;
 
 /// Every third write is durable, the others only visible.
 const DURABLE_EVERY: u64 = 3;
@@ -43,7 +45,8 @@ async fn write_until_killed() {
 async fn what_was_durable_is_there_after_a_kill_and_batches_are_whole() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..ROUNDS {
-        let last_durable = write_and_kill(directory.path());
+        let acknowledged = ACKNOWLEDGED_AT_LEAST + round as usize * ACKNOWLEDGED_MORE_EACH_ROUND;
+        let last_durable = write_and_kill(directory.path(), acknowledged);
 
         let store = open(directory.path()).await;
         let written = store.scan(KeyRange::prefix(b"a"), usize::MAX).await.unwrap();
@@ -59,7 +62,7 @@ async fn what_was_durable_is_there_after_a_kill_and_batches_are_whole() {
 }
 
 /// Lets another process write for a while, kills it, and returns the last write it had reported durable.
-fn write_and_kill(directory: &Path) -> u64 {
+fn write_and_kill(directory: &Path, acknowledged: usize) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "write_until_killed", "--ignored", "--nocapture"])
         .env(DIRECTORY, directory)
@@ -68,7 +71,7 @@ fn write_and_kill(directory: &Path) -> u64 {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut reports = lines.filter_map(|line| line.strip_prefix("durable ")?.parse().ok());
-    let read = reports.by_ref().take(ACKNOWLEDGED_A_ROUND).last();
+    let read = reports.by_ref().take(acknowledged).last();
     child.kill().unwrap();
     child.wait().unwrap();
     // What was still in the pipe had been reported as well.

@@ -8,7 +8,7 @@ use super::StoreError;
 pub const MAX_KEY_BYTES: usize = 1024;
 
 /// The longest value, in bytes: the longest extended attribute of Linux (64 KiB, `XATTR_SIZE_MAX`) or the data of
-/// a small commit, with room for an envelope. See `sled.rs` for why it may not simply be raised.
+/// a small commit, with room for an envelope. See `sled/database.rs` for why it may not simply be raised.
 pub const MAX_VALUE_BYTES: usize = 80 * 1024;
 
 /// What has to be true of a write when it returns.

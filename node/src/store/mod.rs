@@ -26,6 +26,7 @@ mod batch;
 mod error;
 pub mod fault;
 mod faulty;
+mod journal;
 mod key_range;
 mod lock;
 mod memory;

@@ -7,7 +7,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::fault::{Fault, FaultPlan};
+use super::journal::LogLimits;
+use super::sled::{Limits, Pace};
 use super::*;
+
+/// A store whose table and journal are always about to be full, so that groups reach sled while the test goes on.
+const TINY: Limits = Limits {
+    log: LogLimits { segment_bytes: 512, total_bytes: 2048 },
+    pace: Pace { apply_bytes: 200, apply_journal_bytes: 512, max_table_bytes: 1500 },
+    ..Limits::with_cache(DEFAULT_CACHE_BYTES)
+};
 
 fn batch(entries: &[(&str, Option<&str>)]) -> Batch {
     let mut batch = Batch::new();
@@ -143,6 +152,12 @@ async fn closing_ends_everything(store: &dyn Store) {
 async fn the_store_on_disk_conforms() {
     let directory = tempfile::tempdir().unwrap();
     conforms(Arc::new(SledStore::open(directory.path(), DEFAULT_CACHE_BYTES).await.unwrap())).await;
+}
+
+#[tokio::test]
+async fn the_store_on_disk_conforms_however_small_its_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    conforms(Arc::new(SledStore::open_with(directory.path().into(), TINY).await.unwrap())).await;
 }
 
 #[tokio::test]
@@ -316,10 +331,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn the_store_on_disk_agrees_with_a_map(ops in prop::collection::vec(op(), 1..40)) {
+    fn the_store_on_disk_agrees_with_a_map(ops in prop::collection::vec(op(), 1..40), is_tiny in any::<bool>()) {
+        let limits = if is_tiny { TINY } else { Limits::with_cache(DEFAULT_CACHE_BYTES) };
         block_on(async {
             let directory = tempfile::tempdir().unwrap();
-            let open = async || SledStore::open(directory.path(), DEFAULT_CACHE_BYTES).await.unwrap();
+            let open = async || SledStore::open_with(directory.path().into(), limits).await.unwrap();
             agrees_with_the_model(ops, open().await, async |store: SledStore| {
                 store.close().await.unwrap();
                 open().await

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::store::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
+const LIMITS: Limits = Limits::with_cache(DEFAULT_CACHE_BYTES);
+
 async fn open(directory: &Path) -> SledStore {
     SledStore::open(directory, DEFAULT_CACHE_BYTES).await.unwrap()
 }
@@ -29,13 +31,17 @@ async fn what_was_written_is_there_after_a_close_and_an_open() {
     assert_eq!(store.get(b"durable").await.unwrap().unwrap(), "2");
 }
 
-/// What a crash at this moment would leave, as far as another process can see it.
+/// What a crash at this moment would leave, as far as another process can see it. The database comes last: it may have
+/// got further than the journal says, never less far.
 fn copy_files(directory: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    for part in [JOURNAL, "."] {
+        std::fs::create_dir_all(copy.path().join(part)).unwrap();
+        for entry in std::fs::read_dir(directory.join(part)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), copy.path().join(part).join(entry.file_name())).unwrap();
+            }
         }
     }
     copy
@@ -93,7 +99,7 @@ async fn a_full_disk_refuses_puts_and_takes_deletes_and_reads() {
     store.write(put("a", "1"), Durability::Durable).await.unwrap();
     store.close().await.unwrap();
 
-    let full = SledStore::open_reserving(directory.path().into(), DEFAULT_CACHE_BYTES, u64::MAX).await.unwrap();
+    let full = SledStore::open_with(directory.path().into(), Limits { reserve_bytes: u64::MAX, ..LIMITS }).await.unwrap();
     let error = full.write(put("b", "2"), Durability::Durable).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert_eq!(full.get(b"b").await.unwrap(), None);
@@ -125,10 +131,23 @@ async fn concurrent_writers_share_commits_and_all_are_answered() {
     assert_eq!(store.scan(KeyRange::all(), 10_000).await.unwrap().len(), 64 * 20);
 }
 
+/// So small that every few writes go through all of it: groups, back-pressure, segments used again.
+const TINY: Limits = Limits {
+    log: LogLimits { segment_bytes: 16 << 10, total_bytes: 64 << 10 },
+    pace: Pace { apply_bytes: 8 << 10, apply_journal_bytes: 16 << 10, max_table_bytes: 48 << 10 },
+    ..LIMITS
+};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_never_shows_half_a_batch() {
+    for limits in [LIMITS, TINY] {
+        scans_show_whole_batches(limits).await;
+    }
+}
+
+async fn scans_show_whole_batches(limits: Limits) {
     let directory = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(directory.path()).await);
+    let store = Arc::new(SledStore::open_with(directory.path().into(), limits).await.unwrap());
     let round = |value: u32| {
         let mut batch = Batch::new();
         for key in 0..200u32 {
@@ -154,6 +173,96 @@ async fn a_scan_never_shows_half_a_batch() {
     writer.await.unwrap();
 }
 
+fn journal_bytes(directory: &Path) -> u64 {
+    let files = std::fs::read_dir(directory.join(JOURNAL)).unwrap();
+    files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_journal_makes_writers_wait_and_drops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(SledStore::open_with(directory.path().into(), TINY).await.unwrap());
+    let writers = (0..8u32).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for i in 0..100u32 {
+                let key = [writer.to_be_bytes(), (i % 40).to_be_bytes()].concat();
+                let durability = if i % 7 == 0 { Durability::Durable } else { Durability::Visible };
+                store.write(put(key.clone(), [i.to_be_bytes().to_vec(), vec![1; 2000]].concat()), durability).await.unwrap();
+                assert_eq!(store.get(&key).await.unwrap().unwrap()[..4], i.to_be_bytes());
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    // One checkpoint of less than two blocks besides.
+    assert!(journal_bytes(directory.path()) <= TINY.log.total_bytes + 8192, "{}", journal_bytes(directory.path()));
+    store.write(Batch::new(), Durability::Durable).await.unwrap();
+    store.close().await.unwrap();
+    let store = open(directory.path()).await;
+    let found = store.scan(KeyRange::all(), 10_000).await.unwrap();
+    assert_eq!(found.len(), 8 * 40);
+    for (key, value) in found {
+        let i = u32::from_be_bytes(key[4..].try_into().unwrap());
+        let last = if i < 20 { i + 80 } else { i + 40 };
+        assert_eq!(value[..4], last.to_be_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_the_whole_journal_is_taken_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open_with(directory.path().into(), TINY).await.unwrap();
+    let mut large = Batch::new();
+    for i in 0..100u32 {
+        large.put(i.to_be_bytes().to_vec(), vec![5; 3000]);
+    }
+    store.write(put("before", "1"), Durability::Visible).await.unwrap();
+    store.write(large, Durability::Durable).await.unwrap();
+    let copy = copy_files(directory.path());
+    assert_eq!(open(copy.path()).await.scan(KeyRange::all(), 1000).await.unwrap().len(), 101);
+    for i in 0..100u32 {
+        store.write(put(i.to_be_bytes().to_vec(), vec![6; 3000]), Durability::Visible).await.unwrap();
+    }
+    assert!(journal_bytes(directory.path()) <= TINY.log.total_bytes + 8192, "it keeps no room of odd sizes");
+    assert_eq!(store.scan(KeyRange::all(), 1000).await.unwrap().len(), 101);
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_of_the_journal_is_an_error_and_a_torn_end_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    for i in 0..10u8 {
+        store.write(put(vec![i], vec![i; 100]), Durability::Durable).await.unwrap();
+    }
+    // A record of one such entry takes 144 bytes.
+    for (damaged_byte, left) in [(144 * 9 + 50, Some(9)), (144 * 4 + 50, None), (0, None)] {
+        let copy = copy_files(directory.path());
+        let segment = std::fs::read_dir(copy.path().join(JOURNAL)).unwrap().map(|entry| entry.unwrap().path());
+        let segment = segment.into_iter().find(|path| path.to_string_lossy().contains("segment")).unwrap();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[damaged_byte] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let opened = SledStore::open(copy.path(), DEFAULT_CACHE_BYTES).await;
+        match left {
+            Some(left) => assert_eq!(opened.unwrap().scan(KeyRange::all(), 100).await.unwrap().len(), left),
+            None => assert!(matches!(opened.err().unwrap(), StoreError::Corrupt { .. })),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_journal_without_its_checkpoint_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    store.write(put("a", "1"), Durability::Durable).await.unwrap();
+    let copy = copy_files(directory.path());
+    std::fs::write(copy.path().join(JOURNAL).join("checkpoint"), vec![0; 8192]).unwrap();
+    let error = SledStore::open(copy.path(), DEFAULT_CACHE_BYTES).await.err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
 /// The reason for the limit on values: a page in a file of its own is not durable.
 #[tokio::test]
 async fn the_largest_values_never_leave_the_log() {
@@ -167,5 +276,6 @@ async fn the_largest_values_never_leave_the_log() {
         }
         store.write(Batch::new(), Durability::Durable).await.unwrap();
     }
+    store.close().await.unwrap();
     assert_eq!(std::fs::read_dir(directory.path().join("blobs")).unwrap().count(), 0);
 }
