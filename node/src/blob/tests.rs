@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::fault::{Fault, FaultPlan};
 
-fn key(text: &str) -> BlobKey {
+pub(super) fn key(text: &str) -> BlobKey {
     BlobKey::new(text).unwrap()
 }
 
@@ -16,7 +16,7 @@ async fn listed(blobs: &dyn BlobStore, prefix: &str, after: Option<&BlobKey>, li
 }
 
 /// What the module promises of every blob store, on one that is empty.
-async fn conforms(blobs: Arc<dyn BlobStore>) {
+pub(super) async fn conforms(blobs: Arc<dyn BlobStore>) {
     an_object_is_put_once(&*blobs).await;
     ranges_are_read_exactly(&*blobs).await;
     deleting_is_idempotent(&*blobs).await;
@@ -129,6 +129,82 @@ async fn memory_conforms() {
 #[tokio::test]
 async fn a_faulty_blob_store_without_faults_conforms() {
     conforms(Arc::new(FaultyBlobs::new(Arc::new(MemoryBlobs::new()), FaultPlan::new(1)))).await;
+}
+
+/// Asks again what failed in passing, as every caller does in the end.
+struct Patient(FaultyBlobs);
+
+impl Patient {
+    async fn insist<T, F: Future<Output = Result<T, BlobError>>>(&self, call: impl Fn() -> F) -> Result<T, BlobError> {
+        loop {
+            match call().await {
+                Err(BlobError::Unavailable { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl BlobStore for Patient {
+    fn put(&self, key: &BlobKey, data: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.put(&key, data.clone())).await })
+    }
+
+    fn get(&self, key: &BlobKey, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.get(&key, range.clone())).await })
+    }
+
+    fn len(&self, key: &BlobKey) -> BoxFuture<'_, Result<Option<u64>, BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.len(&key)).await })
+    }
+
+    fn delete(&self, key: &BlobKey) -> BoxFuture<'_, Result<(), BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.delete(&key)).await })
+    }
+
+    fn list(&self, prefix: &str, after: Option<&BlobKey>, limit: usize) -> BoxFuture<'_, Result<Vec<BlobKey>, BlobError>> {
+        let (prefix, after) = (prefix.to_owned(), after.cloned());
+        Box::pin(async move { self.insist(|| self.0.list(&prefix, after.as_ref(), limit)).await })
+    }
+}
+
+/// What is promised holds as well for whoever asks again while every kind of fault goes on.
+pub(super) async fn conforms_under_faults(blobs: Arc<dyn BlobStore>) {
+    let mut plan = FaultPlan::new(11);
+    for op in [BlobOp::Put, BlobOp::Get, BlobOp::Len, BlobOp::Delete, BlobOp::List] {
+        for fault in [Fault::Fail, Fault::LoseAnswer, Fault::Truncate, Fault::Throttle] {
+            plan = plan.with_probability(op, 0.08, fault);
+        }
+    }
+    let patient = Arc::new(Patient(FaultyBlobs::new(blobs, plan)));
+    conforms(Arc::clone(&patient) as Arc<dyn BlobStore>).await;
+    assert!(patient.0.injected() > 100, "{} faults are too few to tell", patient.0.injected());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_directory_conforms() {
+    let root = tempfile::tempdir().unwrap();
+    conforms_under_faults(Arc::new(DirectoryBlobs::open(root.path()).await.unwrap())).await;
+}
+
+#[tokio::test]
+async fn faulty_memory_conforms() {
+    conforms_under_faults(Arc::new(MemoryBlobs::new())).await;
+}
+
+#[tokio::test]
+async fn a_short_read_is_an_error_and_never_data() {
+    let plan = FaultPlan::new(1).with_probability(BlobOp::Get, 1.0, Fault::Truncate);
+    let blobs = FaultyBlobs::new(Arc::new(MemoryBlobs::new()), plan);
+    blobs.put(&key("a"), "data".into()).await.unwrap();
+    for range in [0..4, 1..2] {
+        let error = blobs.get(&key("a"), range).await.unwrap_err();
+        assert!(matches!(error, BlobError::Unavailable { .. }), "{error}");
+    }
 }
 
 #[tokio::test]
