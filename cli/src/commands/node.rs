@@ -20,9 +20,9 @@ use crate::stop::Stop;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
-region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs, which is
-"directory" or {"s3": {bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id, secret_access_key,
-session_token}}. Options go before the file.
+region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
+either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
+secret_access_key, session_token. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here

@@ -85,14 +85,19 @@ impl S3Blobs {
     }
 
     async fn compare(&self, name: &str, data: &Bytes) -> Result<(), Failure> {
-        match self.client.get_object().bucket(&self.bucket).key(name).send().await.map_err(|error| Failure::of(&error)) {
-            Ok(found) if found.content_length() != Some(data.len() as i64) => Err(Failure::Taken),
-            Ok(found) => match content(found, data.len()).await? {
-                same if same == *data => Ok(()),
-                cut if cut.len() != data.len() => Err(Failure::Passing("the answer is cut short".to_owned())),
-                _ => Err(Failure::Taken),
-            },
-            Err(Failure::Missing) => Err(Failure::Passing("the object was deleted meanwhile".to_owned())),
+        let deleted = || Failure::Passing("the object was deleted meanwhile".to_owned());
+        // The length first, from an answer that has no body to be cut short.
+        let len_bytes = self.size(name).await?.ok_or_else(deleted)?;
+        if len_bytes != data.len() as u64 {
+            return Err(Failure::Taken);
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        match self.read(name, &(0..len_bytes)).await {
+            Ok(found) if found == *data => Ok(()),
+            Ok(_) => Err(Failure::Taken),
+            Err(Failure::Missing | Failure::OutOfRange) => Err(deleted()),
             Err(failure) => Err(failure),
         }
     }
