@@ -28,7 +28,7 @@ mod tree;
 
 pub mod time;
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, http_client};
 pub use backend::Backend;
 pub use binary::artifacts_binary;
 pub use forge::Forge;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
+use crate::http_client;
 use crate::node::free_port;
 use crate::time::{Duration, now, sleep};
 
@@ -72,6 +73,7 @@ impl S3Server {
     }
 
     fn start(program: &Path) -> Result<Self> {
+        let http = http_client(Duration::from_secs(30))?;
         // Not removed on drop: that is the keeper's to do, when the server has ended.
         let scratch: PathBuf = tempfile::Builder::new().prefix("artifacts-s3-").tempdir()?.keep();
         let ports = (0..8).map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
@@ -105,7 +107,7 @@ impl S3Server {
         let server = Self {
             endpoint: format!("http://127.0.0.1:{}", ports[6]),
             filer: format!("http://127.0.0.1:{}", ports[4]),
-            http: Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?,
+            http,
             _keeper: keeper.spawn().context("sh")?,
         };
         server.wait_ready().with_context(|| {
