@@ -11,6 +11,7 @@ help: ## List the commands
 
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
+	@sh tests/s3-server.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::{Api, Credential, Mount, NodeProcess, Scratch};
+use crate::{Api, Backend, Credential, Mount, NodeProcess, Scratch};
 
 /// The account that most tests work in.
 const HANDLE: &str = "acme";
@@ -19,12 +19,20 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts a node with `config` and makes the account `acme`.
+    /// Starts a node with `config`, and segments where the environment says, and makes the account `acme`.
     ///
     /// # Errors
     /// If either fails.
     pub fn start(scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
-        let node = NodeProcess::start(scratch, config)?;
+        Self::start_on(Backend::of_environment()?, scratch, config)
+    }
+
+    /// As [`Lab::start`], with segments in the place that is named, whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn start_on(backend: Backend, scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
+        let node = NodeProcess::start(scratch, &backend.configure(config)?)?;
         let api = Api::new(&node.url())?;
         let mut lab = Self { node, api, scratch: Arc::clone(scratch) };
         lab.api = lab.account(HANDLE)?;

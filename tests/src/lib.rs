@@ -6,6 +6,7 @@
 //! nothing else. A test that needs FUSE on a machine without it fails and says so; it is never skipped.
 
 mod api;
+mod backend;
 mod binary;
 mod forge;
 mod fuse;
@@ -18,6 +19,7 @@ mod peak_memory;
 mod process;
 mod raw_stream;
 mod report;
+mod s3_server;
 mod scenario;
 mod scratch;
 mod shell;
@@ -26,7 +28,8 @@ mod tree;
 
 pub mod time;
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, http_client};
+pub use backend::Backend;
 pub use binary::artifacts_binary;
 pub use forge::Forge;
 pub use fuse::require_fuse;
@@ -39,6 +42,7 @@ pub use peak_memory::PeakMemory;
 pub use process::Process;
 pub use raw_stream::{Closed, Heard, RawStream};
 pub use report::{Table, millis, percentile};
+pub use s3_server::S3Server;
 pub use scenario::{local, mounted};
 pub use scratch::Scratch;
 pub use shell::Shell;

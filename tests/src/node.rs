@@ -170,7 +170,7 @@ impl Drop for NodeProcess {
     }
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % u32::from(PORTS)) as u16;
     for _ in 0..PORTS {

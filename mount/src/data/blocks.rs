@@ -5,22 +5,12 @@ use artifacts_core::SegmentId;
 use artifacts_core::namespace::Errno;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use reqwest::{RequestBuilder, StatusCode, header};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::block_cache::BlockCache;
+use super::exchange::{Exchange, ExchangeError};
 use super::{BlockId, Plan};
-use crate::errno;
-use crate::random::jittered;
 use crate::session::MountSession;
-use crate::time::pause;
-
-/// Pauses between attempts, the first and the longest.
-const PAUSES_MS: (u64, u64) = (50, 1_000);
-/// How long a program may wait for one exchange, however the node excuses itself.
-const GIVE_UP_MS: u64 = 60_000;
-/// How many blocks may be on their way at once, so that many busy programs do not cost as much memory each.
-const ON_THE_WAY_MAX: usize = 16;
 
 /// Why a block cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,23 +21,20 @@ pub(crate) enum BlockError {
     Failed(Errno),
 }
 
-/// Gets blocks from the node and puts segments there. Attempts go on until the session is interrupted, so an outage
-/// that is shorter than the lease is a pause.
+/// Gets blocks of segments, and puts segments.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    http: reqwest::Client,
-    session: Arc<MountSession>,
+    exchange: Exchange,
     cache: Mutex<BlockCache>,
     /// Blocks that are being fetched, so that several readers of one fetch it once.
     fetching: Mutex<HashMap<BlockId, Arc<OnceCell<Bytes>>>>,
-    on_the_way: Semaphore,
 }
 
 impl Blocks {
     /// With a cache of this size.
     pub(crate) fn new(http: reqwest::Client, session: Arc<MountSession>, cache_bytes: usize) -> Self {
         let cache = Mutex::new(BlockCache::new(cache_bytes));
-        Self { http, session, cache, fetching: Mutex::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
+        Self { exchange: Exchange::new(http, session), cache, fetching: Mutex::default() }
     }
 
     /// The bytes of a read whose blocks are all at hand; `None` if one is not.
@@ -90,15 +77,11 @@ impl Blocks {
     }
 
     async fn fetch(&self, id: BlockId) -> Result<Bytes, BlockError> {
-        let range = format!("bytes={}-{}", id.offset, u64::from(id.offset) + u64::from(id.len) - 1);
-        let bytes =
-            self.exchange(id.segment, |request| request.header(header::RANGE, &range), reqwest::Method::GET).await.map_err(|failure| {
-                match failure {
-                    Failure::Status(StatusCode::NOT_FOUND) => BlockError::Gone,
-                    Failure::Status(status) => BlockError::Failed(errno::of_status(status).unwrap_or(Errno::EIO)),
-                    Failure::Interrupted(errno) => BlockError::Failed(errno),
-                }
-            })?;
+        let start = u64::from(id.offset);
+        let bytes = self.exchange.get(id.segment, start..start + u64::from(id.len)).await.map_err(|error| match error {
+            ExchangeError::Gone => BlockError::Gone,
+            ExchangeError::Failed(errno) => BlockError::Failed(errno),
+        })?;
         if bytes.len() != id.len as usize || crc32c::crc32c(&bytes) != id.crc32c {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
@@ -111,11 +94,7 @@ impl Blocks {
     /// # Errors
     /// Those of write(2).
     pub(crate) async fn store_segment(&self, segment: SegmentId, data: Bytes) -> Result<(), Errno> {
-        let stored = self.exchange(segment, |request| request.body(data.clone()), reqwest::Method::PUT).await;
-        stored.map(drop).map_err(|failure| match failure {
-            Failure::Status(status) => errno::of_status(status).unwrap_or(Errno::EIO),
-            Failure::Interrupted(errno) => errno,
-        })
+        self.exchange.put(segment, data).await
     }
 
     /// Keeps a block that was just written for readers.
@@ -125,57 +104,17 @@ impl Blocks {
 
     /// Whether the session is over for good.
     pub(crate) fn is_over(&self) -> bool {
-        self.session.gate.fenced().is_some()
-    }
-
-    /// One exchange with the data endpoint, tried again until it succeeds, is refused, or may wait no longer.
-    async fn exchange(
-        &self,
-        segment: SegmentId,
-        build: impl Fn(RequestBuilder) -> RequestBuilder,
-        method: reqwest::Method,
-    ) -> Result<Bytes, Failure> {
-        let give_up_at_ms = self.session.clock.boot_ms() + GIVE_UP_MS;
-        let mut pause_ms = PAUSES_MS.0;
-        loop {
-            let url = self.session.endpoint().at(&format!("/v1/data/{segment}"));
-            let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
-            let attempt = async {
-                let _permit = self.on_the_way.acquire().await;
-                let response = build(self.http.request(method.clone(), url).bearer_auth(token)).send().await?;
-                let status = response.status();
-                Ok::<_, reqwest::Error>((status, response.bytes().await?))
-            };
-            let outcome = tokio::select! {
-                outcome = attempt => outcome,
-                errno = self.session.interruption() => return Err(Failure::Interrupted(errno)),
-            };
-            match outcome {
-                Ok((status, bytes)) if status.is_success() => return Ok(bytes),
-                Ok((status, _)) if errno::of_status(status).is_some() => return Err(Failure::Status(status)),
-                Ok((status, _)) => tracing::warn!(%segment, %status, "the data endpoint is not ready"),
-                Err(error) => tracing::warn!(%segment, %error, "the data endpoint does not answer"),
-            }
-            if self.session.clock.boot_ms() >= give_up_at_ms {
-                return Err(Failure::Interrupted(Errno::EIO));
-            }
-            pause(jittered(pause_ms)).await;
-            pause_ms = (pause_ms * 2).min(PAUSES_MS.1);
-        }
+        self.exchange.is_over()
     }
 
     /// Forgets all blocks.
     pub(crate) fn clear(&self) {
         self.cache.lock().clear();
+        self.exchange.forget();
     }
 
     /// Memory in use for blocks.
     pub(crate) fn cache_bytes(&self) -> usize {
         self.cache.lock().bytes()
     }
-}
-
-enum Failure {
-    Status(StatusCode),
-    Interrupted(Errno),
 }

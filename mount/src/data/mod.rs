@@ -8,7 +8,10 @@
 mod block;
 mod block_cache;
 mod blocks;
+mod exchange;
 mod plan;
+mod reach;
+mod signed_urls;
 mod uploader;
 
 pub(crate) use block::BlockId;
