@@ -178,15 +178,20 @@ pub fn usage(view: &impl View) -> Result<Usage, Stop> {
     }
 }
 
-/// All inodes without links that wait for their last close.
+/// Up to `limit` inodes without links that wait for their last close, beginning behind `after`.
 ///
 /// # Errors
 /// Only [`Stop::Missing`].
-pub fn orphans(view: &impl View) -> Result<Vec<Ino>, Stop> {
+pub fn orphans(view: &impl View, after: Option<Ino>, limit: usize) -> Result<Vec<Ino>, Stop> {
     let prefix = Key::orphans();
-    let mut bound = Bound::Included(Key::Orphan(Ino(0)));
+    let mut bound = match after {
+        Some(ino) => Bound::Excluded(Key::Orphan(ino)),
+        None => Bound::Included(Key::Orphan(Ino(0))),
+    };
     let mut orphans = Vec::new();
-    while let Some((key, _)) = view.first_in(bound.as_ref(), &prefix)? {
+    while orphans.len() < limit
+        && let Some((key, _)) = view.first_in(bound.as_ref(), &prefix)?
+    {
         if let Key::Orphan(ino) = key {
             orphans.push(ino);
         }

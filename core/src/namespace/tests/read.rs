@@ -82,12 +82,12 @@ fn orphans_and_segments_in_use_are_told() {
     let dir = fixture.dir("d");
     let file = fixture.file("f");
     fixture.write(file, Position::End, vec![block(segment, 0, 10)]).unwrap();
-    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![], true));
+    assert_eq!((orphans(&fixture.view, None, 9).unwrap(), used(&fixture)), (vec![], true));
     fixture.unlink("f").unwrap();
     fixture.remove_dir("d").unwrap();
-    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![dir, file], true));
+    assert_eq!((orphans(&fixture.view, None, 9).unwrap(), used(&fixture)), (vec![dir, file], true));
     fixture.purge(file).unwrap();
-    assert_eq!((orphans(&fixture.view).unwrap(), used(&fixture)), (vec![dir], false));
+    assert_eq!((orphans(&fixture.view, None, 9).unwrap(), used(&fixture)), (vec![dir], false));
 }
 
 #[test]
