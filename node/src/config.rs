@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::workspace::UpkeepRules;
+
 /// The configuration of a control node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +33,9 @@ pub struct NodeConfig {
     pub max_connections: usize,
     /// Memory for the store's cache, in bytes.
     pub store_cache_bytes: u64,
+    /// When workspaces are tidied up; not for the file.
+    #[serde(skip)]
+    pub upkeep: UpkeepRules,
 }
 
 impl Default for NodeConfig {
@@ -47,6 +52,7 @@ impl Default for NodeConfig {
             rate_limit: 1_000,
             max_connections: 10_000,
             store_cache_bytes: 32 << 20,
+            upkeep: UpkeepRules::default(),
         }
     }
 }

@@ -6,17 +6,34 @@
 //! and of how far each session has come, so a crash leaves exactly a prefix of the order.
 
 mod actor;
+mod collection;
 mod commit;
+mod compaction;
+mod errand;
 mod flush;
+mod fsck;
 mod keys;
 mod layers;
 mod member;
 mod message;
+mod packer;
+mod packing;
+mod purging;
 mod questions;
+mod segment_reader;
+mod snapshot;
+mod storage;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use actor::{WorkspaceActor, WorkspaceArguments};
+pub(crate) use fsck::check;
+pub use fsck::{CheckFinding, CheckOptions, CheckReport};
 pub(crate) use keys::{WorkspaceKeys, segment_key};
+pub use storage::Storage;
+pub(crate) use storage::storage;
+pub(crate) use upkeep::AbsentWriters;
+pub use upkeep::UpkeepRules;
 pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
