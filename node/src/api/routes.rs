@@ -3,9 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{
-    ApiState, accounts, api_keys, fsck, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, usage, workspaces,
-};
+use super::{ApiState, accounts, api_keys, fsck, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, usage, workspaces};
 
 /// The calls that take no credential.
 pub(super) fn open() -> OpenApiRouter<ApiState> {

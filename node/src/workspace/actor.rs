@@ -74,7 +74,11 @@ impl Actor for WorkspaceActor {
     type State = WorkspaceState;
     type Arguments = WorkspaceArguments;
 
-    async fn pre_start(&self, myself: ActorRef<WorkspaceMessage>, arguments: WorkspaceArguments) -> Result<WorkspaceState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WorkspaceMessage>,
+        arguments: WorkspaceArguments,
+    ) -> Result<WorkspaceState, ActorProcessingErr> {
         let WorkspaceArguments { context, record, writer, on_record, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
@@ -86,7 +90,8 @@ impl Actor for WorkspaceActor {
         meta.next_order += ORDER_GAP;
         let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
         let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
-        let upkeep = Upkeep::new(absent_writers, &context.config.upkeep, context.clock.monotonic_ms());
+        let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
+        let upkeep = Upkeep::new(absent_writers, &context.config.upkeep, context.clock.monotonic_ms(), unpacked);
         let mut state = WorkspaceState {
             context,
             keys,

@@ -14,7 +14,7 @@
 //! point at what is about to go.
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{self, Key, Record};
+use artifacts_core::namespace::{Key, Record};
 use ractor::ActorRef;
 
 use super::actor::WorkspaceState;
@@ -55,7 +55,6 @@ impl WorkspaceState {
         let errand = self.errand_context(myself);
         self.begin(myself, Errand::Recall, async move {
             let store = &errand.context.store;
-            let unpacked = store.get(&errand.keys.unpacked()).await?.is_some();
             let all = errand.keys.all_dead();
             let mut dead = Vec::new();
             let mut range = KeyRange::prefix(&all);
@@ -67,18 +66,16 @@ impl WorkspaceState {
                     None => break,
                 }
             }
-            errand.tell(UpkeepMessage::Left { dead, unpacked });
+            errand.tell(UpkeepMessage::Left(dead));
             Ok(())
         });
     }
 
-    pub(super) fn remember(&mut self, dead: Vec<SegmentId>, unpacked: bool) {
+    pub(super) fn remember(&mut self, dead: Vec<SegmentId>) {
         let now_ms = self.now_ms();
         for segment in dead {
             self.upkeep.graves.entry(segment).or_insert(now_ms);
         }
-        self.upkeep.pack_all |= unpacked;
-        self.upkeep.marked |= unpacked;
     }
 
     /// Whether so much time has passed since, in which nothing could be on its way.
@@ -88,13 +85,21 @@ impl WorkspaceState {
     }
 
     async fn is_in_use(&mut self, segment: SegmentId) -> Option<bool> {
-        self.layers.ask(|view| namespace::segment_in_use(view, segment)).await.ok()
+        // Without asking for its object: nothing here waits for those.
+        self.layers.is_named(segment).await.ok()
     }
 
     /// Deletes segments that have been dead for long enough.
     pub(super) async fn collect_dead(&mut self, myself: &ActorRef<WorkspaceMessage>) {
         let grace = self.rules().grace;
-        let due: Vec<SegmentId> = self.upkeep.graves.iter().filter(|(id, since)| self.is_safe(**since, grace) && !self.layers.is_condemned(**id)).map(|(id, _)| *id).take(DELETED_AT_ONCE).collect();
+        let due: Vec<SegmentId> = self
+            .upkeep
+            .graves
+            .iter()
+            .filter(|(id, since)| self.is_safe(**since, grace) && !self.layers.is_condemned(**id))
+            .map(|(id, _)| *id)
+            .take(DELETED_AT_ONCE)
+            .collect();
         let mut going = Vec::new();
         for segment in due {
             match self.is_in_use(segment).await {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use artifacts_core::namespace::{Extent, Ino, Key, Record, Relocation};
 use artifacts_core::SegmentId;
+use artifacts_core::namespace::{Extent, Ino, Key, Record, Relocation};
 use bytes::Bytes;
 use ractor::ActorRef;
 
@@ -56,7 +56,8 @@ impl ErrandContext {
         let rest = found.last().filter(|_| found.len() == PAGE).map(|(last, _)| range.after(last));
         let mut records = Vec::with_capacity(found.len());
         for (key, value) in found {
-            let key = Key::decode(&key[before..]).ok_or_else(|| StoreError::Corrupt { reason: format!("{key:?} is no key of a workspace") })?;
+            let key =
+                Key::decode(&key[before..]).ok_or_else(|| StoreError::Corrupt { reason: format!("{key:?} is no key of a workspace") })?;
             records.push((key, decode(&value)?));
         }
         Ok((records, rest))

@@ -49,7 +49,17 @@ pub(super) enum Failure {
 
 impl Layers {
     pub(super) fn new(keys: WorkspaceKeys, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { keys, store, blobs, pending: Layer::new(), pending_bytes: 0, flushing: Layer::new(), clean: Default::default(), young_bytes: 0, condemned: BTreeSet::new() }
+        Self {
+            keys,
+            store,
+            blobs,
+            pending: Layer::new(),
+            pending_bytes: 0,
+            flushing: Layer::new(),
+            clean: Default::default(),
+            young_bytes: 0,
+            condemned: BTreeSet::new(),
+        }
     }
 
     /// Runs a pure question, and fetches what it misses until it can be answered.
@@ -66,8 +76,11 @@ impl Layers {
             match missing {
                 Missing::Key(key) => {
                     let record = self.load(&key).await.map_err(Failure::Store)?;
-                    if is_kept(&key, record.as_ref()) {
-                        self.keep_clean(key.encode(), record);
+                    let encoded = key.encode();
+                    // What stands above the clean records would hide it there.
+                    let is_hidden = self.pending.contains_key(&encoded) || self.flushing.contains_key(&encoded);
+                    if is_kept(&key, record.as_ref()) && !is_hidden {
+                        self.keep_clean(encoded, record);
                     } else {
                         passing.insert(key, record);
                     }
@@ -151,6 +164,25 @@ impl Layers {
     /// Whether its object is being deleted.
     pub(super) fn is_condemned(&self, segment: SegmentId) -> bool {
         self.condemned.contains(&segment)
+    }
+
+    /// Remembers a segment that was just put, so that its object need not be asked for its length.
+    pub(super) fn know_segment(&mut self, segment: SegmentId, len: u64) {
+        let key = Key::Segment(segment).encode();
+        let known = |layer: &Layer| layer.contains_key(&key);
+        if !known(&self.pending) && !known(&self.flushing) && !self.clean.iter().any(|generation| generation.contains_key(&key)) {
+            self.keep_clean(key, Some(Record::Segment(SegmentRecord { len, live_bytes: 0 })));
+        }
+    }
+
+    /// Whether anything lies in a segment, by the records alone.
+    pub(super) async fn is_named(&self, segment: SegmentId) -> Result<bool, StoreError> {
+        let key = Key::Segment(segment).encode();
+        let record = match self.pending.get(&key).or_else(|| self.flushing.get(&key)) {
+            Some(record) => record.clone(),
+            None => self.store.get(&self.keys.namespace(&key)).await?.map(|bytes| decode(&bytes)).transpose()?,
+        };
+        Ok(matches!(record, Some(Record::Segment(record)) if record.live_bytes > 0))
     }
 
     /// Starts a flush: what was pending is now being flushed. There must be none under way. Answers whether it holds data

@@ -1,8 +1,8 @@
+use artifacts_core::SessionId;
 use artifacts_core::namespace::{Ino, Usage};
 use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame};
 use artifacts_core::session::InodeRanges;
 use artifacts_core::ticket::Mode;
-use artifacts_core::SessionId;
 use ractor::RpcReplyPort;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 

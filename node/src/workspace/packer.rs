@@ -95,7 +95,12 @@ impl Stretch {
             at = end;
         }
         let (block_offset, len) = (begins as u32, len as u32);
-        Relocation { ino, offset, from, to: Extent { len, source: Source::Block { segment, block_offset, block_len: len, crc32c, skip: 0 } } }
+        Relocation {
+            ino,
+            offset,
+            from,
+            to: Extent { len, source: Source::Block { segment, block_offset, block_len: len, crc32c, skip: 0 } },
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::store::{Batch, KeyRange, StoreError};
 /// How many small extents are remembered; more are found by reading all extents.
 const REMEMBERED_MAX: usize = 64 * 1024;
 /// How many stretches are put in their new place between two other messages.
-const RELOCATED_AT_ONCE: usize = 32;
+const RELOCATED_AT_ONCE: usize = 16;
 /// How long the rest waits while the store does not keep up.
 const RELOCATION_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -33,7 +33,7 @@ impl WorkspaceState {
     /// Takes the mark that small data waits into a batch, or out of the store. `inline`: whether the batch holds any.
     pub(super) fn mark_unpacked(&mut self, batch: &mut Batch, inline: bool) {
         let upkeep = &mut self.upkeep;
-        let waits = inline || upkeep.pack_all || !upkeep.recalled || !upkeep.unpacked.is_empty() || !upkeep.packing.is_empty();
+        let waits = inline || upkeep.pack_all || !upkeep.unpacked.is_empty() || !upkeep.packing.is_empty();
         if waits && !upkeep.marked {
             batch.put(self.keys.unpacked(), Vec::new());
         } else if !waits && upkeep.marked {
@@ -130,6 +130,10 @@ impl WorkspaceState {
         mut moved: u64,
         reply: RpcReplyPort<Result<u64, StoreError>>,
     ) {
+        if let Some(Source::Block { block_offset, block_len, .. }) = left.back().map(|last| &last.to.source) {
+            // What was packed last ends where the segment does.
+            self.layers.know_segment(segment, u64::from(*block_offset) + u64::from(*block_len));
+        }
         let waits = self.falls_behind() || self.recovery.is_some();
         for _ in 0..if waits { 0 } else { RELOCATED_AT_ONCE } {
             let Some(relocation) = left.pop_front() else { break };

@@ -50,7 +50,14 @@ impl Lab {
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
         };
-        let lab = Self { store: Arc::new(MemoryStore::new()), blobs: Arc::new(MemoryBlobs::new()), record, rules: UpkeepRules::default(), faulty: None, absent: Arc::default() };
+        let lab = Self {
+            store: Arc::new(MemoryStore::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            record,
+            rules: UpkeepRules::default(),
+            faulty: None,
+            absent: Arc::default(),
+        };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
             batch.put(WorkspaceKeys(lab.record.id).namespace(&key.encode()), postcard::to_stdvec(&record.unwrap()).unwrap());

@@ -73,8 +73,8 @@ pub(crate) type AbsentWriters = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
 pub(crate) enum UpkeepMessage {
     /// Time to look.
     Tick,
-    /// What earlier lives left: dead segments on record, and whether small data may be waiting.
-    Left { dead: Vec<SegmentId>, unpacked: bool },
+    /// The dead segments that earlier lives left on record.
+    Left(Vec<SegmentId>),
     /// A segment was put; these stretches lie in it from now on, unless they have changed. Answers how many do.
     Relocate { segment: SegmentId, left: VecDeque<Relocation>, moved: u64, reply: RpcReplyPort<Result<u64, StoreError>> },
     /// The errand is over.
@@ -161,7 +161,8 @@ impl Drop for Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(absent_writers: AbsentWriters, rules: &UpkeepRules, now_ms: u64) -> Self {
+    /// `unpacked`: whether the store has the mark that small data waits.
+    pub(super) fn new(absent_writers: AbsentWriters, rules: &UpkeepRules, now_ms: u64, unpacked: bool) -> Self {
         Self {
             absent_writers,
             restless_ms: now_ms,
@@ -171,8 +172,8 @@ impl Upkeep {
             recalled: false,
             unpacked: BTreeMap::new(),
             packing: BTreeMap::new(),
-            pack_all: false,
-            marked: false,
+            pack_all: unpacked,
+            marked: unpacked,
             changed: false,
             compact_due_ms: now_ms + millis(rules.compact_every),
             rotten: BTreeSet::new(),
@@ -227,7 +228,7 @@ impl WorkspaceState {
     pub(super) async fn upkeep(&mut self, myself: &ActorRef<WorkspaceMessage>, message: UpkeepMessage) -> Result<(), StoreError> {
         match message {
             UpkeepMessage::Tick => self.look(myself).await,
-            UpkeepMessage::Left { dead, unpacked } => self.remember(dead, unpacked),
+            UpkeepMessage::Left(dead) => self.remember(dead),
             UpkeepMessage::Relocate { segment, left, moved, reply } => self.relocate(myself, segment, left, moved, reply).await,
             UpkeepMessage::ErrandDone(errand, result) => self.errand_done(errand, &result),
             UpkeepMessage::Rotten(segments) => self.upkeep.rotten.extend(segments),
@@ -262,7 +263,9 @@ impl WorkspaceState {
     async fn look(&mut self, myself: &ActorRef<WorkspaceMessage>) {
         self.upkeep.due_ms = None;
         let now_ms = self.now_ms();
-        if self.recovery.is_some() || self.has_held_back() || (self.upkeep.absent_writers)(self.rules().absence_max) {
+        let something_may_go = !self.upkeep.graves.is_empty() || !self.upkeep.suspects.is_empty();
+        let is_restless = || self.recovery.is_some() || self.has_held_back() || (self.upkeep.absent_writers)(self.rules().absence_max);
+        if something_may_go && is_restless() {
             self.upkeep.restless_ms = now_ms;
         }
         self.collect_dead(myself).await;
@@ -310,7 +313,7 @@ impl WorkspaceState {
         match errand {
             Errand::Recall => self.upkeep.recalled = !failed,
             Errand::Pack => self.packed(failed),
-            Errand::PackAll => self.upkeep.pack_all = failed,
+            Errand::PackAll => self.upkeep.pack_all |= failed,
             Errand::Compact => self.upkeep.changed |= failed,
             Errand::List => {}
         }

@@ -17,8 +17,8 @@ use proptest::test_runner::Config;
 
 use super::tests::lazy_view::LazyView;
 use super::{
-    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Source, Stop, View, apply, attr, format, lookup, orphans, pieces, purge, read_dir,
-    read_link, repoint, usage, within, xattr, xattr_names,
+    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Source, Stop, View, apply, attr, format, lookup, orphans, pieces, purge,
+    read_dir, read_link, repoint, usage, within, xattr, xattr_names,
 };
 use compare::History;
 use model::Model;

@@ -19,11 +19,21 @@ const STEPS: usize = 60;
 /// One step of a case. It names inodes by where they stand in a [`Census`], so it fits any namespace.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Op { scope: Option<Pick>, tick: Nanos, action: Action },
+    Op {
+        scope: Option<Pick>,
+        tick: Nanos,
+        action: Action,
+    },
     Purge(Pick),
-    Put { len: u64 },
+    Put {
+        len: u64,
+    },
     /// The node copies up to `count` extents of a file from some extent on into a new segment.
-    Move { file: Pick, first: usize, count: usize },
+    Move {
+        file: Pick,
+        first: usize,
+        count: usize,
+    },
 }
 
 /// An inode: usually one that can be meant, sometimes any, alive or not.

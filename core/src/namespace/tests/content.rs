@@ -24,7 +24,9 @@ pub(in super::super) fn deposit(segment: SegmentId, bytes: Option<Bytes>) {
 /// The bytes of a segment from `offset` on; past the end of a copy they are made up.
 pub(in super::super) fn segment_bytes(segment: SegmentId, offset: u32, len: u32) -> Bytes {
     let range = offset as usize..(offset + len) as usize;
-    if let Some(copied) = COPIES.with_borrow(|copies| copies.get(&segment).and_then(|copy| (range.end <= copy.len()).then(|| copy.slice(range)))) {
+    if let Some(copied) =
+        COPIES.with_borrow(|copies| copies.get(&segment).and_then(|copy| (range.end <= copy.len()).then(|| copy.slice(range))))
+    {
         return copied;
     }
     let first = segment.bits() as u32;

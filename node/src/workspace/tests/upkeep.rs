@@ -33,7 +33,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Rules under which nothing is done by itself.
 fn idle() -> UpkeepRules {
-    UpkeepRules { tick: Duration::from_millis(5), pack_bytes: u64::MAX, pack_after: HOUR, compact_every: HOUR, grace: HOUR, ..UpkeepRules::default() }
+    UpkeepRules {
+        tick: Duration::from_millis(5),
+        pack_bytes: u64::MAX,
+        pack_after: HOUR,
+        compact_every: HOUR,
+        grace: HOUR,
+        ..UpkeepRules::default()
+    }
 }
 
 impl Lab {
@@ -221,7 +228,7 @@ async fn small_data_of_an_earlier_life_is_packed() {
 
 #[tokio::test]
 async fn a_sparse_segment_is_rewritten_and_deleted_and_a_damaged_one_left_alone() {
-    let lab = Lab::with(eager()).await;
+    let lab = Lab::with(UpkeepRules { orphan_age: HOUR, ..eager() }).await;
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     let bytes = noise(1 << 20, 5);
@@ -291,12 +298,15 @@ async fn a_segment_that_died_is_alive_again_when_the_rest_of_it_is_named() {
 
 #[tokio::test]
 async fn an_object_that_nothing_names_goes_when_it_is_old_and_one_named_in_time_stays() {
-    let lab = Lab::with(UpkeepRules { orphan_age: Duration::from_millis(300), ..eager() }).await;
+    let lab = Lab::with(eager()).await;
+    lab.absent.store(true, Ordering::SeqCst);
     let lost = lab.put(5, b"lost").await;
     let late = lab.put(6, b"late").await;
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     a.commit_all(vec![file("f", 1_000), write(1_000, 0, vec![block(late, b"late", 0, 4)])]).await;
+    assert!(lab.has(lost).await, "a writer is away");
+    lab.absent.store(false, Ordering::SeqCst);
     eventually("it is gone", async || !lab.has(lost).await).await;
     a.make_durable().await;
     assert!(lab.has(late).await);
@@ -325,7 +335,8 @@ async fn a_check_finds_each_kind_of_damage_and_repairs_what_it_may() {
     let mut lab = Lab::with(UpkeepRules { list_every: Duration::from_millis(5), orphan_age: HOUR, ..idle() }).await;
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
-    let (whole, short, missing, rotten) = (lab.put(1, b"12345678").await, lab.put(2, b"1234567").await, lab.put(3, b"12345678").await, lab.put(4, b"12345678").await);
+    let (whole, short, missing, rotten) =
+        (lab.put(1, b"12345678").await, lab.put(2, b"1234567").await, lab.put(3, b"12345678").await, lab.put(4, b"12345678").await);
     for (at, segment) in [whole, short, missing, rotten].into_iter().enumerate() {
         let ino = 1_000 + at as u64;
         a.commit_all(vec![file(&format!("f{at}"), ino), write(ino, 0, vec![block(segment, b"12345678", 0, 7)])]).await;
@@ -353,7 +364,16 @@ async fn a_check_finds_each_kind_of_damage_and_repairs_what_it_may() {
     let actor = lab.start(vec![]).await;
     let _b = Mount::attach(&actor, 2, Mode::Rw, false).await;
 
-    let seen = ["usage: recorded", "live bytes: recorded 3, counted 7", "recorded as an orphan: true", "its object has 7 bytes", "its object is missing", "is missing", "links: recorded 2, counted 1", "does not match its checksum"];
+    let seen = [
+        "usage: recorded",
+        "live bytes: recorded 3, counted 7",
+        "recorded as an orphan: true",
+        "its object has 7 bytes",
+        "its object is missing",
+        "is missing",
+        "links: recorded 2, counted 1",
+        "does not match its checksum",
+    ];
     let report = lab.check(&actor, CheckOptions { data: true, repair: false }).await;
     for text in seen {
         assert!(report.findings.iter().any(|finding| finding.text.contains(text)), "{text}: {report:#?}");
@@ -381,7 +401,8 @@ async fn a_check_is_of_one_moment_while_the_workspace_is_in_use() {
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     for at in 0..200 {
         let text = Bytes::from(noise(100, at));
-        a.commit_all(vec![file(&format!("f{at}"), 1_000 + u64::from(at)), write(1_000 + u64::from(at), 0, vec![Extent::inline(text)])]).await;
+        a.commit_all(vec![file(&format!("f{at}"), 1_000 + u64::from(at)), write(1_000 + u64::from(at), 0, vec![Extent::inline(text)])])
+            .await;
     }
     let (context, workspace) = (lab.context(), lab.record.id);
     let checks = tokio::spawn({
