@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Stop;
 use super::{Attr, EXTENT_MAX_BYTES, Errno, Extent, FileKind, Ino, Inode, Key, Name, Record, Usage, View};
-use crate::SegmentId;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,12 +197,4 @@ pub fn orphans(view: &impl View, after: Option<Ino>, limit: usize) -> Result<Vec
         bound = Bound::Excluded(key);
     }
     Ok(orphans)
-}
-
-/// Whether anything lies in a segment.
-///
-/// # Errors
-/// Only [`Stop::Missing`].
-pub fn segment_in_use(view: &impl View, segment: SegmentId) -> Result<bool, Stop> {
-    Ok(matches!(view.get(&Key::Segment(segment))?, Some(Record::Segment(record)) if record.live_bytes > 0))
 }

@@ -40,7 +40,7 @@ fn check_links(node: &Node, found: &mut Findings) {
     }
     if node.is_orphan != (nlink == 0) {
         let text = format!("{ino:?}: has {nlink} links, recorded as an orphan: {}", node.is_orphan);
-        if nlink == names || (nlink == 0) == !alive {
+        if (nlink == 0) != alive {
             found.amend(text, Amendment::OrphanMark(ino));
         } else {
             // A count that is wrong itself says nothing about who may be thrown away.
