@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, login, mount, platform, status, unmount, workspace};
+use crate::commands::{completions, fsck, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Unmount(unmount::UnmountArgs),
     /// Show the mounts of this host and how they are
     Status(status::StatusArgs),
+    /// Show what workspaces hold, and what they take
+    Stats(stats::StatsArgs),
+    /// Check that a workspace's metadata and data agree
+    Fsck(fsck::FsckArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }

@@ -89,6 +89,8 @@ fn run(command: Command, output: Output) -> anyhow::Result<()> {
         Command::Mount(args) => commands::mount::run(args, output),
         Command::Unmount(args) => commands::unmount::run(&args, output),
         Command::Status(args) => commands::status::run(&args, output),
+        Command::Stats(args) => on_one_core(commands::stats::run(args, output)),
+        Command::Fsck(args) => on_one_core(commands::fsck::run(args, output)),
         Command::Completions(args) => commands::completions::run(&args, output),
     }
 }

@@ -7,6 +7,7 @@ use artifacts_core::protocol::DataPath;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
+pub use crate::workspace::UpkeepRules;
 
 /// The configuration of a control node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct NodeConfig {
     pub blobs: BlobsConfig,
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
+    /// When workspaces are tidied up; not for the file.
+    #[serde(skip)]
+    pub upkeep: UpkeepRules,
 }
 
 impl NodeConfig {
@@ -67,6 +71,7 @@ impl Default for NodeConfig {
             store_cache_bytes: 32 << 20,
             blobs: BlobsConfig::Directory,
             data_path: None,
+            upkeep: UpkeepRules::default(),
         }
     }
 }

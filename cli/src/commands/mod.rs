@@ -2,6 +2,7 @@
 //! an error, and `exit` knows what that means.
 
 pub(crate) mod completions;
+pub(crate) mod fsck;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod mount;
@@ -10,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod platform;
 #[cfg(feature = "node")]
 pub(crate) mod quickstart;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod unmount;
 pub(crate) mod whoami;

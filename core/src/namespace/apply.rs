@@ -150,7 +150,7 @@ pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
 
 /// How many extents and extended attributes one [`purge`] removes, so that the end of a huge file does not stop
 /// everybody else.
-pub(super) const PURGE_RECORDS: usize = 4096;
+pub(super) const PURGE_RECORDS: usize = 512;
 
 /// Removes an orphan that nobody has open, or a part of it; `true` when it must be called again for the rest.
 ///
@@ -163,6 +163,10 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
         return Err(Errno::EINVAL.into());
     }
     let mut inode = tx.inode(ino)?;
+    if inode.attr.nlink > 0 {
+        // A mark that is wrong must not cost a file.
+        return Err(Errno::EINVAL.into());
+    }
     let mut removed = 0;
     let mut from = Key::Extent(ino, 0);
     let mut bound = Bound::Included(&from);
@@ -233,7 +237,7 @@ impl<V: View> Transaction<'_, V> {
     }
 
     /// Settles which segments are dead in the end: one that lost and regained bytes within the op is not.
-    fn finish(mut self, mut outcome: Outcome) -> Applied {
+    pub(super) fn finish(mut self, mut outcome: Outcome) -> Applied {
         let changes = &mut self.changes;
         outcome.dead_segments.retain(|segment| {
             let key = Key::Segment(*segment);

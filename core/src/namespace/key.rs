@@ -181,6 +181,16 @@ impl Key {
         [&[PARENT][..], &ino.0.to_be_bytes()].concat()
     }
 
+    /// The bytes that all extents begin with.
+    pub fn extents() -> Vec<u8> {
+        vec![EXTENT]
+    }
+
+    /// The bytes that all segments begin with.
+    pub fn segments() -> Vec<u8> {
+        vec![SEGMENT]
+    }
+
     /// The bytes that all orphans begin with.
     pub fn orphans() -> Vec<u8> {
         vec![ORPHAN]

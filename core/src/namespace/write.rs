@@ -142,7 +142,7 @@ impl<V: View> Transaction<'_, V> {
         Ok(())
     }
 
-    fn add_extent(&mut self, inode: &mut Inode, at: u64, extent: Extent) -> Result<(), Stop> {
+    pub(super) fn add_extent(&mut self, inode: &mut Inode, at: u64, extent: Extent) -> Result<(), Stop> {
         let len = u64::from(extent.len);
         if let Source::Block { segment, block_offset, block_len, .. } = extent.source {
             let mut record = self.segment(segment)?.ok_or(Errno::EINVAL)?;
@@ -179,7 +179,7 @@ impl<V: View> Transaction<'_, V> {
         Ok(())
     }
 
-    fn segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, Stop> {
+    pub(super) fn segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, Stop> {
         match self.get(&Key::Segment(id))? {
             Some(Record::Segment(record)) => Ok(Some(record)),
             _ => Ok(None),

@@ -8,10 +8,11 @@ use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
-use super::keys::{WorkspaceKeys, segment_key};
+use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
+use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
@@ -22,8 +23,6 @@ const INODES_AT_A_TIME: u64 = 16 * 1024;
 const ORDER_GAP: u64 = 1 << 32;
 /// How often a flush begins if nobody waits for one: what a crash can cost a mount that dies with the node.
 const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
-/// How long a dead segment is kept for readers that have just learnt where it is.
-const SEGMENT_GRACE: std::time::Duration = std::time::Duration::from_secs(60);
 /// One session may hold so many files open.
 pub(super) const OPEN_MAX: usize = 1 << 20;
 
@@ -40,6 +39,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) on_record: Vec<SessionId>,
     /// Ends a session that held the workspace's lease and cannot be waited for.
     pub(crate) fence: FenceSession,
+    /// See [`Upkeep`].
+    pub(crate) absent_writers: AbsentWriters,
 }
 
 /// Ends a session because what it held goes to somebody else.
@@ -55,9 +56,9 @@ pub(crate) struct WorkspaceState {
     /// Sessions that are over and whose progress is to be forgotten.
     pub(super) departed: Vec<SessionId>,
     pub(super) open: OpenFiles,
-    /// Segments that died since the last flush began, and those of the flush under way.
+    /// Segments that died since the last flush began.
     pub(super) dead_segments: Vec<SegmentId>,
-    pub(super) dying_segments: Vec<SegmentId>,
+    pub(super) upkeep: Upkeep,
     /// Held by whoever writes this workspace's keys, so that a new actor begins only after the last flush of the
     /// one before.
     pub(super) writer: Arc<tokio::sync::Mutex<()>>,
@@ -83,8 +84,12 @@ impl Actor for WorkspaceActor {
     type State = WorkspaceState;
     type Arguments = WorkspaceArguments;
 
-    async fn pre_start(&self, _: ActorRef<WorkspaceMessage>, arguments: WorkspaceArguments) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, fence } = arguments;
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WorkspaceMessage>,
+        arguments: WorkspaceArguments,
+    ) -> Result<WorkspaceState, ActorProcessingErr> {
+        let WorkspaceArguments { context, record, writer, on_record, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -95,6 +100,8 @@ impl Actor for WorkspaceActor {
         meta.next_order += ORDER_GAP;
         let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
         let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
+        let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
+        let upkeep = Upkeep::new(absent_writers, &context.config.upkeep, context.clock.monotonic_ms(), unpacked);
         let mut state = WorkspaceState {
             context,
             keys,
@@ -105,7 +112,7 @@ impl Actor for WorkspaceActor {
             departed: Vec::new(),
             open: OpenFiles::default(),
             dead_segments: Vec::new(),
-            dying_segments: Vec::new(),
+            upkeep,
             writer,
             held: VecDeque::new(),
             tick_scheduled: false,
@@ -121,8 +128,9 @@ impl Actor for WorkspaceActor {
             drains: Vec::new(),
         };
         if state.recovery.is_none() {
-            state.purge_orphans().await.map_err(|error| format!("{error}"))?;
+            state.purge_orphans(&myself).await.map_err(|error| format!("{error}"))?;
         }
+        state.schedule_upkeep(&myself);
         Ok(state)
     }
 
@@ -188,9 +196,11 @@ impl WorkspaceState {
 
     /// Sets commits aside while the store does not keep up.
     fn hold(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
-        // Commits keep their order: behind one that waits, all wait.
+        // Frames keep their order: behind a commit that waits, all wait. A lease is not given back before what its holder
+        // has decided.
         let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }, _));
-        if commits && (self.falls_behind() || !self.held.is_empty()) {
+        let waits = if self.held.is_empty() { commits && self.falls_behind() } else { matches!(&message, WorkspaceMessage::Frame(..)) };
+        if waits {
             self.held.push_back(message);
             return None;
         }
@@ -198,8 +208,13 @@ impl WorkspaceState {
     }
 
     /// Whether so much waits for the store that nothing more may be applied.
-    fn falls_behind(&self) -> bool {
+    pub(super) fn falls_behind(&self) -> bool {
         self.flush_under_way && self.layers.pending_bytes() > PENDING_MAX_BYTES
+    }
+
+    /// Whether ops wait because the store does not keep up.
+    pub(super) fn has_held_back(&self) -> bool {
+        !self.held.is_empty()
     }
 
     async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
@@ -237,9 +252,7 @@ impl WorkspaceState {
                     self.dirty = true;
                 }
                 let _ = reply.send(());
-                for ino in self.open.close_all(session) {
-                    self.purge_if_orphan(ino).await?;
-                }
+                self.let_go(myself, session).await?;
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
             }
@@ -256,7 +269,7 @@ impl WorkspaceState {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));
             }
-            WorkspaceMessage::DeleteSegments(segments) => self.delete_segments(segments).await,
+            WorkspaceMessage::Upkeep(message) => return self.upkeep(myself, message).await,
             WorkspaceMessage::Drain(reply) => {
                 self.drains.push(reply);
                 if self.dirty || self.flush_under_way {
@@ -360,7 +373,7 @@ impl WorkspaceState {
             ClientFrame::Closed { inodes } => {
                 for ino in inodes {
                     if self.open.close(session, ino) {
-                        self.purge_if_orphan(ino).await?;
+                        self.purge_if_orphan(myself, ino).await?;
                     }
                 }
                 Ok(())
@@ -411,7 +424,7 @@ impl WorkspaceState {
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
-                Admission::Apply => self.execute(resent.session, resent.op).await?,
+                Admission::Apply => self.execute(myself, resent.session, resent.op).await?,
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };
@@ -422,69 +435,16 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
-        self.purge_orphans().await?;
+        self.purge_orphans(myself).await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
             Box::pin(self.route(myself, message)).await?;
         }
         Ok(())
     }
-
-    /// Removes the inodes without links that nobody has open: those of mounts that died with the node.
-    async fn purge_orphans(&mut self) -> Result<(), StoreError> {
-        let orphans = self.layers.ask(|view| namespace::orphans(view)).await.map_err(store_error)?;
-        for ino in orphans {
-            self.purge_if_orphan(ino).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn purge_if_orphan(&mut self, ino: Ino) -> Result<(), StoreError> {
-        if self.open.is_open(ino) || self.recovery.is_some() {
-            return Ok(());
-        }
-        loop {
-            let mut more = false;
-            let purged = self
-                .run(|view| {
-                    namespace::purge(view, ino).map(|(applied, rest)| {
-                        more = rest;
-                        applied
-                    })
-                })
-                .await;
-            match purged {
-                Ok(_) if more => {}
-                // Still linked, or gone already.
-                Ok(_) | Err(Failure::Refused(_)) => return Ok(()),
-                Err(Failure::Store(error)) => return Err(error),
-            }
-        }
-    }
-
-    /// The flush that made them dead is durable; once their readers are done they can go.
-    pub(super) fn bury_dead_segments(&mut self, myself: &ActorRef<WorkspaceMessage>) {
-        let segments = std::mem::take(&mut self.dying_segments);
-        if !segments.is_empty() {
-            myself.send_after(SEGMENT_GRACE, move || WorkspaceMessage::DeleteSegments(segments));
-        }
-    }
-
-    async fn delete_segments(&mut self, segments: Vec<SegmentId>) {
-        for segment in segments {
-            let alive = self.layers.ask(|view| namespace::segment_in_use(view, segment)).await;
-            if !matches!(alive, Ok(false)) {
-                continue;
-            }
-            let Ok(key) = segment_key(self.keys.0, segment) else { continue };
-            if let Err(error) = self.context.blobs.delete(&key).await {
-                tracing::warn!(%segment, %error, "a dead segment could not be deleted");
-            }
-        }
-    }
 }
 
-fn store_error(failure: Failure) -> StoreError {
+pub(super) fn store_error(failure: Failure) -> StoreError {
     match failure {
         Failure::Store(error) => error,
         Failure::Refused(errno) => StoreError::Corrupt { reason: format!("the namespace answers {errno}") },

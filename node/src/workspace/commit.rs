@@ -44,7 +44,7 @@ impl WorkspaceState {
                         recovery.resend(session, numbered);
                     }
                 }
-                Admission::Apply => results.push(self.execute(session, numbered).await?),
+                Admission::Apply => results.push(self.execute(myself, session, numbered).await?),
                 Admission::Gap => {
                     // Only a broken or hostile agent leaves a gap; every op behind it is refused alike.
                     results.push(OpResult { seq: numbered.seq, order: 0, result: Err(Errno::EPROTO) });
@@ -79,7 +79,12 @@ impl WorkspaceState {
     }
 
     /// Applies the next op of a session and notes its result.
-    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
+    pub(super) async fn execute(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        numbered: NumberedOp,
+    ) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
         let order = self.meta.next_order;
         self.meta.next_order += 1;
@@ -102,7 +107,7 @@ impl WorkspaceState {
         self.dirty = true;
         if let Ok(outcome) = &result {
             for ino in outcome.orphaned.clone() {
-                self.purge_if_orphan(ino).await?;
+                self.purge_if_orphan(myself, ino).await?;
             }
         }
         Ok(OpResult { seq, order, result })

@@ -1,11 +1,12 @@
+use artifacts_core::SessionId;
 use artifacts_core::namespace::{Ino, Usage};
 use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame};
 use artifacts_core::session::InodeRanges;
 use artifacts_core::ticket::Mode;
-use artifacts_core::{SegmentId, SessionId};
 use ractor::RpcReplyPort;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::upkeep::UpkeepMessage;
 use crate::store::StoreError;
 
 /// Where a session's frames go. Unbounded, because the stream lets in only so many questions at a time.
@@ -56,8 +57,8 @@ pub(crate) enum WorkspaceMessage {
     Flushed(Result<(), StoreError>),
     /// Time for what is done now and then.
     Tick,
-    /// These segments have been dead for longer than anybody could still be reading them.
-    DeleteSegments(Vec<SegmentId>),
     /// Make everything durable and answer.
     Drain(RpcReplyPort<Result<(), StoreError>>),
+    /// About what goes on beside ops.
+    Upkeep(UpkeepMessage),
 }

@@ -7,18 +7,35 @@
 //! workspace's lease and decide by itself; its ops then come in batches, and everybody else waits until it has given it back.
 
 mod actor;
+mod collection;
 mod commit;
+mod compaction;
+mod errand;
 mod flush;
+mod fsck;
 mod keys;
 mod layers;
 mod lease;
 mod member;
 mod message;
+mod packer;
+mod packing;
+mod purging;
 mod questions;
+mod segment_reader;
+mod snapshot;
+mod storage;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use actor::{FenceSession, WorkspaceActor, WorkspaceArguments};
+pub(crate) use fsck::check;
+pub use fsck::{CheckFinding, CheckOptions, CheckReport};
 pub(crate) use keys::{WorkspaceKeys, segment_key};
 pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
+pub use storage::Storage;
+pub(crate) use storage::storage;
+pub(crate) use upkeep::AbsentWriters;
+pub use upkeep::UpkeepRules;

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod upkeep;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, Name, NewNode, Op, Outcome, Position, Usage};
@@ -13,10 +16,10 @@ use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::blob::MemoryBlobs;
+use crate::blob::{BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
-use crate::context::Context;
+use crate::context::{Context, SharedContext};
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
 use crate::store::{Batch, Durability, MemoryStore, Store as _};
@@ -28,6 +31,11 @@ struct Lab {
     blobs: Arc<MemoryBlobs>,
     record: WorkspaceRecord,
     fenced: Arc<parking_lot::Mutex<Vec<SessionId>>>,
+    rules: UpkeepRules,
+    /// What stands before the blobs, where a test wants them to fail.
+    faulty: Option<Arc<FaultyBlobs>>,
+    /// Whether a writer is away.
+    absent: Arc<AtomicBool>,
 }
 
 impl Lab {
@@ -43,7 +51,15 @@ impl Lab {
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
         };
-        let lab = Self { store: Arc::new(MemoryStore::new()), blobs: Arc::new(MemoryBlobs::new()), record, fenced: Arc::default() };
+        let lab = Self {
+            store: Arc::new(MemoryStore::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            record,
+            rules: UpkeepRules::default(),
+            faulty: None,
+            absent: Arc::default(),
+            fenced: Arc::default(),
+        };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
             batch.put(WorkspaceKeys(lab.record.id).namespace(&key.encode()), postcard::to_stdvec(&record.unwrap()).unwrap());
@@ -52,19 +68,30 @@ impl Lab {
         lab
     }
 
-    async fn start(&self, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
-        let context = Context {
-            config: NodeConfig::default(),
+    fn context(&self) -> SharedContext {
+        Arc::new(Context {
+            config: NodeConfig { upkeep: self.rules.clone(), ..NodeConfig::default() },
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             store: self.store.clone(),
-            blobs: self.blobs.clone(),
+            blobs: self.faulty.clone().map_or(self.blobs.clone() as Arc<dyn BlobStore>, |faulty| faulty),
             catalog: Catalog::new(self.store.clone()),
             key_ring: parking_lot::RwLock::new(KeyRing::default()),
             revocations: parking_lot::RwLock::default(),
             endpoints: Vec::new(),
+        })
+    }
+
+    async fn start(&self, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
+        let absent = self.absent.clone();
+        let arguments = WorkspaceArguments {
+            context: self.context(),
+            record: self.record.clone(),
+            writer: Arc::default(),
+            on_record,
+            absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
+            fence: self.fence(),
         };
-        let arguments = WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record, fence: self.fence() };
         Actor::spawn(None, WorkspaceActor, arguments).await.unwrap().0
     }
 
@@ -312,7 +339,6 @@ async fn only_leased_inode_numbers_and_known_segments_are_taken() {
     let write =
         Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![Extent { len: 4, source }], kill_privileges: false };
     assert_eq!(a.commit(write.clone()).await.1, Err(Errno::EINVAL), "no such segment");
-    use crate::blob::BlobStore as _;
     lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(b"data")).await.unwrap();
     a.commit(write).await.1.unwrap();
     assert_eq!(usage(&actor).await.bytes, 4);

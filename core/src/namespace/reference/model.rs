@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::super::tests::content::extent_bytes;
 use super::super::{
-    Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name, Nanos, NewNode, Position, RenameMode,
-    SetAttr, Source, Written, XattrMode,
+    Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name, Nanos, NewNode, Position, Relocation,
+    RenameMode, SetAttr, Source, Written, XattrMode,
 };
 use super::step::Event;
 use crate::SegmentId;
@@ -109,6 +109,10 @@ impl Model {
         let mut answer = match event {
             Event::Op { scope, op } => next.apply(&op.mutation, &Context { scope: *scope, limits: limits.clone() })?,
             Event::Purge(ino) => next.purge(*ino)?,
+            Event::Move(relocation, len) => {
+                next.relocate(relocation, *len);
+                Answer::default()
+            }
             Event::Put(id, len) => {
                 next.segments.insert(*id, *len);
                 Answer::default()
@@ -119,6 +123,16 @@ impl Model {
         next.segments.retain(|id, _| !answer.dead_segments.contains(id));
         *self = next;
         Ok(answer)
+    }
+
+    /// Lets a stretch of a file lie in another segment, and nothing else.
+    fn relocate(&mut self, relocation: &Relocation, segment_len: u64) {
+        let Source::Block { segment, .. } = relocation.to.source else { return };
+        self.segments.insert(segment, segment_len);
+        let Some(Node { body: Body::File { cells, .. }, .. }) = self.nodes.get_mut(&relocation.ino) else { return };
+        for (_, cell) in cells.range_mut(relocation.offset..relocation.offset + u64::from(relocation.to.len)) {
+            cell.1 = Some(segment);
+        }
     }
 
     /// The directories in which an inode has links, one for each.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::tests::content::block;
+use super::super::tests::content::{block, deposit, extent_bytes};
 use super::super::{
-    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, RenameMode,
-    SegmentRecord, SetAttr, Source, XattrMode,
+    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, Relocation,
+    RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
 };
 use crate::SegmentId;
 
@@ -19,9 +19,21 @@ const STEPS: usize = 60;
 /// One step of a case. It names inodes by where they stand in a [`Census`], so it fits any namespace.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Op { scope: Option<Pick>, tick: Nanos, action: Action },
+    Op {
+        scope: Option<Pick>,
+        tick: Nanos,
+        action: Action,
+    },
     Purge(Pick),
-    Put { len: u64 },
+    Put {
+        len: u64,
+    },
+    /// The node copies up to `count` extents of a file from some extent on into a new segment.
+    Move {
+        file: Pick,
+        first: usize,
+        count: usize,
+    },
 }
 
 /// An inode: usually one that can be meant, sometimes any, alive or not.
@@ -70,6 +82,8 @@ pub(super) enum Event {
     Purge(Ino),
     /// A segment of that length is put.
     Put(SegmentId, u64),
+    /// A segment of that length is put, and a stretch of a file lies in it from now on.
+    Move(Relocation, u64),
 }
 
 /// The records that make a segment known.
@@ -136,11 +150,45 @@ impl Census {
                 Event::Op { scope, op: Op { mutation: self.mutation(action), time: self.now } }
             }
             Step::Purge(pick) => Event::Purge(self.inode(*pick, &self.orphans)),
-            Step::Put { len } => {
-                self.segments += 1;
-                Event::Put(SegmentId::from_bits(self.segments), *len)
-            }
+            Step::Put { len } => self.put(*len),
+            Step::Move { file, first, count } => self.relocation(view, self.inode(*file, &self.files), *first, *count),
         }
+    }
+
+    fn put(&mut self, len: u64) -> Event {
+        self.segments += 1;
+        let id = SegmentId::from_bits(self.segments);
+        deposit(id, None);
+        Event::Put(id, len)
+    }
+
+    fn relocation(&mut self, view: &MemoryView, ino: Ino, first: usize, count: usize) -> Event {
+        const BEFORE: u32 = 5;
+        let extents: Vec<(u64, Extent)> = view
+            .records()
+            .filter_map(|(key, record)| match (key, record) {
+                (Key::Extent(of, at), Record::Extent(extent)) if of == ino => Some((at, extent.clone())),
+                _ => None,
+            })
+            .collect();
+        if extents.is_empty() {
+            return self.put(60);
+        }
+        let mut bytes = vec![0; BEFORE as usize];
+        let mut from = Vec::new();
+        let offset = extents[first % extents.len()].0;
+        let mut end = offset;
+        for (at, extent) in extents.into_iter().skip_while(|(at, _)| *at < offset).take(count) {
+            if at != end {
+                break;
+            }
+            end += u64::from(extent.len);
+            bytes.extend(extent_bytes(&extent));
+            from.push(extent);
+        }
+        let Event::Put(id, len) = self.put(bytes.len() as u64) else { unreachable!("a put is a put") };
+        deposit(id, Some(bytes.into()));
+        Event::Move(Relocation { ino, offset, from, to: block(id, BEFORE, (end - offset) as u32) }, len)
     }
 
     fn inode(&self, pick: Pick, meant: &[Ino]) -> Ino {
@@ -324,7 +372,8 @@ fn op(action: impl Strategy<Value = Action>) -> impl Strategy<Value = Step> {
 /// A case: something to begin with, then anything.
 pub(super) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     let put = || (50..80u64).prop_map(|len| Step::Put { len });
+    let relocate = (pick(), 0..8usize, 1..4usize).prop_map(|(file, first, count)| Step::Move { file, first, count });
     let beginning = prop_oneof![3 => op(create()), 1 => put()];
-    let step = prop_oneof![20 => op(action()), 1 => pick().prop_map(Step::Purge), 1 => put()];
+    let step = prop_oneof![20 => op(action()), 1 => pick().prop_map(Step::Purge), 1 => put(), 3 => relocate];
     (vec(beginning, 0..=STEPS / 5), vec(step, 1..=STEPS * 4 / 5)).prop_map(|(beginning, rest)| [beginning, rest].concat())
 }

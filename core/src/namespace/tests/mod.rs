@@ -14,6 +14,7 @@ mod orphan;
 mod quota;
 mod read;
 mod rename;
+mod repoint;
 mod scope;
 mod segment;
 mod set_attr;
