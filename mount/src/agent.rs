@@ -5,7 +5,7 @@ use std::time::Duration;
 use artifacts_core::namespace::Errno;
 use artifacts_core::protocol::FenceReason;
 
-use crate::data::Blocks;
+use crate::data::{Blocks, ReadAhead};
 use crate::fs::{Directories, InodeNumbers, InodeTable};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
@@ -29,6 +29,8 @@ pub(crate) struct Agent {
     pub(crate) gate: Arc<Gate>,
     /// Blocks of files.
     pub(crate) blocks: Arc<Blocks>,
+    /// How each file is read.
+    pub(crate) read_ahead: ReadAhead,
     /// What the kernel knows of each inode.
     pub(crate) inodes: InodeTable,
     /// What the kernel caches.
@@ -53,6 +55,7 @@ impl Agent {
             gate: Arc::clone(&session.gate),
             numbers: InodeNumbers::new(session.welcome.root),
             session,
+            read_ahead: ReadAhead::new(blocks.memory().max_bytes() as u64),
             blocks: Arc::new(blocks),
             inodes: InodeTable::default(),
             caches: Arc::default(),
@@ -84,16 +87,18 @@ impl Agent {
         let agent = Arc::clone(self);
         let carry_out = move || {
             agent.caches.drop_all(agent.kernel_inodes(), SWEEP_LIMIT);
-            agent.finish_fence();
+            agent.finish_fence(reason);
         };
         if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {
-            self.finish_fence();
+            self.finish_fence(reason);
         }
     }
 
-    fn finish_fence(&self) {
+    fn finish_fence(&self, reason: FenceReason) {
         self.gate.fail();
-        self.blocks.clear();
+        self.read_ahead.clear();
+        // Whoever lost a lease may still read the workspace.
+        self.blocks.close(reason != FenceReason::LeaseLost);
         self.session.confirm_fence();
     }
 

@@ -8,6 +8,7 @@
 //!   any call that returned before it has done, on whichever mount;
 //! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
 
+mod ahead;
 mod attributes;
 mod call;
 mod content;

@@ -52,7 +52,8 @@ pub(super) async fn put_segment(
     Ok(StatusCode::CREATED.into_response())
 }
 
-/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included.
+/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included. A range that reaches behind the
+/// end is cut there (RFC 9110, 14.1.2), so that a reader may ask for more than one block without knowing what follows.
 pub(super) async fn get_segment(
     State(state): State<StreamState>,
     Path(id): Path<String>,
@@ -68,7 +69,11 @@ pub(super) async fn get_segment(
     let (first, last) =
         bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
     let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-    let data = state.context.blobs.get(&key, first..last + 1).await.map_err(blob_error)?;
+    let data = match state.context.blobs.get(&key, first..last + 1).await {
+        Err(BlobError::OutOfRange { len_bytes, .. }) if first < len_bytes => state.context.blobs.get(&key, first..len_bytes).await,
+        outcome => outcome,
+    };
+    let data = data.map_err(blob_error)?;
     metrics::counter!("artifacts_segment_bytes_read_total").increment(data.len() as u64);
     Ok((StatusCode::PARTIAL_CONTENT, [(CONTENT_TYPE, "application/octet-stream")], data).into_response())
 }
