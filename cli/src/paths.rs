@@ -39,10 +39,7 @@ impl Paths {
                 .map(|path| path.join(OURS))
                 .ok_or_else(|| Failure::failed("there is no home directory to keep things in").hint(format!("set HOME, or {name}")))
         };
-        Ok(Self {
-            config: base("XDG_CONFIG_HOME", ".config")?,
-            state: base("XDG_STATE_HOME", ".local/state")?,
-        })
+        Ok(Self { config: base("XDG_CONFIG_HOME", ".config")?, state: base("XDG_STATE_HOME", ".local/state")? })
     }
 
     /// The stored login.

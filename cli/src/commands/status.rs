@@ -112,8 +112,10 @@ fn lines(status: &MountStatus) -> Vec<(&'static str, String)> {
 }
 
 fn table(mounts: &[Listed]) -> Table {
-    let head =
-        Table::new(["MOUNTED ON", "WORKSPACE", "MODE", "HEALTH", "UNSAVED", "OPEN", "CACHE", "HIT RATE", "SERVING FOR", "PROCESS"], "Nothing is mounted.");
+    let head = Table::new(
+        ["MOUNTED ON", "WORKSPACE", "MODE", "HEALTH", "UNSAVED", "OPEN", "CACHE", "HIT RATE", "SERVING FOR", "PROCESS"],
+        "Nothing is mounted.",
+    );
     mounts.iter().fold(head, |table, mount| match &mount.0 {
         ListedMount::Live(status) => table.row([
             status.mountpoint.display().to_string(),

@@ -28,7 +28,7 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
             Mount::with_options(scratch, name, &Credential::Ticket(ticket), &options)
         };
         let cold = reader("cold")?;
-        read_into_cache(&cold, "file", &expected)?;
+        read_into_cache(&cold, &dir, "project", &expected)?;
         let fetched = figure(&cold, "/cache/misses")? << 20;
         ensure!(fetched + figure(&cold, "/cache/prefetched_bytes")? >= FILE_BYTES as u64, "read from nowhere: {}", cold.status()?);
         cold.unmount()?;
@@ -39,7 +39,7 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
         }
 
         let warm = reader("warm")?;
-        read_into_cache(&warm, "file", &expected)?;
+        read_into_cache(&warm, &dir, "project", &expected)?;
         for figure_of in ["/cache/misses", "/cache/prefetched_bytes", "/cache/disk/rotten"] {
             ensure!(figure(&warm, figure_of)? == 0, "{figure_of} of a warm cache: {}", warm.status()?);
         }
@@ -50,7 +50,7 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
         fs::OpenOptions::new().write(true).open(victims[0])?.write_all_at(b"rotten", 1000)?;
         fs::OpenOptions::new().write(true).open(victims[1])?.set_len(5)?;
         let damaged = reader("damaged")?;
-        read_into_cache(&damaged, "file", &expected)?;
+        read_into_cache(&damaged, &dir, "project", &expected)?;
         ensure!(figure(&damaged, "/cache/disk/rotten")? == 2, "the damage was not seen: {}", damaged.status()?);
         damaged.unmount()
     })

@@ -27,10 +27,15 @@ pub(crate) fn figure(mount: &Mount, pointer: &str) -> Result<u64> {
     status.pointer(pointer).and_then(serde_json::Value::as_u64).with_context(|| format!("no {pointer} in {status}"))
 }
 
-/// Reads the file through the mount, and waits until the cache on disk has all of it.
-pub(crate) fn read_into_cache(mount: &Mount, name: &str, expected: &[u8]) -> Result<()> {
-    ensure!(fs::read(mount.join(name))? == expected, "{name} reads wrong");
+/// How many blocks of this workspace a cache holds.
+pub(crate) fn blocks_of(dir: &Path, workspace: &str) -> usize {
+    below(dir).iter().filter(|path| path.components().any(|part| part.as_os_str() == workspace)).count()
+}
+
+/// Reads the file of a workspace through the mount, and waits until the cache on disk has all of it.
+pub(crate) fn read_into_cache(mount: &Mount, dir: &Path, workspace: &str, expected: &[u8]) -> Result<()> {
+    ensure!(fs::read(mount.join("file"))? == expected, "the file of {workspace} reads wrong");
     wait_until("the cache on disk has the file", Duration::from_secs(60), || {
-        Ok(figure(mount, "/cache/disk/bytes")? >= expected.len() as u64)
+        Ok(blocks_of(dir, workspace) >= expected.len().div_ceil(1 << 20))
     })
 }

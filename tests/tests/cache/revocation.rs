@@ -7,7 +7,7 @@ use artifacts_tests::time::{Duration, wait_until};
 use artifacts_tests::{Credential, Lab, Mount, mounted};
 use serde_json::json;
 
-use crate::files::{below, content, read_into_cache};
+use crate::files::{below, blocks_of, content, read_into_cache};
 
 #[test]
 fn a_revocation_removes_the_workspace_from_the_disk_and_no_other() -> Result<()> {
@@ -22,11 +22,11 @@ fn a_revocation_removes_the_workspace_from_the_disk_and_no_other() -> Result<()>
             writer.unmount()?;
             let ticket = lab.ticket(name, "r", &address, "ro")?;
             let mount = Mount::with_options(scratch, name, &Credential::Ticket(ticket), &options)?;
-            read_into_cache(&mount, "file", &content(seed))?;
+            read_into_cache(&mount, &dir, name, &content(seed))?;
             Ok(mount)
         };
         let (ended, other) = (begin("ended", 3)?, begin("other", 4)?);
-        let of = |name: &str| below(&dir).iter().filter(|path| path.components().any(|part| part.as_os_str() == name)).count();
+        let of = |name: &str| blocks_of(&dir, name);
         ensure!(of("ended") >= 6 && of("other") >= 6, "both are in {:?}", below(&dir));
 
         lab.api.post("/v1/grants/revoke", &json!({ "tenant_slug": "ended" }))?;
