@@ -13,7 +13,7 @@ Environment:
   TONBO_API_URL    the node's address [default: http://127.0.0.1:7700]
   TONBO_CA_CERT    a PEM file of authorities to trust besides the system's
   NO_COLOR         no colours
-  XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_STATE_HOME move ~/.config, ~/.cache and ~/.local/state
+  XDG_CONFIG_HOME, XDG_STATE_HOME move ~/.config and ~/.local/state
 
 Exit codes:
   0 done · 1 failed · 2 usage · 3 not authorised · 4 not found · 5 conflict · 6 unavailable, try again

@@ -40,9 +40,7 @@ impl MountRequest {
         // The agent runs in another directory.
         let mountpoint = std::path::absolute(mountpoint)?;
         let paths = Paths::of_this_user()?;
-        let mut options = MountOptions::new(credential, mountpoint, paths.state);
-        options.cache_dir = Some(paths.cache);
-        Ok(Self { options })
+        Ok(Self { options: MountOptions::new(credential, mountpoint, paths.state) })
     }
 
     /// A mount by right of a ticket.

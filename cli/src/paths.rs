@@ -1,7 +1,6 @@
 //! Where this program keeps things, by the XDG base directory specification.
 //!
-//! `$XDG_CONFIG_HOME/tonbo/artifacts` (default `~/.config`), `$XDG_CACHE_HOME/…` (`~/.cache`) and
-//! `$XDG_STATE_HOME/…` (`~/.local/state`). A relative value is ignored, as the specification asks. Nothing is created here.
+//! `$XDG_CONFIG_HOME/tonbo/artifacts` (default `~/.config`) and `$XDG_STATE_HOME/…` (`~/.local/state`). A relative value is ignored, as the specification asks. Nothing is created here.
 
 use std::path::PathBuf;
 
@@ -18,8 +17,6 @@ pub(crate) const DEFAULT_TICKET_FILE: &str = "/run/tonbo/artifacts/mount-ticket.
 pub(crate) struct Paths {
     /// Configuration and the stored login.
     pub(crate) config: PathBuf,
-    /// What can be fetched again.
-    pub(crate) cache: PathBuf,
     /// What running mounts leave for `status` and `unmount`.
     pub(crate) state: PathBuf,
 }
@@ -42,11 +39,7 @@ impl Paths {
                 .map(|path| path.join(OURS))
                 .ok_or_else(|| Failure::failed("there is no home directory to keep things in").hint(format!("set HOME, or {name}")))
         };
-        Ok(Self {
-            config: base("XDG_CONFIG_HOME", ".config")?,
-            cache: base("XDG_CACHE_HOME", ".cache")?,
-            state: base("XDG_STATE_HOME", ".local/state")?,
-        })
+        Ok(Self { config: base("XDG_CONFIG_HOME", ".config")?, state: base("XDG_STATE_HOME", ".local/state")? })
     }
 
     /// The stored login.

@@ -6,7 +6,7 @@ use artifacts_core::namespace::{Errno, Ino};
 use artifacts_core::protocol::FenceReason;
 use parking_lot::RwLock;
 
-use crate::data::{Blocks, SegmentUploader};
+use crate::data::{Blocks, ReadAhead, SegmentUploader};
 use crate::fs::{Directories, InodeNumbers, InodeTable};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
@@ -30,6 +30,8 @@ pub(crate) struct Agent {
     pub(crate) gate: Arc<Gate>,
     /// Blocks of files.
     pub(crate) blocks: Arc<Blocks>,
+    /// How each file is read.
+    pub(crate) read_ahead: ReadAhead,
     /// What the kernel knows of each inode.
     pub(crate) inodes: InodeTable,
     /// What the kernel caches.
@@ -59,6 +61,7 @@ impl Agent {
             gate: Arc::clone(&session.gate),
             numbers: InodeNumbers::new(session.welcome.root),
             session,
+            read_ahead: ReadAhead::new(blocks.memory().max_bytes() as u64),
             blocks: Arc::new(blocks),
             inodes: InodeTable::default(),
             caches: Arc::default(),
@@ -85,7 +88,7 @@ impl Agent {
         if self.numbers.root() != Ino::ROOT {
             return;
         }
-        let uploader = Arc::new(SegmentUploader::new(&self.blocks, self.work.clone()));
+        let uploader = Arc::new(SegmentUploader::new(&self.blocks, Arc::clone(&self.gate), self.work.clone()));
         let changed = Arc::downgrade(self);
         self.session.want_lease(uploader, move |change| {
             if let Some(agent) = changed.upgrade() {
@@ -146,16 +149,18 @@ impl Agent {
         let carry_out = move || {
             let swept = Arc::clone(&agent);
             agent.caches.within(SWEEP_LIMIT, move || swept.drop_everything());
-            agent.finish_fence();
+            agent.finish_fence(reason);
         };
         if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {
-            self.finish_fence();
+            self.finish_fence(reason);
         }
     }
 
-    fn finish_fence(&self) {
+    fn finish_fence(&self, reason: FenceReason) {
         self.gate.fail();
-        self.blocks.clear();
+        self.read_ahead.clear();
+        // Whoever lost a lease may still read the workspace.
+        self.blocks.close(reason != FenceReason::LeaseLost);
         self.session.confirm_fence();
     }
 }

@@ -14,10 +14,13 @@ use artifacts_core::SegmentId;
 use artifacts_core::namespace::Errno;
 use artifacts_core::protocol::{DataPath, DirectUrl};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::reach::Reach;
+use super::segments::{BlockError, Effort, Segments};
 use super::signed_urls::SignedUrls;
 use crate::errno;
 use crate::random::jittered;
@@ -35,18 +38,9 @@ const DIRECT_ATTEMPTS: u32 = 3;
 /// The longest answer with a signed request, in bytes.
 const URL_MAX_BYTES: usize = 16 << 10;
 
-/// Why an exchange did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExchangeError {
-    /// There is no such segment.
-    Gone,
-    /// For the program that waits.
-    Failed(Errno),
-}
-
 /// Makes the exchanges of one session.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     http: reqwest::Client,
     session: Arc<MountSession>,
     urls: SignedUrls,
@@ -75,40 +69,11 @@ enum Outcome {
 
 impl Exchange {
     /// For a session.
-    pub(super) fn new(http: reqwest::Client, session: Arc<MountSession>) -> Self {
+    pub(crate) fn new(http: reqwest::Client, session: Arc<MountSession>) -> Self {
         Self { http, session, urls: SignedUrls::default(), reach: Reach::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
     }
 
-    /// Reads a range of a segment, which is not empty.
-    ///
-    /// # Errors
-    /// [`ExchangeError`].
-    pub(super) async fn get(&self, segment: SegmentId, range: Range<u64>) -> Result<Bytes, ExchangeError> {
-        self.run(segment, &Wanted::Get(range)).await.map_err(|error| match error {
-            Refusal::Status(StatusCode::NOT_FOUND) => ExchangeError::Gone,
-            error => ExchangeError::Failed(error.errno()),
-        })
-    }
-
-    /// Stores a segment, durably.
-    ///
-    /// # Errors
-    /// Those of write(2).
-    pub(super) async fn put(&self, segment: SegmentId, data: Bytes) -> Result<(), Errno> {
-        self.run(segment, &Wanted::Put(data)).await.map(drop).map_err(Refusal::errno)
-    }
-
-    /// Whether the session is over for good.
-    pub(super) fn is_over(&self) -> bool {
-        self.session.gate.fenced().is_some()
-    }
-
-    /// Forgets what was signed.
-    pub(super) fn forget(&self) {
-        self.urls.clear();
-    }
-
-    async fn run(&self, segment: SegmentId, wanted: &Wanted) -> Result<Bytes, Refusal> {
+    async fn run(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Bytes, Refusal> {
         let clock = &self.session.clock;
         let give_up_at_ms = clock.boot_ms() + GIVE_UP_MS;
         let mut pause_ms = PAUSES_MS.0;
@@ -140,7 +105,7 @@ impl Exchange {
                 led_nowhere += 1;
                 direct = led_nowhere < DIRECT_ATTEMPTS;
             }
-            if clock.boot_ms() >= give_up_at_ms {
+            if effort == Effort::Once || clock.boot_ms() >= give_up_at_ms {
                 return Err(Refusal::Interrupted(Errno::EIO));
             }
             pause(jittered(pause_ms)).await;
@@ -250,6 +215,27 @@ impl Exchange {
     fn of_the_node(&self, method: Method, path: &str) -> RequestBuilder {
         let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
         self.http.request(method, self.session.endpoint().at(path)).bearer_auth(token)
+    }
+}
+
+impl Segments for Exchange {
+    fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> BoxFuture<'_, Result<Bytes, BlockError>> {
+        async move {
+            let wanted = Wanted::Get(u64::from(range.start)..u64::from(range.end));
+            self.run(segment, &wanted, effort).await.map_err(|refusal| match refusal {
+                Refusal::Status(StatusCode::NOT_FOUND) => BlockError::Gone,
+                refusal => BlockError::Failed(refusal.errno()),
+            })
+        }
+        .boxed()
+    }
+
+    fn put(&self, segment: SegmentId, data: Bytes) -> BoxFuture<'_, Result<(), Errno>> {
+        async move { self.run(segment, &Wanted::Put(data), Effort::Persistent).await.map(drop).map_err(Refusal::errno) }.boxed()
+    }
+
+    fn forget(&self) {
+        self.urls.clear();
     }
 }
 

@@ -7,6 +7,7 @@ use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, OpenFlags, ReplyData, ReplyWrite, WriteFlags};
 
+use super::ahead::fetch_ahead;
 use super::call::Call;
 use super::join::join;
 use crate::agent::Agent;
@@ -41,10 +42,17 @@ impl Range {
 
     /// Most reads end here, in the thread that found the answer: small files and cached blocks.
     fn answered(self, call: Call<ReplyData>, answer: Result<Answer, Errno>) {
+        let size = match &answer {
+            Ok(Answer::Pieces { attr, .. }) => attr.size,
+            _ => 0,
+        };
         let (plan, rest) = match self.plan(answer) {
             Ok(planned) => planned,
             Err(errno) => return call.fail(errno),
         };
+        if let Some(ahead) = call.agent.read_ahead.read(self.ino, self.offset, self.len, size) {
+            fetch_ahead(&call.agent, ahead);
+        }
         if rest.is_none()
             && let Some(bytes) = call.agent.blocks.fill_from_memory(&plan)
         {

@@ -9,6 +9,7 @@
 //!   changes anything, it may believe what it was shown until it is told otherwise ([`crate::agent::Agent::show`]);
 //! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
 
+mod ahead;
 mod attributes;
 mod call;
 mod content;

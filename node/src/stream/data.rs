@@ -52,7 +52,8 @@ pub(super) async fn put_segment(
     Ok(StatusCode::CREATED.into_response())
 }
 
-/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included.
+/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included. A range that reaches behind the
+/// end is cut there (RFC 9110, 14.1.2), so that a reader may ask for more than one block without knowing what follows.
 pub(super) async fn get_segment(
     State(state): State<StreamState>,
     Path(id): Path<String>,
@@ -68,8 +69,14 @@ pub(super) async fn get_segment(
     let (first, last) =
         bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
     let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    // A reader that wants what lies beside something may ask beyond the end.
+    let blobs = &state.context.blobs;
     let wanted = first..last + 1;
-    let data = state.context.blobs.get(&key, wanted.clone()).await.and_then(|data| whole(data, &wanted)).map_err(blob_error)?;
+    let (wanted, data) = match blobs.get(&key, wanted.clone()).await {
+        Err(BlobError::OutOfRange { len_bytes, .. }) if first < len_bytes => (first..len_bytes, blobs.get(&key, first..len_bytes).await),
+        outcome => (wanted, outcome),
+    };
+    let data = data.and_then(|data| whole(data, &wanted)).map_err(blob_error)?;
     metrics::counter!("artifacts_segment_bytes_read_total").increment(data.len() as u64);
     Ok((StatusCode::PARTIAL_CONTENT, [(CONTENT_TYPE, "application/octet-stream")], data).into_response())
 }
