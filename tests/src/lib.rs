@@ -22,6 +22,7 @@ mod scenario;
 mod scratch;
 mod shell;
 mod source_tree;
+mod tools;
 mod tree;
 
 pub mod time;
@@ -43,4 +44,5 @@ pub use scenario::{local, mounted};
 pub use scratch::Scratch;
 pub use shell::Shell;
 pub use source_tree::SourceTree;
+pub use tools::{Tool, target_dir};
 pub use tree::Tree;
