@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
 
-.PHONY: help deps build quickstart test test-unit test-e2e check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-suites check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +26,10 @@ test-unit: ## Run the unit and property tests
 
 test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
+
+test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
+	$(CARGO) build --release --workspace --bins
+	ARTIFACTS_SUITES=full $(CARGO) test --release -p artifacts-tests --test suites --no-fail-fast -- --test-threads=1 --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check
