@@ -42,6 +42,6 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## Measure revocation and file operations (release build, needs /dev/fuse)
+bench: ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench small_files
+	$(CARGO) bench --workspace --bench revocation --bench comparison

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::{Api, Credential, Mount, NodeProcess, Scratch};
+use crate::{Api, Credential, Mount, NodeOptions, NodeProcess, Scratch};
 
 /// The account that most tests work in.
 const HANDLE: &str = "acme";
@@ -24,7 +24,15 @@ impl Lab {
     /// # Errors
     /// If either fails.
     pub fn start(scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
-        let node = NodeProcess::start(scratch, config)?;
+        Self::start_with(scratch, NodeOptions { config: config.clone(), ..NodeOptions::default() })
+    }
+
+    /// As [`Lab::start`], with more options for the node.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn start_with(scratch: &Arc<Scratch>, options: NodeOptions) -> Result<Self> {
+        let node = NodeProcess::start_with(scratch, options)?;
         let api = Api::new(&node.url())?;
         let mut lab = Self { node, api, scratch: Arc::clone(scratch) };
         lab.api = lab.account(HANDLE)?;

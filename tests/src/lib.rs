@@ -35,7 +35,7 @@ pub use hammer::{Hammer, Kind, THREADS, Trace, late_successes};
 pub use lab::Lab;
 pub use mapping::Mapping;
 pub use mount::{Credential, EXIT_CONFLICT, Mount};
-pub use node::NodeProcess;
+pub use node::{NodeOptions, NodeProcess, free_port};
 pub use peak_memory::PeakMemory;
 pub use process::Process;
 pub use raw_stream::{Closed, Heard, RawStream};

@@ -28,7 +28,9 @@ fn cargo_build() -> Result<()> {
         fs::write(dir.join("Cargo.toml"), MANIFEST)?;
         fs::write(dir.join("src/main.rs"), MAIN)?;
         let shell = place.shell(&dir);
-        shell.run("cargo", &["generate-lockfile", "--offline", "--quiet"]).or_else(|_| shell.run("cargo", &["generate-lockfile", "--quiet"]))?;
+        shell
+            .run("cargo", &["generate-lockfile", "--offline", "--quiet"])
+            .or_else(|_| shell.run("cargo", &["generate-lockfile", "--quiet"]))?;
         vendor(&shell)?;
         shell.run("cargo", &["build", "--offline", "--quiet"])?;
         ensure!(shell.run("target/debug/built-in-place", &[""; 0])? == SAYS, "the program that was built says something else");

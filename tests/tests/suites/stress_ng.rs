@@ -17,15 +17,45 @@ const SECONDS: (u32, u32) = (1, 60);
 const AT_ONCE: usize = 3;
 
 /// Those of a bounded run.
-const SOME: [&str; 14] = [
-    "access", "chmod", "copy-file", "dentry", "dir", "fallocate", "flock", "getdent", "hdd", "iomix", "link", "rename", "utime", "xattr",
-];
+const SOME: [&str; 14] =
+    ["access", "chmod", "copy-file", "dentry", "dir", "fallocate", "flock", "getdent", "hdd", "iomix", "link", "rename", "utime", "xattr"];
 
 /// The others of a full run.
 const OTHERS: [&str; 34] = [
-    "aio", "chattr", "chdir", "chown", "dirdeep", "dirmany", "dnotify", "dup", "fcntl", "fiemap", "file-ioctl", "filename", "fpunch",
-    "fsize", "fstat", "handle", "inode-flags", "inotify", "io", "lease", "locka", "lockf", "lockofd", "mknod", "mmap", "msync", "open",
-    "readahead", "seek", "sendfile", "splice", "symlink", "sync-file", "touch",
+    "aio",
+    "chattr",
+    "chdir",
+    "chown",
+    "dirdeep",
+    "dirmany",
+    "dnotify",
+    "dup",
+    "fcntl",
+    "fiemap",
+    "file-ioctl",
+    "filename",
+    "fpunch",
+    "fsize",
+    "fstat",
+    "handle",
+    "inode-flags",
+    "inotify",
+    "io",
+    "lease",
+    "locka",
+    "lockf",
+    "lockofd",
+    "mknod",
+    "mmap",
+    "msync",
+    "open",
+    "readahead",
+    "seek",
+    "sendfile",
+    "splice",
+    "symlink",
+    "sync-file",
+    "touch",
 ];
 
 #[test]
