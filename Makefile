@@ -42,6 +42,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
+bench: deps ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
+	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) bench --workspace --bench revocation --bench comparison

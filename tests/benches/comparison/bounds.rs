@@ -64,6 +64,7 @@ fn agent_memory(scale: Scale) -> Result<Vec<Bound>> {
         file.write_all(&block)?;
     }
     file.sync_all()?;
+    drop(file);
     let mut peak_bytes = ours.mount()?.agent().peak_rss_bytes().context("the agent has ended")?;
     ours.refresh()?;
     let mut file = File::open(&path)?;
@@ -71,6 +72,7 @@ fn agent_memory(scale: Scale) -> Result<Vec<Bound>> {
         file.read_exact(&mut block)?;
         ensure!(block[..8] == number.to_le_bytes(), "MiB {number} reads otherwise");
     }
+    drop(file);
     peak_bytes = peak_bytes.max(ours.mount()?.agent().peak_rss_bytes().context("the agent has ended")?);
     Box::new(ours).end()?;
     let what = format!("peak RSS of the agent, {size_mib} MiB written and read again");
