@@ -88,7 +88,7 @@ fn objects(scale: Scale) -> Result<Vec<Bound>> {
     }
     ours.settle()?;
     ours.unmount()?;
-    let (blobs, mut count, mut since) = (ours.lab.node.data().join("blobs"), 0, now());
+    let (blobs, mut count, mut since) = (ours.lab.node.data().join("blobs/objects"), 0, now());
     wait_until("the number of objects stays the same", Duration::from_secs(120), || {
         let found = files_below(&blobs)?;
         if found != count {
@@ -155,5 +155,5 @@ fn files_below(dir: &Path) -> Result<usize> {
 /// The sum of all samples whose name and labels are wanted, from Prometheus' text.
 fn sum(text: &str, wanted: impl Fn(&str) -> bool) -> f64 {
     let samples = text.lines().filter_map(|line| line.rsplit_once(' ')).filter(|(name, _)| wanted(name));
-    samples.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    samples.filter_map(|(_, value)| value.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
 }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::place::{Place, suite};
 
 /// The size of each job's file, of a bounded and of a full run, in MiB.
-const FILE_MIB: (u32, u32) = (4, 256);
+const FILE_MIB: (u32, u32) = (4, 64);
 /// The same for jobs in which each write is durable.
-const DURABLE_MIB: (u32, u32) = (1, 32);
+const DURABLE_MIB: (u32, u32) = (1, 8);
 
 /// `SIZE` and `DURABLE` stand for the sizes. The same file makes the verifying pass: what is random in it is the same
 /// each time.
