@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
 
-.PHONY: help deps build quickstart test test-unit test-e2e check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-suites check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -28,6 +28,10 @@ test-unit: ## Run the unit and property tests
 test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
 
+test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
+	$(CARGO) build --release --workspace --bins
+	ARTIFACTS_SUITES=full $(CARGO) test --release -p artifacts-tests --test suites --no-fail-fast -- --test-threads=1 --nocapture
+
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -39,6 +43,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## Measure revocation and file operations (release build, needs /dev/fuse)
+bench: deps ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
+	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench small_files
+	$(CARGO) bench --workspace --bench revocation --bench comparison

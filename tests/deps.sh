@@ -9,9 +9,14 @@ need() { # COMMAND PACKAGE
 }
 need cc gcc
 need diff diffutils
+need fio fio
 need fusermount3 fuse3
 need git git
+need npm npm
+need python3 python3
+need setfattr attr
 need sqlite3 sqlite3
+need stress-ng stress-ng
 need tar tar
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::{Api, Backend, Credential, Mount, NodeProcess, Scratch};
+use crate::{Api, Backend, Credential, Mount, NodeOptions, NodeProcess, Scratch};
 
 /// The account that most tests work in.
 const HANDLE: &str = "acme";
@@ -32,7 +32,15 @@ impl Lab {
     /// # Errors
     /// As [`Lab::start`].
     pub fn start_on(backend: Backend, scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
-        let node = NodeProcess::start(scratch, &backend.configure(config)?)?;
+        Self::start_with(scratch, NodeOptions { config: backend.configure(config)?, ..NodeOptions::default() })
+    }
+
+    /// As [`Lab::start`], with more options for the node, and segments where these say.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn start_with(scratch: &Arc<Scratch>, options: NodeOptions) -> Result<Self> {
+        let node = NodeProcess::start_with(scratch, options)?;
         let api = Api::new(&node.url())?;
         let mut lab = Self { node, api, scratch: Arc::clone(scratch) };
         lab.api = lab.account(HANDLE)?;
