@@ -7,7 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::{Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source, Usage, View};
+use bytes::Bytes;
+
+use super::acl::{Acl, is_acl_name};
+use super::xattr::bytes_of;
+use super::{
+    ACL_ACCESS, ACL_DEFAULT, Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source,
+    Usage, View,
+};
 use crate::SegmentId;
 
 /// Checks everything that a view holds; each text is one thing that is wrong.
@@ -33,6 +40,10 @@ pub struct Check {
     /// By directory: what its dentries name.
     entries: BTreeMap<Ino, Entries>,
     extents: BTreeMap<Ino, Extents>,
+    /// By inode: how many extended attributes it has.
+    xattrs: BTreeMap<Ino, u32>,
+    /// The bytes of all extended attributes.
+    xattr_bytes: u64,
     parents: BTreeMap<Ino, BTreeMap<Ino, u32>>,
     orphans: BTreeSet<Ino>,
     segments: BTreeMap<SegmentId, SegmentRecord>,
@@ -67,11 +78,7 @@ impl Check {
             (Key::Inode(ino), Record::Inode(inode)) => self.see_inode(*ino, inode),
             (Key::Dentry(dir, _), Record::Dentry(ino, kind)) => self.see_dentry(*dir, *ino, *kind),
             (Key::Extent(ino, at), Record::Extent(extent)) => self.see_extent(*ino, *at, extent),
-            (Key::Xattr(ino, _), Record::Xattr(_)) => {
-                if !self.inodes.contains_key(ino) {
-                    self.find(format!("{ino:?}: has an extended attribute but does not exist"));
-                }
-            }
+            (Key::Xattr(ino, name), Record::Xattr(value)) => self.see_xattr(*ino, name, value),
             (Key::Parent(ino, dir), Record::Parent(count)) => {
                 self.parents.entry(*ino).or_default().insert(*dir, *count);
             }
@@ -94,11 +101,16 @@ impl Check {
             self.check_parent_counts(ino, inode);
             let bytes = self.extents.get(&ino).map_or(0, |extents| extents.bytes);
             self.equal(ino, "allocated bytes", inode.attr.allocated_bytes, bytes);
+            let xattrs = self.xattrs.get(&ino).copied().unwrap_or_default();
+            self.equal(ino, "extended attributes", inode.xattrs, xattrs);
         }
+        self.check_orphans(&inodes);
         self.check_absent(&inodes);
         self.check_reachable(&inodes);
         self.check_segments();
-        let bytes = self.extents.values().map(|extents| extents.bytes).sum();
+        let in_extents: u64 = self.extents.values().map(|extents| extents.bytes).sum();
+        let in_targets: u64 = inodes.values().map(|inode| inode.target.len() as u64).sum();
+        let bytes = in_extents + in_targets + self.xattr_bytes;
         let counted = Usage { bytes, inodes: inodes.len() as u64 };
         if self.usage != Some(counted) {
             self.find(format!("usage: recorded {:?}, counted {counted:?}", self.usage));
@@ -182,6 +194,24 @@ impl Check {
         }
     }
 
+    fn see_xattr(&mut self, ino: Ino, name: &Bytes, value: &[u8]) {
+        *self.xattrs.entry(ino).or_default() += 1;
+        self.xattr_bytes += bytes_of(name, value);
+        let Some(attr) = self.inodes.get(&ino).map(|inode| inode.attr.clone()) else {
+            return self.find(format!("{ino:?}: has an extended attribute but does not exist"));
+        };
+        if !is_acl_name(name) {
+            return;
+        }
+        match Acl::parse(value) {
+            Ok(Some(_)) if *name == ACL_DEFAULT && attr.kind == FileKind::Directory => {}
+            Ok(Some(acl)) if *name == ACL_ACCESS && !acl.is_mode() && attr.kind != FileKind::Symlink => {
+                self.equal(ino, "mode in the access control list", acl.mode(), attr.mode & 0o777);
+            }
+            found => self.find(format!("{ino:?}: has the access control list {found:?}")),
+        }
+    }
+
     /// Link count, size of directories, the parent, and whether it is an orphan.
     fn check_links(&mut self, ino: Ino, inode: &Inode) {
         let named_in = self.named_in.get(&ino).cloned().unwrap_or_default();
@@ -213,6 +243,20 @@ impl Check {
         let counted = self.named_in.get(&ino).cloned().unwrap_or_default();
         let several = !inode.is_dir() && counted.values().sum::<u32>() > 1;
         self.equal(ino, "parent counts", recorded, if several { counted } else { BTreeMap::new() });
+    }
+
+    /// Where orphans stood, and that what they stood in is kept.
+    fn check_orphans(&mut self, inodes: &BTreeMap<Ino, Inode>) {
+        let mut counted: BTreeMap<Ino, u32> = BTreeMap::new();
+        for inode in self.orphans.iter().filter_map(|ino| inodes.get(ino)) {
+            *counted.entry(inode.parent).or_default() += 1;
+        }
+        for (&ino, inode) in inodes {
+            self.equal(ino, "orphans that stood in it", inode.orphans, counted.remove(&ino).unwrap_or_default());
+        }
+        for ino in counted.into_keys() {
+            self.find(format!("{ino:?}: orphans stood in it but it does not exist"));
+        }
     }
 
     /// What is recorded about inodes that do not exist.

@@ -8,10 +8,14 @@
 //!   any call that returned before it has done, on whichever mount;
 //! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
 
+mod access_times;
+mod acls;
 mod attributes;
 mod call;
+mod caller;
 mod content;
 mod convert;
+mod copying;
 mod creation;
 mod directories;
 mod file_system;

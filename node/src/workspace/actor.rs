@@ -267,7 +267,7 @@ impl WorkspaceState {
             match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
                 Err(Failure::Refused(Errno::ENOENT)) => {
                     let ino = Ino(self.reserve_inodes().await?.first);
-                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, uid: 0, gid: 0 };
+                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, umask: 0, uid: 0, gid: 0 };
                     let time = (self.context.clock.wall().unix_ms() as i64).saturating_mul(1_000_000);
                     let op = Op { mutation, time };
                     let context = namespace::Context::default();
@@ -369,10 +369,16 @@ impl WorkspaceState {
     }
 
     pub(super) async fn purge_if_orphan(&mut self, ino: Ino) -> Result<(), StoreError> {
-        if self.open.is_open(ino) || self.recovery.is_some() {
+        if self.recovery.is_some() {
             return Ok(());
         }
-        loop {
+        // With an inode the directory may have to go that waited for its end.
+        let mut pending = vec![ino];
+        while let Some(&ino) = pending.last() {
+            if self.open.is_open(ino) {
+                pending.pop();
+                continue;
+            }
             let mut more = false;
             let purged = self
                 .run(|view| {
@@ -384,11 +390,18 @@ impl WorkspaceState {
                 .await;
             match purged {
                 Ok(_) if more => {}
+                Ok(outcome) => {
+                    pending.pop();
+                    pending.extend(outcome.orphaned);
+                }
                 // Still linked, or gone already.
-                Ok(_) | Err(Failure::Refused(_)) => return Ok(()),
+                Err(Failure::Refused(_)) => {
+                    pending.pop();
+                }
                 Err(Failure::Store(error)) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// The flush that made them dead is durable; once their readers are done they can go.

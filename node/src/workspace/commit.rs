@@ -1,7 +1,7 @@
 //! Ops: admitted once, applied in order, answered at once.
 
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Mutation, NewNode, Op, Outcome, Source};
+use artifacts_core::namespace::{self, Errno, Mutation, Op, Outcome, Source};
 use artifacts_core::protocol::{INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
 use artifacts_core::session::Admission;
 use artifacts_core::ticket::Mode;
@@ -71,7 +71,9 @@ impl WorkspaceState {
             | Mutation::Link { ino, .. }
             | Mutation::SetAttr { ino, .. }
             | Mutation::Write { ino, .. }
-            | Mutation::Punch { ino, .. } => *ino,
+            | Mutation::Punch { ino, .. }
+            | Mutation::SetAcl { ino, .. }
+            | Mutation::Clone { to: ino, .. } => *ino,
             _ => return Outcome::default(),
         };
         let attr = self.layers.ask(|view| namespace::attr(view, ino)).await.ok();
@@ -96,12 +98,6 @@ impl WorkspaceState {
                 Err(Failure::Store(error)) => return Err(error),
             },
         };
-        if let Ok(Outcome { attr: Some(attr), .. }) = &result
-            && matches!(op.mutation, Mutation::Create { node: NewNode::File, .. })
-        {
-            // creat(2) opens what it makes.
-            self.open.open(session, attr.ino);
-        }
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.record(seq, result.clone());
         }
