@@ -12,8 +12,15 @@ mod tree;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use bytes::Bytes;
+
+use super::acl::{Acl, is_acl_name};
 use super::repoint::Amendment;
-use super::{Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source, Usage, View};
+use super::xattr::bytes_of;
+use super::{
+    ACL_ACCESS, ACL_DEFAULT, Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source,
+    Usage, View,
+};
 use crate::SegmentId;
 use node::{Node, Nodes};
 
@@ -104,11 +111,7 @@ impl Check {
             (Key::Inode(ino), Record::Inode(inode)) => self.see_inode(*ino, inode),
             (Key::Dentry(dir, _), Record::Dentry(ino, kind)) => self.see_dentry(*dir, *ino, *kind),
             (Key::Extent(ino, at), Record::Extent(extent)) => self.see_extent(*ino, *at, extent),
-            (Key::Xattr(ino, _), Record::Xattr(_)) => {
-                if self.nodes.get(*ino).is_none() {
-                    self.found.find(format!("{ino:?}: has an extended attribute but does not exist"));
-                }
-            }
+            (Key::Xattr(ino, name), Record::Xattr(value)) => self.see_xattr(*ino, name, value),
             (Key::Parent(ino, dir), Record::Parent(count)) => {
                 self.parents.entry(*ino).or_default().insert(*dir, *count);
             }
@@ -163,6 +166,7 @@ impl Check {
             FileKind::File => found.find(format!("{ino:?}: longer than a file may be")),
             _ => found.equal(ino, "size", attr.size, inode.target.len() as u64),
         }
+        self.bytes += inode.target.len() as u64;
         self.nodes.push(Node::new(ino, inode));
     }
 
@@ -217,6 +221,25 @@ impl Check {
             let used = self.used.entry(segment).or_default();
             used.bytes += u64::from(extent.len);
             used.end = used.end.max(u64::from(block_offset) + u64::from(block_len));
+        }
+    }
+
+    fn see_xattr(&mut self, ino: Ino, name: &Bytes, value: &[u8]) {
+        self.bytes += bytes_of(name, value);
+        let Some(node) = self.nodes.get_mut(ino) else {
+            return self.found.find(format!("{ino:?}: has an extended attribute but does not exist"));
+        };
+        node.xattrs += 1;
+        node.xattr_bytes += bytes_of(name, value);
+        if !is_acl_name(name) {
+            return;
+        }
+        match Acl::parse(value) {
+            Ok(Some(_)) if *name == ACL_DEFAULT && node.kind == FileKind::Directory => {}
+            Ok(Some(acl)) if *name == ACL_ACCESS && !acl.is_mode() && node.kind != FileKind::Symlink => {
+                self.found.equal(ino, "mode in the access control list", acl.mode(), node.mode & 0o777);
+            }
+            found => self.found.find(format!("{ino:?}: has the access control list {found:?}")),
         }
     }
 

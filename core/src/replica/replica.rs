@@ -71,13 +71,19 @@ impl Replica {
         }
     }
 
-    /// An orphan that no program has open any more is gone, as it is at the node. Answers whether it was one.
+    /// An orphan that no program has open any more is gone, as it is at the node; with it may go the directories in which
+    /// it stood, if they had been removed before it. Answers whether it was one.
     pub fn purge(&mut self, ino: Ino, seq: u64) -> bool {
         let Some(Some(Some(inode))) = self.known.get(&ino).map(|known| &known.inode) else { return false };
         if inode.attr.nlink > 0 {
             return false;
         }
-        let freed = inode.attr.allocated_bytes;
+        if inode.orphans > 0 {
+            // It stays until they are gone.
+            return true;
+        }
+        let freed = inode.attr.allocated_bytes + inode.target.len() as u64 + inode.xattr_bytes;
+        let parent = inode.parent;
         if let Some(usage) = &mut self.usage {
             usage.bytes = usage.bytes.saturating_sub(freed);
             usage.inodes = usage.inodes.saturating_sub(1);
@@ -87,6 +93,19 @@ impl Replica {
             known.inode = Some(None);
             known.changed_by = seq;
         });
+        let mut is_last = false;
+        if self.known.contains_key(&parent) {
+            self.with(parent, |known| {
+                if let Some(Some(dir)) = &mut known.inode {
+                    dir.orphans = dir.orphans.saturating_sub(1);
+                    is_last = dir.orphans == 0 && dir.attr.nlink == 0;
+                    known.changed_by = seq;
+                }
+            });
+        }
+        if is_last {
+            self.purge(parent, seq);
+        }
         true
     }
 
@@ -193,7 +212,11 @@ impl Replica {
         if self.bytes <= target_bytes {
             return;
         }
-        let may_go = |(&ino, known): (&Ino, &Known)| (known.changed_by <= applied && !is_needed(ino)).then_some((known.used, ino));
+        // A directory is needed as long as orphans of this mount stand in it.
+        let holds_orphans = |known: &Known| matches!(&known.inode, Some(Some(inode)) if inode.orphans > 0);
+        let may_go = |(&ino, known): (&Ino, &Known)| {
+            (known.changed_by <= applied && !is_needed(ino) && !holds_orphans(known)).then_some((known.used, ino))
+        };
         let mut candidates: Vec<_> = self.known.iter().filter_map(may_go).collect();
         candidates.sort_unstable();
         for (_, ino) in candidates {

@@ -133,13 +133,11 @@ fn errno(stop: Stop) -> Errno {
 fn apply_and_purge(view: &mut MemoryView, context: &namespace::Context, op: &Op) -> Result<Outcome, Errno> {
     let applied = namespace::apply(view, context, op).map_err(errno)?;
     view.absorb(&applied.changes);
-    for &ino in &applied.outcome.orphaned {
-        while let (applied, true) = namespace::purge(view, ino).map(|(applied, more)| (applied, more)).map_err(errno)? {
-            view.absorb(&applied.changes);
-        }
-        if let Ok((applied, _)) = namespace::purge(view, ino) {
-            view.absorb(&applied.changes);
-        }
+    let mut pending = applied.outcome.orphaned.clone();
+    while let Some(ino) = pending.pop() {
+        let (purged, more) = namespace::purge(view, ino).map_err(errno)?;
+        view.absorb(&purged.changes);
+        pending.extend(if more { vec![ino] } else { purged.outcome.orphaned });
     }
     Ok(applied.outcome)
 }
@@ -262,5 +260,5 @@ fn data_that_became_a_block_is_named_by_all_its_parts() {
 }
 
 fn create(parent: Ino, name: Name, ino: Ino, node: NewNode) -> Mutation {
-    Mutation::Create { parent, name, ino, node, mode: 0o755, uid: 1, gid: 1 }
+    Mutation::Create { parent, name, ino, node, mode: 0o755, umask: 0, uid: 1, gid: 1 }
 }

@@ -104,7 +104,7 @@ fn run(
     let (events, happening) = mpsc::channel();
     let read_only = options.read_only || session.welcome.mode == Mode::Ro;
     let source = format!("artifacts:{}", session.welcome.workspace);
-    let file_system = ArtifactsFs::new(Arc::clone(&agent));
+    let file_system = ArtifactsFs::new(Arc::clone(&agent), read_only);
     let gone = tell(&events, || Event::Gone);
     let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
     agent.caches.begin(side);

@@ -7,6 +7,7 @@ use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, OpenFlags, ReplyData, ReplyWrite, WriteFlags};
 
+use super::access_times;
 use super::ahead::fetch_ahead;
 use super::call::Call;
 use super::join::join;
@@ -20,10 +21,16 @@ const READ_ATTEMPTS: u32 = 5;
 /// How long it waits before each, so that what is under way comes to its end.
 const GONE_PAUSE_MS: u64 = 20;
 
-pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, reply: ReplyData) {
+pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, flags: OpenFlags, reply: ReplyData) {
     let range = Range { ino: agent.numbers.to_node(ino), offset, len: u64::from(len) };
+    let is_noted = flags.0 & libc::O_NOATIME == 0;
     Call::begin(agent, Holds::Pages, reply, move |call| {
-        call.ask(range.request(offset), move |call, answer| range.answered(call, answer));
+        call.ask(range.request(offset), move |call, answer| {
+            if is_noted && let Ok(Answer::Pieces { attr, .. }) = &answer {
+                access_times::seen(&call.agent, attr);
+            }
+            range.answered(call, answer);
+        });
     });
 }
 

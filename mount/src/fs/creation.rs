@@ -14,17 +14,20 @@ use super::names::{checked, enter_outcome};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
-/// Who asks for a new inode, and with which permission bits; the kernel has taken the umask off.
+/// Who asks for a new inode, and with which permission bits. The kernel leaves the umask to us (DONT_MASK), because
+/// it does not count where a directory hands down an access control list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Maker {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mode: u32,
+    pub(super) umask: u32,
 }
 
 impl Maker {
     fn create(self, parent: Ino, name: Name, ino: Ino, node: NewNode) -> Mutation {
-        Mutation::Create { parent, name, ino, node, mode: (self.mode & 0o7777) as u16, uid: self.uid, gid: self.gid }
+        let (mode, umask) = ((self.mode & 0o7777) as u16, (self.umask & 0o777) as u16);
+        Mutation::Create { parent, name, ino, node, mode, umask, uid: self.uid, gid: self.gid }
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use artifacts_core::namespace::{Attr, FileKind, Ino, Name, Nanos};
 use parking_lot::Mutex;
 
+use super::access_times::{AccessTimes, Times};
+
 /// For so many inodes the place in the tree is remembered, to name a file to people.
 const PLACES_MAX: usize = 64 << 10;
 
@@ -16,6 +18,8 @@ const PLACES_MAX: usize = 64 << 10;
 ///   go unseen.
 #[derive(Debug, Default)]
 pub(crate) struct InodeTable {
+    /// Which times of last access are on their way to the node.
+    pub(super) access_times: AccessTimes,
     inner: Mutex<Inner>,
 }
 
@@ -36,6 +40,8 @@ struct Known {
     /// Whether the pages may be older than the attributes that the kernel was shown.
     is_suspect: bool,
     shown: Shown,
+    /// As the kernel was last shown them.
+    times: Times,
     place: Option<Box<(Ino, Name)>>,
 }
 
@@ -62,6 +68,7 @@ impl InodeTable {
         if known.lookups == 0 {
             known.shown = attr.into();
         }
+        known.times = attr.into();
         known.lookups += 1;
         known.is_dir = attr.kind == FileKind::Directory;
         match &mut known.place {
@@ -104,11 +111,12 @@ impl InodeTable {
 
     /// The kernel is about to be shown these attributes. Answers whether the file's pages must be dropped first.
     pub(super) fn observe(&self, attr: &Attr) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
+        known.times = attr.into();
         if attr.kind != FileKind::File {
             return false;
         }
-        let mut inner = self.inner.lock();
-        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
         let before = std::mem::replace(&mut known.shown, attr.into());
         let kernel_sees_no_change = before.size == attr.size && before.mtime == attr.mtime;
         let hidden = std::mem::take(&mut known.is_suspect) || (kernel_sees_no_change && before.ctime != attr.ctime);
@@ -119,7 +127,20 @@ impl InodeTable {
     pub(super) fn observe_set(&self, attr: &Attr) {
         if let Some(known) = self.inner.lock().known.get_mut(&attr.ino) {
             known.shown = attr.into();
+            known.times = attr.into();
             known.is_suspect = known.has_pages;
+        }
+    }
+
+    /// The times that the kernel was last shown of an inode, unless it does not know it.
+    pub(super) fn times(&self, ino: Ino) -> Option<Times> {
+        self.inner.lock().known.get(&ino).map(|known| known.times)
+    }
+
+    /// An inode has a new time of last access.
+    pub(super) fn accessed(&self, ino: Ino, atime: Nanos) {
+        if let Some(known) = self.inner.lock().known.get_mut(&ino) {
+            known.times.atime = atime;
         }
     }
 

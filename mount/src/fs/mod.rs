@@ -9,11 +9,15 @@
 //!   changes anything, it may believe what it was shown until it is told otherwise ([`crate::agent::Agent::show`]);
 //! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
 
+mod access_times;
+mod acls;
 mod ahead;
 mod attributes;
 mod call;
+mod caller;
 mod content;
 mod convert;
+mod copying;
 mod creation;
 mod directories;
 mod file_system;

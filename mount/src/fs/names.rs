@@ -9,6 +9,7 @@ use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 
+use super::access_times;
 use super::call::{Call, GENERATION, Reply, attr_of};
 use crate::agent::Agent;
 use crate::gate::Holds;
@@ -49,8 +50,11 @@ pub(super) fn lookup(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: R
 pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
     let ino = agent.numbers.to_node(ino);
     Call::begin(agent, Holds::Nothing, reply, move |call| {
-        call.ask(Request::ReadLink { ino }, |call, answer| {
+        call.ask(Request::ReadLink { ino }, move |call, answer| {
             let target = answer.and_then(|answer| if let Answer::Bytes(target) = answer { Ok(target) } else { Err(Errno::EIO) });
+            if target.is_ok() {
+                access_times::read(&call.agent, ino);
+            }
             call.finish(target, |reply, target| reply.data(&target));
         });
     });

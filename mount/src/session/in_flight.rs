@@ -299,6 +299,7 @@ fn data_bytes(mutation: &Mutation) -> usize {
             })
             .sum(),
         Mutation::SetXattr { value, .. } => value.len(),
+        Mutation::SetAcl { acl: Some(acl), .. } => acl.len(),
         Mutation::Create { node: NewNode::Symlink(target), .. } => target.len(),
         _ => 64,
     }
@@ -315,7 +316,11 @@ pub(crate) fn touched(mutation: &Mutation) -> Vec<Ino> {
         | Mutation::Write { ino, .. }
         | Mutation::Punch { ino, .. }
         | Mutation::SetXattr { ino, .. }
-        | Mutation::RemoveXattr { ino, .. } => vec![*ino],
+        | Mutation::RemoveXattr { ino, .. }
+        | Mutation::SetAcl { ino, .. } => vec![*ino],
+        Mutation::Clone { to, .. } => vec![*to],
+        // Nobody waits for it, and a time of access that is lost is no loss.
+        Mutation::Access { .. } => vec![],
     }
 }
 

@@ -31,7 +31,7 @@ impl Bench {
 
     fn file(&mut self, ino: u64) {
         let name = Name::new(format!("f{ino}")).unwrap();
-        self.commit(Mutation::Create { parent: Ino::ROOT, name, ino: Ino(ino), node: NewNode::File, mode: 0o644, uid: 0, gid: 0 });
+        self.commit(Mutation::Create { parent: Ino::ROOT, name, ino: Ino(ino), node: NewNode::File, mode: 0o644, umask: 0, uid: 0, gid: 0 });
     }
 
     fn write(&mut self, ino: u64, len: usize) {

@@ -329,7 +329,7 @@ impl WorkspaceState {
             match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
                 Err(Failure::Refused(Errno::ENOENT)) => {
                     let ino = Ino(self.reserve_inodes().await?.first);
-                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, uid: 0, gid: 0 };
+                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, umask: 0, uid: 0, gid: 0 };
                     let time = (self.context.clock.wall().unix_ms() as i64).saturating_mul(1_000_000);
                     let op = Op { mutation, time };
                     let context = namespace::Context::default();

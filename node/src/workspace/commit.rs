@@ -71,7 +71,9 @@ impl WorkspaceState {
             | Mutation::Link { ino, .. }
             | Mutation::SetAttr { ino, .. }
             | Mutation::Write { ino, .. }
-            | Mutation::Punch { ino, .. } => *ino,
+            | Mutation::Punch { ino, .. }
+            | Mutation::SetAcl { ino, .. }
+            | Mutation::Clone { to: ino, .. } => *ino,
             _ => return Outcome::default(),
         };
         let attr = self.layers.ask(|view| namespace::attr(view, ino)).await.ok();

@@ -70,8 +70,10 @@ impl WorkspaceState {
                     self.upkeep.purging.push_back(ino);
                     break;
                 }
+                // With an inode the directory may have to go that waited for its end.
+                Ok(outcome) => self.upkeep.purging.extend(outcome.orphaned),
                 // Still linked, or gone already.
-                Ok(_) | Err(Failure::Refused(_)) => {}
+                Err(Failure::Refused(_)) => {}
                 Err(Failure::Store(error)) => return Err(error),
             }
         }

@@ -206,7 +206,7 @@ fn name(text: &str) -> Name {
 }
 
 fn create(parent: Ino, text: &str, ino: u64, node: NewNode) -> Mutation {
-    Mutation::Create { parent, name: name(text), ino: Ino(ino), node, mode: 0o644, uid: 0, gid: 0 }
+    Mutation::Create { parent, name: name(text), ino: Ino(ino), node, mode: 0o644, umask: 0, uid: 0, gid: 0 }
 }
 
 fn file(text: &str, ino: u64) -> Mutation {

@@ -59,7 +59,7 @@ impl Numbers {
 /// Makes a file or directory.
 pub(crate) fn create(stream: &mut RawStream, numbers: &mut Numbers, parent: Ino, text: &str, node: NewNode) -> Result<Ino> {
     let ino = numbers.take()?;
-    let result = stream.commit(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o755, uid: 0, gid: 0 })?;
+    let result = stream.commit(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o755, umask: 0, uid: 0, gid: 0 })?;
     result.result.map_err(|errno| anyhow!("{text}: {errno}"))?;
     Ok(ino)
 }
@@ -77,7 +77,7 @@ pub(crate) fn every_mutation(dir: Ino, file: Ino, called: &str, fresh: Ino) -> R
         Ok(Mutation::Rename { parent: dir, name: name(called)?, new_parent: dir, new_name: name("renamed")?, mode })
     };
     let make = |node| -> Result<Mutation> {
-        Ok(Mutation::Create { parent: dir, name: name("made")?, ino: fresh, node, mode: 0o644, uid: 0, gid: 0 })
+        Ok(Mutation::Create { parent: dir, name: name("made")?, ino: fresh, node, mode: 0o644, umask: 0, uid: 0, gid: 0 })
     };
     Ok(vec![
         ("create", make(NewNode::File)?),

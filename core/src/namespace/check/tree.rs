@@ -8,6 +8,7 @@ use super::{Amendment, Check, Findings, Ino};
 impl Check {
     pub(super) fn check_tree(&mut self) {
         let Self { nodes, named_in, parents, found, .. } = self;
+        count_orphans(nodes, found);
         for node in nodes.iter() {
             check_links(node, found);
             let counted = match named_in.remove(&node.ino) {
@@ -16,12 +17,25 @@ impl Check {
             };
             found.equal(node.ino, "parent counts", parents.remove(&node.ino).unwrap_or_default(), counted);
             found.equal(node.ino, "allocated bytes", node.allocated_bytes, node.bytes);
+            found.equal(node.ino, "extended attributes and their bytes", node.recorded_xattrs, (node.xattrs, node.xattr_bytes));
+            found.equal(node.ino, "orphans that stood in it", node.recorded_orphans, node.orphans);
         }
         // The counts of inodes that do exist were taken out one by one.
         for ino in std::mem::take(parents).into_keys() {
             found.find(format!("{ino:?}: has parent counts but does not exist"));
         }
         check_reachable(nodes, found);
+    }
+}
+
+/// Where orphans stood, and that what they stood in is kept.
+fn count_orphans(nodes: &mut Nodes, found: &mut Findings) {
+    let held_by: Vec<Ino> = nodes.iter().filter(|node| node.is_orphan).map(|node| node.parent).collect();
+    for dir in held_by {
+        match nodes.get_mut(dir) {
+            Some(node) => node.orphans += 1,
+            None => found.find(format!("{dir:?}: orphans stood in it but it does not exist")),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod compare;
 mod model;
+mod model_acl;
 mod step;
 
 use proptest::prelude::*;

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use super::super::tests::content::{block, deposit, extent_bytes};
 use super::super::{
-    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, Relocation,
+    AclKind, Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, Relocation,
     RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
 };
+use super::model_acl::ModelAcl;
 use crate::SegmentId;
 
 /// The longest list of steps of one case.
@@ -53,7 +54,7 @@ pub(super) struct Spot {
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    Create { at: Spot, stale: Option<Pick>, node: NewNode, mode: u16, gid: u32 },
+    Create { at: Spot, stale: Option<Pick>, node: NewNode, mode: u16, umask: u16, gid: u32 },
     Link { ino: Pick, at: Spot },
     Unlink { at: Spot },
     RemoveDir { at: Spot },
@@ -64,6 +65,9 @@ pub(super) enum Action {
     Punch { ino: Pick, offset: u64, len: u64, extend: bool },
     SetXattr { ino: Pick, name: Name, value: Bytes, mode: XattrMode },
     RemoveXattr { ino: Pick, name: Name },
+    SetAcl { ino: Pick, kind: AclKind, acl: Option<ModelAcl>, kill_set_group_id: bool },
+    Access { ino: Pick },
+    Clone { from: Pick, to: Option<Pick>, from_offset: u64, to_offset: u64, len: u64, kill_privileges: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -96,8 +100,11 @@ pub(super) fn names() -> impl Iterator<Item = Name> {
     ["a", "b", "c", "\u{e9}"].into_iter().map(|text| Name::new(text).unwrap())
 }
 
-/// The extended attribute that goes by a name.
+/// The extended attribute that goes by a name; one of them is what a change of content takes away.
 pub(super) fn xattr_name(name: &Name) -> Bytes {
+    if name.as_bytes() == b"b" {
+        return Bytes::from_static(b"security.capability");
+    }
     [b"user.", name.as_bytes()].concat().into()
 }
 
@@ -212,11 +219,11 @@ impl Census {
         let any = |pick: &Pick| self.inode(*pick, &self.alive);
         let file = |pick: &Pick| self.inode(*pick, &self.files);
         match action.clone() {
-            Action::Create { at, stale, node, mode, gid } => {
+            Action::Create { at, stale, node, mode, umask, gid } => {
                 let fresh = self.inodes.last().map_or(Ino::FIRST_LEASED, |last| Ino::FIRST_LEASED.max(Ino(last.0 + 1)));
                 let ino = stale.map_or(fresh, |pick| self.inode(Pick { any: true, ..pick }, &[]));
                 let (parent, name) = self.spot(&at);
-                Mutation::Create { parent, name, ino, node, mode, uid: 1, gid }
+                Mutation::Create { parent, name, ino, node, mode, umask, uid: 1, gid }
             }
             Action::Link { ino, at } => {
                 let (parent, name) = self.spot(&at);
@@ -243,6 +250,16 @@ impl Census {
             Action::Punch { ino, offset, len, extend } => Mutation::Punch { ino: file(&ino), offset, len, extend },
             Action::SetXattr { ino, name, value, mode } => Mutation::SetXattr { ino: any(&ino), name: xattr_name(&name), value, mode },
             Action::RemoveXattr { ino, name } => Mutation::RemoveXattr { ino: any(&ino), name: xattr_name(&name) },
+            Action::SetAcl { ino, kind, acl, kill_set_group_id } => {
+                // Only directories hand anything down.
+                let meant = if kind == AclKind::Default { &self.directories } else { &self.alive };
+                Mutation::SetAcl { ino: self.inode(ino, meant), kind, acl: acl.map(|acl| acl.encode()), kill_set_group_id }
+            }
+            Action::Access { ino } => Mutation::Access { ino: any(&ino) },
+            Action::Clone { from, to, from_offset, to_offset, len, kill_privileges } => {
+                let from = file(&from);
+                Mutation::Clone { from, from_offset, to: to.map_or(from, |to| file(&to)), to_offset, len, kill_privileges }
+            }
         }
     }
 
@@ -332,17 +349,21 @@ fn resize() -> impl Strategy<Value = SetAttr> {
 
 fn create() -> impl Strategy<Value = Action> {
     let mode = prop_oneof![2 => Just(0o644), 1 => Just(0o6755), 1 => Just(0o2755)];
-    (spot(0.05), proptest::option::weighted(0.03, pick()), node(), mode, 0..3u32).prop_map(|(at, stale, node, mode, gid)| Action::Create {
+    let umask = prop_oneof![2 => Just(0), 1 => Just(0o027)];
+    let new = (node(), mode, umask, 0..3u32);
+    (spot(0.05), proptest::option::weighted(0.03, pick()), new).prop_map(|(at, stale, (node, mode, umask, gid))| Action::Create {
         at,
         stale,
         node,
         mode,
+        umask,
         gid,
     })
 }
 
 fn action() -> impl Strategy<Value = Action> {
     let rename_mode = prop_oneof![3 => Just(RenameMode::Replace), 1 => Just(RenameMode::NoReplace), 2 => Just(RenameMode::Exchange)];
+    let acl_kind = prop_oneof![Just(AclKind::Access), Just(AclKind::Default)];
     let xattr_mode = prop_oneof![3 => Just(XattrMode::Any), 1 => Just(XattrMode::Create), 1 => Just(XattrMode::Replace)];
     prop_oneof![
         16 => create(),
@@ -359,7 +380,26 @@ fn action() -> impl Strategy<Value = Action> {
         5 => (pick(), xattr(), vec(any::<u8>(), 0..3), xattr_mode)
             .prop_map(|(ino, name, value, mode)| Action::SetXattr { ino, name, value: value.into(), mode }),
         3 => (pick(), xattr()).prop_map(|(ino, name)| Action::RemoveXattr { ino, name }),
+        5 => (pick(), acl_kind, proptest::option::weighted(0.8, acl()), any::<bool>())
+            .prop_map(|(ino, kind, acl, kill_set_group_id)| Action::SetAcl { ino, kind, acl, kill_set_group_id }),
+        2 => pick().prop_map(|ino| Action::Access { ino }),
+        10 => (pick(), proptest::option::weighted(0.7, pick()), offset(), offset(), length(), any::<bool>()).prop_map(
+            |(from, to, from_offset, to_offset, len, kill_privileges)| Action::Clone { from, to, from_offset, to_offset, len, kill_privileges }
+        ),
     ]
+}
+
+fn acl() -> impl Strategy<Value = ModelAcl> {
+    let perm = || 0..8u16;
+    (perm(), perm(), perm(), perm(), perm()).prop_map(|(user, named, group, mask, other)| ModelAcl { user, named, group, mask, other })
+}
+
+fn offset() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0..60u64, 1 => (0..40u64).prop_map(|back| FILE_MAX_BYTES - back), 1 => Just(u64::MAX)]
+}
+
+fn length() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0..60u64, 1 => Just(u64::MAX)]
 }
 
 fn op(action: impl Strategy<Value = Action>) -> impl Strategy<Value = Step> {

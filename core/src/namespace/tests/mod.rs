@@ -6,7 +6,9 @@ pub(super) mod content;
 mod fixture;
 pub(super) mod lazy_view;
 
+mod acl;
 mod check;
+mod clone;
 mod create;
 mod extents;
 mod link;
