@@ -381,7 +381,7 @@ impl WorkspaceState {
             ClientFrame::ResendDone { open } => {
                 let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
                 for ino in self.open.replace(session, &open) {
-                    self.purge_if_orphan(ino).await?;
+                    self.purge_if_orphan(myself, ino).await?;
                 }
                 self.settle(session);
                 Ok(())

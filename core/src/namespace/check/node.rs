@@ -105,11 +105,6 @@ impl Nodes {
         Some((chunk, at))
     }
 
-    pub(super) fn get(&self, ino: Ino) -> Option<&Node> {
-        let (chunk, at) = self.position(ino)?;
-        Some(&self.chunks[chunk][at])
-    }
-
     pub(super) fn get_mut(&mut self, ino: Ino) -> Option<&mut Node> {
         let (chunk, at) = self.position(ino)?;
         Some(&mut self.chunks[chunk][at])
