@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
 
-.PHONY: help deps build quickstart test test-unit test-e2e check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -18,7 +18,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -26,6 +26,14 @@ test-unit: ## Run the unit and property tests
 
 test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
+
+PJDFSTEST_VERSION := 0.2.2
+PJDFSTEST := target/tools/bin/pjdfstest
+
+test-posix: deps build ## Run pjdfstest on a mount (needs root)
+	@[ "$$($(PJDFSTEST) --version 2>/dev/null)" = "pjdfstest $(PJDFSTEST_VERSION)" ] || \
+		$(CARGO) install --quiet --force --locked --root target/tools --version $(PJDFSTEST_VERSION) pjdfstest
+	$(CARGO) run --quiet -p artifacts-tests --bin posix-suite -- $(PJDFSTEST)
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

@@ -9,10 +9,15 @@ need() { # COMMAND PACKAGE
 }
 need cc gcc
 need diff diffutils
+need getfacl acl
+need getfattr attr
 need fusermount3 fuse3
 need git git
+need setpriv util-linux
 need sqlite3 sqlite3
 need tar tar
+# pjdfstest is built against it.
+[ -e /usr/include/sys/acl.h ] || missing="$missing libacl1-dev"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "Rust is missing; see https://rustup.rs" >&2
