@@ -4,10 +4,10 @@ CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-suites check fix bench
 
 help: ## List the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
@@ -19,7 +19,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -31,6 +31,13 @@ test-e2e: build ## Run the tests on real nodes and mounts
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins
 	ARTIFACTS_SUITES=full $(CARGO) test --release -p artifacts-tests --test suites --no-fail-fast -- --test-threads=1 --nocapture
+PJDFSTEST_VERSION := 0.2.2
+PJDFSTEST := target/tools/bin/pjdfstest
+
+test-posix: deps build ## Run pjdfstest on a mount (needs root)
+	@[ "$$($(PJDFSTEST) --version 2>/dev/null)" = "pjdfstest $(PJDFSTEST_VERSION)" ] || \
+		$(CARGO) install --quiet --force --locked --root target/tools --version $(PJDFSTEST_VERSION) pjdfstest
+	$(CARGO) run --quiet -p artifacts-tests --bin posix-suite -- $(PJDFSTEST)
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

@@ -13,8 +13,17 @@ use super::call::{Call, Reply};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
-fn full(name: &OsStr) -> Bytes {
-    Bytes::copy_from_slice(name.as_bytes())
+/// What a name may begin with (xattr(7)). Access control lists have a way of their own and are only read here.
+const KINDS: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+
+/// The full name. One of another kind is refused, as everywhere on Linux.
+fn checked(name: &OsStr) -> Result<Bytes, Errno> {
+    let name = name.as_bytes();
+    match KINDS.iter().find(|kind| name.starts_with(kind)) {
+        Some(kind) if name.len() == kind.len() => Err(Errno::EINVAL),
+        Some(_) => Ok(Bytes::copy_from_slice(name)),
+        None => Err(Errno::EOPNOTSUPP),
+    }
 }
 
 /// Answers with a value, or with its length to a program that asks with no room (getxattr(2)).
@@ -24,7 +33,10 @@ fn finish(call: Call<ReplyXattr>, value: Result<Bytes, Errno>, room: u32) {
 }
 
 pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, room: u32, reply: ReplyXattr) {
-    let name = full(name);
+    let name = match checked(name) {
+        Ok(name) => name,
+        Err(errno) => return reply.fail(errno),
+    };
     let ino = agent.numbers.to_node(ino);
     Call::begin(agent, Holds::Nothing, reply, move |call| {
         call.ask(Request::Xattr { ino, name }, move |call, answer| {
@@ -72,15 +84,18 @@ fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
 
 pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    match mode_of(flags) {
-        Ok(mode) => change(agent, reply, Mutation::SetXattr { ino, name: full(name), value: Bytes::copy_from_slice(value), mode }),
+    match mode_of(flags).and_then(|mode| Ok((mode, checked(name)?))) {
+        Ok((mode, name)) => change(agent, reply, Mutation::SetXattr { ino, name, value: Bytes::copy_from_slice(value), mode }),
         Err(errno) => reply.fail(errno),
     }
 }
 
 pub(super) fn remove(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    change(agent, reply, Mutation::RemoveXattr { ino, name: full(name) });
+    match checked(name) {
+        Ok(name) => change(agent, reply, Mutation::RemoveXattr { ino, name }),
+        Err(errno) => reply.fail(errno),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +106,21 @@ mod tests {
     fn names_are_listed_as_the_system_call_wants_them() {
         assert_eq!(joined([Bytes::from_static(b"user.a"), Bytes::from_static(b"user.b")].iter()), &b"user.a\0user.b\0"[..]);
         assert_eq!(joined([].iter()), &b""[..]);
+    }
+
+    #[test]
+    fn names_are_of_a_known_kind() {
+        for (name, expected) in [
+            ("user.a", Ok(())),
+            ("security.capability", Ok(())),
+            ("trusted.overlay.opaque", Ok(())),
+            ("system.posix_acl_access", Ok(())),
+            ("user.", Err(Errno::EINVAL)),
+            ("system.nfs4_acl", Err(Errno::EOPNOTSUPP)),
+            ("a", Err(Errno::EOPNOTSUPP)),
+        ] {
+            assert_eq!(checked(OsStr::new(name)).map(drop), expected, "{name}");
+        }
     }
 
     #[test]

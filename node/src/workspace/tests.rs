@@ -367,6 +367,7 @@ async fn an_unlinked_file_lives_until_its_last_close_on_any_mount() {
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
     a.commit(file("f", 1_000)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     b.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     a.commit(unlink("f")).await.1.unwrap();
     a.send(ClientFrame::Closed { inodes: vec![Ino(1_000)] });
@@ -377,12 +378,39 @@ async fn an_unlinked_file_lives_until_its_last_close_on_any_mount() {
     assert_eq!(usage(&actor).await.inodes, 1);
 }
 
+/// mknod(2) opens nothing, so nothing would ever close what it makes.
+#[tokio::test]
+async fn a_file_that_nobody_opened_goes_with_its_last_link() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(file("f", 1_000)).await.1.unwrap();
+    a.commit(unlink("f")).await.1.unwrap();
+    assert_eq!(usage(&actor).await.inodes, 1);
+}
+
+#[tokio::test]
+async fn a_removed_directory_goes_with_the_last_open_file_that_stood_in_it() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(create(Ino::ROOT, "d", 1_000, NewNode::Directory)).await.1.unwrap();
+    a.commit(create(Ino(1_000), "f", 1_001, NewNode::File)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_001) }).await.unwrap();
+    a.commit(Mutation::Unlink { parent: Ino(1_000), name: name("f") }).await.1.unwrap();
+    a.commit(Mutation::RemoveDir { parent: Ino::ROOT, name: name("d") }).await.1.unwrap();
+    assert_eq!(usage(&actor).await.inodes, 3);
+    a.send(ClientFrame::Closed { inodes: vec![Ino(1_001)] });
+    assert_eq!(usage(&actor).await.inodes, 1);
+}
+
 #[tokio::test]
 async fn orphans_of_mounts_that_died_with_the_node_are_collected() {
     let mut lab = Lab::new().await;
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     a.commit(file("f", 1_000)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     a.commit(unlink("f")).await.1.unwrap();
     a.make_durable().await;
     assert_eq!(usage(&actor).await.inodes, 2, "a has it open");
@@ -400,7 +428,6 @@ async fn the_quota_on_inodes_is_hard() {
         a.commit(file(&format!("f{index}"), 1_000 + index)).await.1.unwrap();
     }
     assert_eq!(a.commit(file("one-too-many", 1_999)).await.1, Err(Errno::EDQUOT));
-    a.send(ClientFrame::Closed { inodes: (1_000..2_000).map(Ino).collect() });
     a.commit(unlink("f0")).await.1.unwrap();
     a.commit(file("fits-now", 1_999)).await.1.unwrap();
 }

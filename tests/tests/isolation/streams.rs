@@ -120,6 +120,7 @@ fn inode_numbers_of_others_are_refused() -> Result<()> {
                 ino: Ino(number),
                 node: NewNode::File,
                 mode: 0o644,
+                umask: 0,
                 uid: 0,
                 gid: 0,
             };
