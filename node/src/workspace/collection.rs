@@ -39,6 +39,8 @@ impl WorkspaceState {
         }
         for segment in std::mem::take(&mut self.dead_segments) {
             batch.put(self.keys.dead(segment), Vec::new());
+            // Its own grace counts from now on.
+            self.upkeep.suspects.remove(&segment);
             self.upkeep.dying.push(segment);
         }
     }
@@ -81,16 +83,21 @@ impl WorkspaceState {
     /// Whether so much time has passed since, in which nothing could be on its way.
     fn is_safe(&self, since_ms: u64, grace: std::time::Duration) -> bool {
         let quiet_since_ms = since_ms.max(self.upkeep.restless_ms);
-        self.upkeep.snapshot.is_none() && self.recovery.is_none() && self.now_ms().saturating_sub(quiet_since_ms) >= millis(grace)
+        self.recovery.is_none() && self.now_ms().saturating_sub(quiet_since_ms) >= millis(grace)
     }
 
-    async fn is_in_use(&mut self, segment: SegmentId) -> Option<bool> {
+    /// Whether anything lies in a segment. Nothing is known while its end is not durable: a crash would bring it back.
+    async fn is_in_use(&self, segment: SegmentId) -> Option<bool> {
         // Without asking for its object: nothing here waits for those.
-        self.layers.is_named(segment).await.ok()
+        let named = self.layers.is_named(segment).await.ok()?;
+        (named || !self.layers.is_changing(segment)).then_some(named)
     }
 
     /// Deletes segments that have been dead for long enough.
     pub(super) async fn collect_dead(&mut self, myself: &ActorRef<WorkspaceMessage>) {
+        if self.upkeep.snapshot.is_some() {
+            return;
+        }
         let grace = self.rules().grace;
         let due: Vec<SegmentId> = self
             .upkeep
@@ -128,12 +135,7 @@ impl WorkspaceState {
 
     pub(super) fn is_overdue(&self, segment: SegmentId) -> bool {
         let since = self.upkeep.suspects.get(&segment);
-        since.is_some_and(|since| self.is_safe_but_for_checks(*since))
-    }
-
-    fn is_safe_but_for_checks(&self, since_ms: u64) -> bool {
-        let quiet_since_ms = since_ms.max(self.upkeep.restless_ms);
-        self.recovery.is_none() && self.now_ms().saturating_sub(quiet_since_ms) >= millis(self.rules().orphan_age)
+        since.is_some_and(|since| self.is_safe(*since, self.rules().orphan_age))
     }
 
     /// Deletes those of these objects that are overdue and that nothing names, and says which.

@@ -175,6 +175,12 @@ impl Layers {
         }
     }
 
+    /// Whether a change of a segment's record is not durable yet.
+    pub(super) fn is_changing(&self, segment: SegmentId) -> bool {
+        let key = Key::Segment(segment).encode();
+        self.pending.contains_key(&key) || self.flushing.contains_key(&key)
+    }
+
     /// Whether anything lies in a segment, by the records alone.
     pub(super) async fn is_named(&self, segment: SegmentId) -> Result<bool, StoreError> {
         let key = Key::Segment(segment).encode();
