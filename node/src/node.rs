@@ -78,7 +78,9 @@ impl Node {
             return Err(NodeError::Config("session_lease_ms must be at least 2000: a mount stalls after 1000".to_owned()));
         }
         if matches!((&config.blobs, config.data_path), (BlobsConfig::Directory, Some(DataPath::Direct))) {
-            return Err(NodeError::Config("data_path `direct` needs segments in S3: agents cannot reach a directory of the node".to_owned()));
+            return Err(NodeError::Config(
+                "data_path `direct` needs segments in S3: agents cannot reach a directory of the node".to_owned(),
+            ));
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let directory = |source| NodeError::DataDirectory { path: config.data.clone(), source };

@@ -77,7 +77,8 @@ impl S3Server {
         // Not removed on drop: that is the keeper's to do, when the server has ended.
         let scratch: PathBuf = tempfile::Builder::new().prefix("artifacts-s3-").tempdir()?.keep();
         let ports = (0..8).map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
-        let identity = json!({ "name": "tests", "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }], "actions": ["Admin"] });
+        let identity =
+            json!({ "name": "tests", "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }], "actions": ["Admin"] });
         fs::write(scratch.join("identities.json"), json!({ "identities": [identity] }).to_string())?;
         fs::create_dir(scratch.join("data"))?;
         let at = |part: &str| scratch.join(part).to_string_lossy().into_owned();

@@ -64,7 +64,10 @@ enum Outcome {
     /// The signed request had run out: worth another one at once.
     Stale,
     /// The direct path leads nowhere this time; whether it is to be left alone for a while.
-    Detour { reason: String, unreachable: bool },
+    Detour {
+        reason: String,
+        unreachable: bool,
+    },
 }
 
 impl Exchange {

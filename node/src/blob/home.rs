@@ -21,9 +21,7 @@ pub(crate) fn claim(data: &Path, config: &BlobsConfig) -> Result<(), BlobError> 
     let (note, wanted) = (data.join(NOTE), config.home());
     let noted = match fs::read_to_string(&note) {
         Ok(text) => Some(text.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            data.join(DIRECTORY).is_dir().then(|| BlobsConfig::Directory.home())
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => data.join(DIRECTORY).is_dir().then(|| BlobsConfig::Directory.home()),
         Err(error) => return Err(error.into()),
     };
     match noted {

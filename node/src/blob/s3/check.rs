@@ -71,7 +71,9 @@ fn explain(config: &S3Config, doing: &str, failure: Failure) -> String {
             _ => format!("{doing} in the bucket `{bucket}` of {server} fails: {reason}"),
         },
         Failure::Passing(reason) => {
-            format!("{server} does not serve the bucket `{bucket}` ({doing}: {reason}); check that it runs and that --s3-endpoint is its address")
+            format!(
+                "{server} does not serve the bucket `{bucket}` ({doing}: {reason}); check that it runs and that --s3-endpoint is its address"
+            )
         }
         Failure::Exists | Failure::Taken | Failure::OutOfRange => format!("{server} gives an answer that makes no sense ({doing})"),
     }

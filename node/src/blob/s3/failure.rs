@@ -62,7 +62,9 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let of = |status, code| Failure::of_status(status, code, String::new());
-        for (status, code) in [(500, "InternalError"), (503, "SlowDown"), (409, "ConditionalRequestConflict"), (429, ""), (400, "RequestTimeout")] {
+        for (status, code) in
+            [(500, "InternalError"), (503, "SlowDown"), (409, "ConditionalRequestConflict"), (429, ""), (400, "RequestTimeout")]
+        {
             assert!(matches!(of(status, code), Failure::Passing(_)), "{status} {code}");
         }
         for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, "NotImplemented"), (301, "")] {
