@@ -3,8 +3,10 @@
 CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
+# How many rounds of kills; about four seconds each.
+CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-crash check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +28,9 @@ test-unit: ## Run the unit and property tests
 
 test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
+
+test-crash: build ## Kill agents and nodes at random, many times, and check what is left (CRASH_ROUNDS, CRASH_SEED)
+	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test -p artifacts-tests --test crash -- --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

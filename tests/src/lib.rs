@@ -24,6 +24,7 @@ mod shell;
 mod source_tree;
 mod tree;
 
+pub mod crash;
 pub mod time;
 
 pub use api::{Api, Reply};
