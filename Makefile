@@ -3,8 +3,10 @@
 CARGO ?= cargo
 # Tests on mounts run a few at a time: each has a node, agents and busy threads of its own.
 E2E_THREADS ?= 2
+# How many rounds of kills; about four seconds each.
+CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-suites check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -33,6 +35,7 @@ test-e2e: build ## Run the tests on real nodes and mounts
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins
 	ARTIFACTS_SUITES=full $(CARGO) test --release -p artifacts-tests --test suites --no-fail-fast -- --test-threads=1 --nocapture
+
 PJDFSTEST_VERSION := 0.2.2
 PJDFSTEST := target/tools/bin/pjdfstest
 
@@ -40,6 +43,9 @@ test-posix: deps build ## Run pjdfstest on a mount (needs root)
 	@[ "$$($(PJDFSTEST) --version 2>/dev/null)" = "pjdfstest $(PJDFSTEST_VERSION)" ] || \
 		$(CARGO) install --quiet --force --locked --root target/tools --version $(PJDFSTEST_VERSION) pjdfstest
 	$(CARGO) run --quiet -p artifacts-tests --bin posix-suite -- $(PJDFSTEST)
+
+test-crash: build ## Kill agents and nodes at random, many times, and check what is left (CRASH_ROUNDS, CRASH_SEED)
+	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test -p artifacts-tests --test crash -- --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

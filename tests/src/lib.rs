@@ -27,6 +27,7 @@ mod source_tree;
 mod tools;
 mod tree;
 
+pub mod crash;
 pub mod time;
 
 pub use api::{Api, Reply, http_client};
