@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, login, mount, platform, status, unmount, workspace};
+use crate::commands::{completions, export, import, login, mount, platform, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Mount(mount::MountArgs),
     /// Save everything and unmount
     Unmount(unmount::UnmountArgs),
+    /// Copy a directory or a file of this machine into a workspace
+    Import(import::ImportArgs),
+    /// Copy a workspace, or a part of it, to this machine
+    Export(export::ExportArgs),
     /// Show the mounts of this host and how they are
     Status(status::StatusArgs),
     /// Print a completion script for a shell
