@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use artifacts_core::name::WorkspaceAddress;
 use artifacts_core::ticket::Mode;
-use artifacts_mount::control;
+use artifacts_mount::{MountError, control};
 
 use crate::mounting::{self, MountRequest};
 use crate::output::Output;
 use crate::paths::Paths;
 use crate::random;
 use crate::settings::Settings;
+use crate::time;
+
+/// How often a mount that somebody else uses is tried again, and how long the pauses are.
+const BUSY_LOOKS: u32 = 50;
+const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A mount for one command: below the state directory, where only this user may go. Gone when it is dropped, whatever
 /// happened meanwhile; of a command that was killed, the next one takes it away.
@@ -50,7 +55,15 @@ impl PrivateMount {
     /// # Errors
     /// Something could not be saved.
     pub(crate) fn end(self) -> anyhow::Result<()> {
-        let report = control::unmount(&self.state, &self.directory, false)?;
+        let mut looks = 0;
+        let report = loop {
+            match control::unmount(&self.state, &self.directory, false) {
+                // Some program looks into every mount that comes up.
+                Err(MountError::Busy { .. }) if looks < BUSY_LOOKS => looks += 1,
+                outcome => break outcome?,
+            }
+            time::pause(BUSY_PAUSE);
+        };
         Ok(mounting::saved(&report.unsaved, Path::new("the workspace"))?)
     }
 }

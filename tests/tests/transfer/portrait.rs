@@ -92,7 +92,7 @@ pub(crate) fn paint(root: &Path) -> Result<()> {
     fs::set_permissions(root.join("nothing"), Permissions::from_mode(0o6755))?;
     fs::set_permissions(root.join("deep/er"), Permissions::from_mode(0o555))?;
     fs::set_permissions(root.join("empty"), Permissions::from_mode(0o1777))?;
-    for (name, at) in [("deep/er/large", 1), ("link", -1), ("deep", 999_999_999), ("pipe", 12_345_678_901), ("", 5)] {
+    for (name, at) in [("deep/er/large", 1), ("link", -1), ("deep", 999_999_999), ("pipe", 4_000_000_000), ("", 5)] {
         let time = Timespec { tv_sec: at, tv_nsec: 123_456_789 };
         rustix::fs::utimensat(CWD, root.join(name), &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW)?;
     }
