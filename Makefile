@@ -34,7 +34,7 @@ test-e2e: build ## Run the tests on real nodes and mounts
 
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins
-	ARTIFACTS_SUITES=full $(CARGO) test --release -p artifacts-tests --test suites --no-fail-fast -- --test-threads=1 --nocapture
+	ARTIFACTS_SUITES=full $(CARGO) test --release --workspace --test suites --no-fail-fast -- --test-threads=1 --nocapture
 
 PJDFSTEST_VERSION := 0.2.2
 PJDFSTEST := target/tools/bin/pjdfstest
@@ -42,10 +42,10 @@ PJDFSTEST := target/tools/bin/pjdfstest
 test-posix: deps build ## Run pjdfstest on a mount (needs root)
 	@[ "$$($(PJDFSTEST) --version 2>/dev/null)" = "pjdfstest $(PJDFSTEST_VERSION)" ] || \
 		$(CARGO) install --quiet --force --locked --root target/tools --version $(PJDFSTEST_VERSION) pjdfstest
-	$(CARGO) run --quiet -p artifacts-tests --bin posix-suite -- $(PJDFSTEST)
+	target/debug/posix-suite $(PJDFSTEST)
 
 test-crash: build ## Kill agents and nodes at random, many times, and check what is left (CRASH_ROUNDS, CRASH_SEED)
-	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test -p artifacts-tests --test crash -- --nocapture
+	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test --workspace --test crash -- --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

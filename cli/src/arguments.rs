@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, fsck, login, mount, platform, stats, status, unmount, workspace};
+use crate::commands::{completions, export, fsck, import, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Mount(mount::MountArgs),
     /// Save everything and unmount
     Unmount(unmount::UnmountArgs),
+    /// Copy a directory or a file of this machine into a workspace
+    Import(import::ImportArgs),
+    /// Copy a workspace, or a part of it, to this machine
+    Export(export::ExportArgs),
     /// Show the mounts of this host and how they are
     Status(status::StatusArgs),
     /// Show what workspaces hold, and what they take

@@ -53,21 +53,20 @@ mod tests {
     use super::*;
 
     fn paths(xdg: Option<&str>, home: Option<&str>) -> Result<Paths, Failure> {
-        Paths::from_variables(&|name| if name == "XDG_CACHE_HOME" { xdg.map(PathBuf::from) } else { None }, home.map(PathBuf::from))
+        Paths::from_variables(&|name| if name == "XDG_STATE_HOME" { xdg.map(PathBuf::from) } else { None }, home.map(PathBuf::from))
     }
 
     #[test]
     fn xdg_variables_move_the_directories() {
         let moved = paths(Some("/c"), Some("/home/a")).unwrap();
-        assert_eq!(moved.cache, PathBuf::from("/c/tonbo/artifacts"));
         assert_eq!(moved.config, PathBuf::from("/home/a/.config/tonbo/artifacts"));
-        assert_eq!(moved.state, PathBuf::from("/home/a/.local/state/tonbo/artifacts"));
+        assert_eq!(moved.state, PathBuf::from("/c/tonbo/artifacts"));
         assert_eq!(moved.credentials(), PathBuf::from("/home/a/.config/tonbo/artifacts/credentials.json"));
     }
 
     #[test]
     fn a_relative_value_is_ignored() {
-        assert_eq!(paths(Some("c"), Some("/home/a")).unwrap().cache, PathBuf::from("/home/a/.cache/tonbo/artifacts"));
+        assert_eq!(paths(Some("c"), Some("/home/a")).unwrap().state, PathBuf::from("/home/a/.local/state/tonbo/artifacts"));
     }
 
     #[test]
