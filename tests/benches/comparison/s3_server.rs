@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use artifacts_tests::{Scratch, Tool, free_port};
+use artifacts_tests::{Api, Scratch, Tool, free_port};
 use serde_json::json;
 
 use crate::server::{Server, listens};
@@ -23,7 +23,9 @@ impl S3Server {
     pub(crate) const ACCESS_KEY: &str = "bench";
     pub(crate) const SECRET_KEY: &str = "bench-secret";
 
-    /// Starts one with an empty store.
+    pub(crate) const BUCKET: &str = "ours";
+
+    /// Starts one with [`Self::BUCKET`], which is empty.
     pub(crate) fn start(scratch: &Scratch) -> Result<Self> {
         let (dir, config) = (scratch.join("s3"), scratch.join("s3.json"));
         fs::create_dir(&dir)?;
@@ -47,6 +49,10 @@ impl S3Server {
         }
         let mut server = Server::start(scratch, "weed", command)?;
         server.wait_until(|| Ok(ports.iter().all(|&port| listens(port))))?;
+        // To the filer, a bucket is a directory.
+        let filer = Api::new(&format!("http://127.0.0.1:{}", ports[2]))?;
+        let bucket = format!("/buckets/{}/", Self::BUCKET);
+        server.wait_until(|| Ok(filer.send("POST", &bucket, None).is_ok_and(|reply| reply.status == 201)))?;
         Ok(Self { port: ports[3], sockets, _server: server })
     }
 
