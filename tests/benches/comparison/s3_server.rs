@@ -16,7 +16,7 @@ const PARTS: [&str; 4] = ["master", "volume", "filer", "s3"];
 pub(crate) struct S3Server {
     port: u16,
     sockets: Vec<PathBuf>,
-    _server: Server,
+    server: Option<Server>,
 }
 
 impl S3Server {
@@ -53,7 +53,7 @@ impl S3Server {
         let filer = Api::new(&format!("http://127.0.0.1:{}", ports[2]))?;
         let bucket = format!("/buckets/{}/", Self::BUCKET);
         server.wait_until(|| Ok(filer.send("POST", &bucket, None).is_ok_and(|reply| reply.status == 201)))?;
-        Ok(Self { port: ports[3], sockets, _server: server })
+        Ok(Self { port: ports[3], sockets, server: Some(server) })
     }
 
     /// Where it is.
@@ -64,6 +64,7 @@ impl S3Server {
 
 impl Drop for S3Server {
     fn drop(&mut self) {
+        drop(self.server.take());
         for socket in &self.sockets {
             // Not all parts make one.
             let _ = fs::remove_file(socket);
