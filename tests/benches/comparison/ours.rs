@@ -34,7 +34,7 @@ impl Ours {
 
     /// One whose node keeps data in a bucket.
     pub(crate) fn on_s3(server: &S3Server) -> Result<Self> {
-        let arguments = ["--s3-bucket", "ours", "--s3-endpoint", &server.url(), "--s3-region", "us-east-1", "--s3-path-style"];
+        let arguments = ["--s3-bucket", S3Server::BUCKET, "--s3-endpoint", &server.url(), "--s3-region", "us-east-1", "--s3-path-style"];
         let environment = [("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_KEY)];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self::start("ours, S3", arguments.map(str::to_owned).to_vec(), environment.to_vec())

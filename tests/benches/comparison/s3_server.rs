@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use artifacts_tests::{Scratch, Tool, free_port};
+use artifacts_tests::{Api, Scratch, Tool, free_port};
 use serde_json::json;
 
 use crate::server::{Server, listens};
@@ -16,14 +16,16 @@ const PARTS: [&str; 4] = ["master", "volume", "filer", "s3"];
 pub(crate) struct S3Server {
     port: u16,
     sockets: Vec<PathBuf>,
-    _server: Server,
+    server: Option<Server>,
 }
 
 impl S3Server {
     pub(crate) const ACCESS_KEY: &str = "bench";
     pub(crate) const SECRET_KEY: &str = "bench-secret";
 
-    /// Starts one with an empty store.
+    pub(crate) const BUCKET: &str = "ours";
+
+    /// Starts one with [`Self::BUCKET`], which is empty.
     pub(crate) fn start(scratch: &Scratch) -> Result<Self> {
         let (dir, config) = (scratch.join("s3"), scratch.join("s3.json"));
         fs::create_dir(&dir)?;
@@ -47,7 +49,11 @@ impl S3Server {
         }
         let mut server = Server::start(scratch, "weed", command)?;
         server.wait_until(|| Ok(ports.iter().all(|&port| listens(port))))?;
-        Ok(Self { port: ports[3], sockets, _server: server })
+        // To the filer, a bucket is a directory.
+        let filer = Api::new(&format!("http://127.0.0.1:{}", ports[2]))?;
+        let bucket = format!("/buckets/{}/", Self::BUCKET);
+        server.wait_until(|| Ok(filer.send("POST", &bucket, None).is_ok_and(|reply| reply.status == 201)))?;
+        Ok(Self { port: ports[3], sockets, server: Some(server) })
     }
 
     /// Where it is.
@@ -58,6 +64,7 @@ impl S3Server {
 
 impl Drop for S3Server {
     fn drop(&mut self) {
+        drop(self.server.take());
         for socket in &self.sockets {
             // Not all parts make one.
             let _ = fs::remove_file(socket);
