@@ -76,5 +76,5 @@ impl Filler {
 fn create(parent: Ino, name: &str, ino: Ino, node: NewNode) -> Result<Mutation> {
     let mode = if node == NewNode::Directory { 0o755 } else { 0o644 };
     let name = Name::new(Bytes::copy_from_slice(name.as_bytes())).ok().context("a name that is none")?;
-    Ok(Mutation::Create { parent, name, ino, node, mode, uid: 0, gid: 0 })
+    Ok(Mutation::Create { parent, name, ino, node, mode, umask: 0, uid: 0, gid: 0 })
 }

@@ -27,7 +27,7 @@ fn a_fresh_workspace_is_a_root_and_nothing_else() {
         mtime: 5,
         ctime: 5,
     };
-    let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new(), xattrs: 0, orphans: 0 };
+    let root = Inode::new(attr, Ino::ROOT);
     let records: Vec<_> = view.records().map(|(key, record)| (key, record.clone())).collect();
     let expected = [(Key::Inode(Ino::ROOT), Record::Inode(root)), (Key::Usage, Record::Usage(Usage { bytes: 0, inodes: 1 }))];
     assert_eq!(records, expected);

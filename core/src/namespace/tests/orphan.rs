@@ -89,7 +89,7 @@ fn huge_orphan(extents: usize, xattrs: usize) -> (MemoryView, Ino) {
     let xattr_bytes: u64 = (0..xattrs).map(|at| format!("user.{at}").len() as u64).sum();
     let mut attr = inode.attr.clone();
     (attr.size, attr.allocated_bytes) = (bytes, bytes);
-    changes.insert(Key::Inode(ino), Some(Record::Inode(Inode { attr, xattrs: xattrs as u32, ..inode })));
+    changes.insert(Key::Inode(ino), Some(Record::Inode(Inode { attr, xattrs: xattrs as u32, xattr_bytes, ..inode })));
     changes.insert(Key::Usage, Some(Record::Usage(Usage { bytes: bytes + xattr_bytes, inodes: 2 })));
     view.absorb(&changes);
     (view, ino)
