@@ -33,7 +33,7 @@ pub(crate) fn claim(data: &Path, config: &BlobsConfig) -> Result<(), BlobError> 
             ),
         }),
         None => {
-            // Renamed into place, so that a crash leaves no half of it; the directory is synced with the first file of the store.
+            // Renamed into place, so that a crash leaves no half of it.
             let unnamed = data.join(format!("{NOTE}.new"));
             fs::write(&unnamed, wanted + "\n")?;
             fs::File::open(&unnamed)?.sync_all()?;

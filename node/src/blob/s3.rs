@@ -62,13 +62,14 @@ impl S3Blobs {
     /// [`BlobError::Unusable`], with what to change.
     pub async fn open(config: &S3Config, entropy: SharedEntropy) -> Result<Self, BlobError> {
         let blobs = Self::unchecked(config, entropy).await?;
-        check::check(&blobs, config).await?;
+        Box::pin(check::check(&blobs, config)).await?;
         Ok(blobs)
     }
 
     async fn unchecked(config: &S3Config, entropy: SharedEntropy) -> Result<Self, BlobError> {
         config.check()?;
-        let (client, signer) = client::clients(config).await?;
+        // Boxed: what looks for credentials has a future that is too large to lie in that of every caller.
+        let (client, signer) = Box::pin(client::clients(config)).await?;
         let names = Names::new(&config.prefix);
         Ok(Self { client, signer, bucket: config.bucket.clone(), names, attempts: Attempts::new(entropy) })
     }

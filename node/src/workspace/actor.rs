@@ -212,9 +212,9 @@ impl WorkspaceState {
         self.flush_under_way && self.layers.pending_bytes() > PENDING_MAX_BYTES
     }
 
-    /// Whether ops wait because the store does not keep up.
+    /// Whether ops wait because the store does not keep up, or because another session decides.
     pub(super) fn has_held_back(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || !self.waiting_for_lease.is_empty()
     }
 
     async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {

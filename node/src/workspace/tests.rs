@@ -3,7 +3,7 @@
 mod upkeep;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, Name, NewNode, Op, Outcome, Position, Usage};
@@ -16,12 +16,13 @@ use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::blob::{BlobStore, FaultyBlobs, MemoryBlobs};
+use crate::blob::{BlobOp, BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
+use crate::store::fault::FaultPlan;
 use crate::store::{Batch, Durability, MemoryStore, Store as _};
 use crate::time::SystemClock;
 
@@ -345,6 +346,34 @@ async fn only_leased_inode_numbers_and_known_segments_are_taken() {
     let huge = Extent::inline(Bytes::from(vec![0; artifacts_core::protocol::INLINE_MAX_BYTES + 1]));
     let write = Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![huge], kill_privileges: false };
     assert_eq!(a.commit(write).await.1, Err(Errno::EINVAL));
+}
+
+/// Where segments are far away, each question about one counts.
+#[tokio::test]
+async fn a_segment_is_asked_for_once_however_many_extents_name_it() {
+    let mut lab = Lab::new().await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&asked);
+    let plan = FaultPlan::new(1).delayed_by(Arc::new(move |op| {
+        counter.fetch_add(u32::from(op == BlobOp::Len), Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }));
+    lab.faulty = Some(Arc::new(FaultyBlobs::new(lab.blobs.clone(), plan)));
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(file("f", 1_000)).await.1.unwrap();
+    let segment = artifacts_core::SegmentId::from_bits(5);
+    lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(b"12345678")).await.unwrap();
+    let extent = |block_offset| {
+        let source = artifacts_core::namespace::Source::Block { segment, block_offset, block_len: 2, crc32c: 0, skip: 0 };
+        Extent { len: 2, source }
+    };
+    for offsets in [[0, 2], [4, 6]] {
+        let extents = offsets.into_iter().map(extent).collect();
+        a.commit(Mutation::Write { ino: Ino(1_000), position: Position::End, extents, kill_privileges: false }).await.1.unwrap();
+    }
+    assert_eq!(usage(&actor).await.bytes, 8);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
