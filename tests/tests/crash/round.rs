@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use artifacts_tests::crash::{Fault, Generator, History, Image, Kept, MountHistory, OWN, Random, Record, SHARED, Writer, check};
 use artifacts_tests::time::{Duration, sleep, wait_until};
-use artifacts_tests::{Lab, Mount, Scratch};
+use artifacts_tests::{Lab, Mount};
 use rustix::process::Signal;
 
 use crate::kill::Kill;
@@ -30,7 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a round is made of.
 #[derive(Debug)]
 pub(crate) struct Round {
-    scratch: Arc<Scratch>,
     pub(crate) number: u64,
     pub(crate) seed: u64,
     kill: Kill,
@@ -69,10 +67,10 @@ impl Report {
 }
 
 impl Round {
-    pub(crate) fn new(scratch: &Arc<Scratch>, number: u64, seed: u64, kill: Kill) -> Self {
+    pub(crate) fn new(number: u64, seed: u64, kill: Kill) -> Self {
         // Every kind of kill meets one mount and two.
         let mounts = 1 + (number / Kill::ALL.len() as u64 % 2) as usize;
-        Self { scratch: Arc::clone(scratch), number, seed, kill, mounts }
+        Self { number, seed, kill, mounts }
     }
 
     pub(crate) fn run(&self, lab: &mut Lab) -> Result<Report> {
