@@ -6,13 +6,14 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-crash check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-suites check fix bench
 
 help: ## List the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
+	@sh tests/s3-server.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins
@@ -20,7 +21,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -28,9 +29,23 @@ test-unit: ## Run the unit and property tests
 
 test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
+	ARTIFACTS_TEST_BLOBS=s3 $(CARGO) test --workspace --test real_work --test isolation --no-fail-fast -- --test-threads=$(E2E_THREADS) \
+		real_work crashes:: coherence:: data::
+
+test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
+	$(CARGO) build --release --workspace --bins
+	ARTIFACTS_SUITES=full $(CARGO) test --release --workspace --test suites --no-fail-fast -- --test-threads=1 --nocapture
+
+PJDFSTEST_VERSION := 0.2.2
+PJDFSTEST := target/tools/bin/pjdfstest
+
+test-posix: deps build ## Run pjdfstest on a mount (needs root)
+	@[ "$$($(PJDFSTEST) --version 2>/dev/null)" = "pjdfstest $(PJDFSTEST_VERSION)" ] || \
+		$(CARGO) install --quiet --force --locked --root target/tools --version $(PJDFSTEST_VERSION) pjdfstest
+	target/debug/posix-suite $(PJDFSTEST)
 
 test-crash: build ## Kill agents and nodes at random, many times, and check what is left (CRASH_ROUNDS, CRASH_SEED)
-	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test -p artifacts-tests --test crash -- --nocapture
+	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test --workspace --test crash -- --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check
@@ -43,6 +58,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## Measure revocation and file operations (release build, needs /dev/fuse)
+bench: deps ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
+	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench small_files
+	$(CARGO) bench --workspace --bench revocation --bench comparison

@@ -9,10 +9,19 @@ need() { # COMMAND PACKAGE
 }
 need cc gcc
 need diff diffutils
+need fio fio
 need fusermount3 fuse3
+need getfacl acl
 need git git
+need npm npm
+need python3 python3
+need setfattr attr
+need setpriv util-linux
 need sqlite3 sqlite3
+need stress-ng stress-ng
 need tar tar
+# pjdfstest is built against it.
+[ -e /usr/include/sys/acl.h ] || missing="$missing libacl1-dev"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "Rust is missing; see https://rustup.rs" >&2

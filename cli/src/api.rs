@@ -7,4 +7,4 @@ mod retry;
 
 pub(crate) use client::{Client, fields, filters};
 pub(crate) use error::ApiError;
-pub(crate) use objects::{Grant, Key, Revoked, Scope, Session, Tenant, Workspace};
+pub(crate) use objects::{Check, Grant, Key, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, login, mount, platform, status, unmount, workspace};
+use crate::commands::{completions, export, fsck, import, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -13,7 +13,7 @@ Environment:
   TONBO_API_URL    the node's address [default: http://127.0.0.1:7700]
   TONBO_CA_CERT    a PEM file of authorities to trust besides the system's
   NO_COLOR         no colours
-  XDG_CONFIG_HOME, XDG_CACHE_HOME, XDG_STATE_HOME move ~/.config, ~/.cache and ~/.local/state
+  XDG_CONFIG_HOME, XDG_STATE_HOME move ~/.config and ~/.local/state
 
 Exit codes:
   0 done · 1 failed · 2 usage · 3 not authorised · 4 not found · 5 conflict · 6 unavailable, try again
@@ -81,8 +81,16 @@ pub(crate) enum Command {
     Mount(mount::MountArgs),
     /// Save everything and unmount
     Unmount(unmount::UnmountArgs),
+    /// Copy a directory or a file of this machine into a workspace
+    Import(import::ImportArgs),
+    /// Copy a workspace, or a part of it, to this machine
+    Export(export::ExportArgs),
     /// Show the mounts of this host and how they are
     Status(status::StatusArgs),
+    /// Show what workspaces hold, and what they take
+    Stats(stats::StatsArgs),
+    /// Check that a workspace's metadata and data agree
+    Fsck(fsck::FsckArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }

@@ -135,6 +135,7 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Store(StoreError::Locked { .. }) | NodeError::Blobs(BlobError::Locked { .. }) => {
             (Exit::Conflict, "data_directory_locked")
         }
+        NodeError::Blobs(BlobError::Unusable { .. }) => (Exit::Usage, "object_store_unusable"),
         NodeError::Config(_) | NodeError::Server(ServerError::ReadTls { .. } | ServerError::InvalidTls { .. }) => (Exit::Usage, "usage"),
         _ => (Exit::Failed, "failed"),
     };

@@ -78,6 +78,11 @@ impl Failure {
         Self { files, ..Self::new(Exit::Failed, "unsaved", message) }
     }
 
+    /// Exit code 1: some of it is done, and not all; `files` says what is not, and why.
+    pub(crate) fn incomplete(message: impl Into<String>, files: Vec<String>) -> Self {
+        Self { files, ..Self::new(Exit::Failed, "incomplete", message) }
+    }
+
     /// The same, saying what to do about it.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -20,9 +20,9 @@ mod random;
 mod secret_prompt;
 mod settings;
 mod size;
-#[cfg(feature = "node")]
 mod stop;
 mod time;
+mod transfer;
 mod ttl;
 
 use std::process::ExitCode;
@@ -88,7 +88,11 @@ fn run(command: Command, output: Output) -> anyhow::Result<()> {
         Command::Platform(command) => on_one_core(commands::platform::run(command, output)),
         Command::Mount(args) => commands::mount::run(args, output),
         Command::Unmount(args) => commands::unmount::run(&args, output),
+        Command::Import(args) => on_one_core(commands::import::run(args, output)),
+        Command::Export(args) => on_one_core(commands::export::run(args, output)),
         Command::Status(args) => commands::status::run(&args, output),
+        Command::Stats(args) => on_one_core(commands::stats::run(args, output)),
+        Command::Fsck(args) => on_one_core(commands::fsck::run(args, output)),
         Command::Completions(args) => commands::completions::run(&args, output),
     }
 }

@@ -16,16 +16,13 @@ use crate::mount_table;
 use crate::output::Output;
 use crate::paths::{DEFAULT_TICKET_FILE, Paths};
 use crate::settings::Settings;
-#[cfg(feature = "node")]
 use crate::time;
 
 /// The largest ticket file that is read, in bytes; a real one has about a thousand.
 const LARGEST_TICKET: u64 = 64 << 10;
 
 /// How often a mount that must go is asked to, and how long the pauses between are.
-#[cfg(feature = "node")]
 const UNMOUNT_ATTEMPTS: u32 = 6;
-#[cfg(feature = "node")]
 const UNMOUNT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What to mount, where and how.
@@ -40,9 +37,7 @@ impl MountRequest {
         // The agent runs in another directory.
         let mountpoint = std::path::absolute(mountpoint)?;
         let paths = Paths::of_this_user()?;
-        let mut options = MountOptions::new(credential, mountpoint, paths.state);
-        options.cache_dir = Some(paths.cache);
-        Ok(Self { options })
+        Ok(Self { options: MountOptions::new(credential, mountpoint, paths.state) })
     }
 
     /// A mount by right of a ticket.
@@ -119,7 +114,6 @@ pub(crate) fn saved(unsaved: &[PathBuf], mountpoint: &Path) -> Result<(), Failur
 ///
 /// # Errors
 /// Something is still mounted there.
-#[cfg(feature = "node")]
 pub(crate) fn unmount_by_all_means(state_dir: &Path, mountpoint: &Path) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     for attempt in 0..UNMOUNT_ATTEMPTS {

@@ -1,7 +1,6 @@
 //! Where this program keeps things, by the XDG base directory specification.
 //!
-//! `$XDG_CONFIG_HOME/tonbo/artifacts` (default `~/.config`), `$XDG_CACHE_HOME/…` (`~/.cache`) and
-//! `$XDG_STATE_HOME/…` (`~/.local/state`). A relative value is ignored, as the specification asks. Nothing is created here.
+//! `$XDG_CONFIG_HOME/tonbo/artifacts` (default `~/.config`) and `$XDG_STATE_HOME/…` (`~/.local/state`). A relative value is ignored, as the specification asks. Nothing is created here.
 
 use std::path::PathBuf;
 
@@ -18,8 +17,6 @@ pub(crate) const DEFAULT_TICKET_FILE: &str = "/run/tonbo/artifacts/mount-ticket.
 pub(crate) struct Paths {
     /// Configuration and the stored login.
     pub(crate) config: PathBuf,
-    /// What can be fetched again.
-    pub(crate) cache: PathBuf,
     /// What running mounts leave for `status` and `unmount`.
     pub(crate) state: PathBuf,
 }
@@ -42,11 +39,7 @@ impl Paths {
                 .map(|path| path.join(OURS))
                 .ok_or_else(|| Failure::failed("there is no home directory to keep things in").hint(format!("set HOME, or {name}")))
         };
-        Ok(Self {
-            config: base("XDG_CONFIG_HOME", ".config")?,
-            cache: base("XDG_CACHE_HOME", ".cache")?,
-            state: base("XDG_STATE_HOME", ".local/state")?,
-        })
+        Ok(Self { config: base("XDG_CONFIG_HOME", ".config")?, state: base("XDG_STATE_HOME", ".local/state")? })
     }
 
     /// The stored login.
@@ -60,21 +53,20 @@ mod tests {
     use super::*;
 
     fn paths(xdg: Option<&str>, home: Option<&str>) -> Result<Paths, Failure> {
-        Paths::from_variables(&|name| if name == "XDG_CACHE_HOME" { xdg.map(PathBuf::from) } else { None }, home.map(PathBuf::from))
+        Paths::from_variables(&|name| if name == "XDG_STATE_HOME" { xdg.map(PathBuf::from) } else { None }, home.map(PathBuf::from))
     }
 
     #[test]
     fn xdg_variables_move_the_directories() {
         let moved = paths(Some("/c"), Some("/home/a")).unwrap();
-        assert_eq!(moved.cache, PathBuf::from("/c/tonbo/artifacts"));
         assert_eq!(moved.config, PathBuf::from("/home/a/.config/tonbo/artifacts"));
-        assert_eq!(moved.state, PathBuf::from("/home/a/.local/state/tonbo/artifacts"));
+        assert_eq!(moved.state, PathBuf::from("/c/tonbo/artifacts"));
         assert_eq!(moved.credentials(), PathBuf::from("/home/a/.config/tonbo/artifacts/credentials.json"));
     }
 
     #[test]
     fn a_relative_value_is_ignored() {
-        assert_eq!(paths(Some("c"), Some("/home/a")).unwrap().cache, PathBuf::from("/home/a/.cache/tonbo/artifacts"));
+        assert_eq!(paths(Some("c"), Some("/home/a")).unwrap().state, PathBuf::from("/home/a/.local/state/tonbo/artifacts"));
     }
 
     #[test]

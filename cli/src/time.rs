@@ -24,7 +24,6 @@ pub(crate) async fn sleep(duration: Duration) {
 }
 
 /// Waits on this thread.
-#[cfg(feature = "node")]
 #[allow(clippy::disallowed_methods, reason = "the one wrapper")]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);

@@ -198,3 +198,37 @@ fn what_is_missing_on_this_machine_is_said_before_anything_is_asked() {
     assert_eq!(home.run("mount --ticket-file bad.json dir").code, 2);
     assert_eq!(node.received().len(), 0);
 }
+
+#[test]
+fn fsck_exits_0_when_all_is_whole_and_1_with_what_is_wrong() {
+    let clean =
+        r#"{"clean":true,"findings":[],"untold":0,"inodes":7,"bytes":42,"segments":1,"objects":1,"unnamed_objects":0,"verified_bytes":0}"#;
+    let node = FakeNode::start(&[(200, "", clean)]);
+    let run = node.home().run("fsck acme/one");
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
+    assert!(run.stderr.contains("Nothing is wrong"), "{}", run.stderr);
+    let damaged = r#"{"clean":false,"findings":[{"message":"usage is off","repairable":true,"repaired":false},{"message":"a name is lost","repairable":false,"repaired":false}],
+        "untold":0,"inodes":7,"bytes":42,"segments":1,"objects":1,"unnamed_objects":0,"verified_bytes":0}"#;
+    let node = FakeNode::start(&[(200, "", damaged)]);
+    let run = node.home().run("fsck acme/one");
+    assert_eq!((run.code, run.stdout.as_str()), (1, "repairable: usage is off\ndamage: a name is lost\n"));
+    assert!(run.stderr.contains("--repair"), "{}", run.stderr);
+    let run = node.home().run("--format json fsck acme/one --repair --data");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, report["findings"].as_array().unwrap().len()), (1, 2));
+}
+
+#[test]
+fn stats_are_of_all_workspaces_or_of_one() {
+    let usage = r#"{"total":{"workspaces":2,"bytes":3072,"inodes":9},"items":[{"workspace":"acme/a","bytes":1024,"inodes":4},{"workspace":"acme/b","bytes":2048,"inodes":5}],"next_cursor":null}"#;
+    let node = FakeNode::start(&[(200, "", usage)]);
+    let run = node.home().run("stats");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("acme/b") && run.stderr.contains("2 workspaces"), "{} {}", run.stdout, run.stderr);
+    let all: Value = serde_json::from_str(&node.home().run("stats --tenant t --format json").stdout).unwrap();
+    assert_eq!((&all["total"]["inodes"], all["items"].as_array().unwrap().len()), (&json!(9), 2));
+    let storage = r#"{"workspace":"acme/a","bytes":1024,"inodes":4,"inline_bytes":24,"segments":2,"stored_bytes":4000,"live_bytes":1000,"dead_segments":1}"#;
+    let node = FakeNode::start(&[(200, "", storage)]);
+    let run = node.home().run("stats acme/a");
+    assert!(run.code == 0 && run.stdout.contains("25 %"), "{} {}", run.stdout, run.stderr);
+}

@@ -7,7 +7,7 @@ mod harness;
 use harness::Home;
 
 /// Every command of the contract that exists in every build.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 35] = [
     "",
     "login",
     "logout",
@@ -39,6 +39,8 @@ const COMMANDS: [&str; 33] = [
     "platform key list",
     "platform key revoke",
     "mount",
+    "import",
+    "export",
     "unmount",
     "status",
 ];

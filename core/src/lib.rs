@@ -9,6 +9,7 @@ pub mod id;
 pub mod name;
 pub mod namespace;
 pub mod protocol;
+pub mod replica;
 pub mod revocation;
 pub mod session;
 pub mod ticket;

@@ -2,14 +2,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::namespace::Errno;
+use artifacts_core::namespace::{Errno, Ino};
 use artifacts_core::protocol::FenceReason;
+use parking_lot::RwLock;
 
-use crate::data::Blocks;
+use crate::data::{Blocks, ReadAhead, SegmentUploader};
 use crate::fs::{Directories, InodeNumbers, InodeTable};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
-use crate::session::MountSession;
+use crate::session::{LeaseChange, MountSession};
 use crate::time::{Alarm, SharedClock};
 
 /// How long dropping the kernel's caches may hold up a fence. Longer than it takes; a program that has locked pages
@@ -29,6 +30,8 @@ pub(crate) struct Agent {
     pub(crate) gate: Arc<Gate>,
     /// Blocks of files.
     pub(crate) blocks: Arc<Blocks>,
+    /// How each file is read.
+    pub(crate) read_ahead: ReadAhead,
     /// What the kernel knows of each inode.
     pub(crate) inodes: InodeTable,
     /// What the kernel caches.
@@ -41,7 +44,12 @@ pub(crate) struct Agent {
     pub(crate) writes_directly: AtomicBool,
     /// Where work runs that waits several times.
     pub(crate) work: tokio::runtime::Handle,
+    /// How long the kernel may believe what it is shown.
+    believe_for: RwLock<Duration>,
 }
+
+/// Under the lease the kernel believes what it was shown until it is told otherwise.
+const BELIEVE_FOR: Duration = Duration::from_secs(24 * 3600);
 
 impl Agent {
     /// The mount of a session; from now on fences are carried out and deadlines watched.
@@ -53,12 +61,14 @@ impl Agent {
             gate: Arc::clone(&session.gate),
             numbers: InodeNumbers::new(session.welcome.root),
             session,
+            read_ahead: ReadAhead::new(blocks.memory().max_bytes() as u64),
             blocks: Arc::new(blocks),
             inodes: InodeTable::default(),
             caches: Arc::default(),
             directories: Directories::default(),
             writes_directly: AtomicBool::new(false),
             work,
+            believe_for: RwLock::new(Duration::ZERO),
         });
         let (alarm, clock) = (Alarm::new()?, Arc::clone(&agent.session.clock));
         let watched = Arc::downgrade(&agent);
@@ -72,6 +82,60 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Takes the workspace's lease whenever this mount is alone. To be called once the kernel's caches can be dropped.
+    pub(crate) fn want_lease(self: &Arc<Self>) {
+        // A session that sees a part of the workspace shares it with whoever sees another.
+        if self.numbers.root() != Ino::ROOT {
+            return;
+        }
+        let uploader = Arc::new(SegmentUploader::new(&self.blocks, Arc::clone(&self.gate), self.work.clone()));
+        let changed = Arc::downgrade(self);
+        self.session.want_lease(uploader, move |change| {
+            if let Some(agent) = changed.upgrade() {
+                agent.lease_changed(change);
+            }
+        });
+    }
+
+    fn lease_changed(self: &Arc<Self>, change: LeaseChange) {
+        match change {
+            LeaseChange::Granted if self.caches.can_drop_names() => *self.believe_for.write() = BELIEVE_FOR,
+            LeaseChange::Granted => {}
+            LeaseChange::Recalled => *self.believe_for.write() = Duration::ZERO,
+            LeaseChange::Drained => {
+                let agent = Arc::clone(self);
+                // In a thread of its own: it waits for pages that other threads' answers unlock.
+                let give_back = move || {
+                    agent.drop_everything();
+                    agent.session.return_lease();
+                };
+                if std::thread::Builder::new().name("recall".to_owned()).spawn(give_back).is_err() {
+                    tracing::error!("there is no thread to drop the kernel's caches; the lease stays until the session ends");
+                }
+            }
+        }
+    }
+
+    /// Shows the kernel something it may believe for the time that `show` is told. After [`LeaseChange::Recalled`] nothing
+    /// is on its way that may be believed longer than an instant.
+    pub(crate) fn show(&self, show: impl FnOnce(Duration)) {
+        let believe_for = self.believe_for.read();
+        show(*believe_for);
+    }
+
+    /// Whether nobody else can have changed what the kernel was shown.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.believe_for.read().is_zero()
+    }
+
+    /// Makes the kernel forget all names, attributes and pages. What it is being shown at this moment included: whoever
+    /// shows something holds the lock that is taken here.
+    fn drop_everything(&self) {
+        drop(self.believe_for.write());
+        self.caches.drop_names();
+        self.caches.drop_inodes(self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages)));
+    }
+
     /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns
     /// once the gate is closed.
     pub(crate) fn fence(self: &Arc<Self>, reason: FenceReason) {
@@ -83,22 +147,21 @@ impl Agent {
         self.session.interrupt(reason.errno());
         let agent = Arc::clone(self);
         let carry_out = move || {
-            agent.caches.drop_all(agent.kernel_inodes(), SWEEP_LIMIT);
-            agent.finish_fence();
+            let swept = Arc::clone(&agent);
+            agent.caches.within(SWEEP_LIMIT, move || swept.drop_everything());
+            agent.finish_fence(reason);
         };
         if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {
-            self.finish_fence();
+            self.finish_fence(reason);
         }
     }
 
-    fn finish_fence(&self) {
+    fn finish_fence(&self, reason: FenceReason) {
         self.gate.fail();
-        self.blocks.clear();
+        self.read_ahead.clear();
+        // Whoever lost a lease may still read the workspace.
+        self.blocks.close(reason != FenceReason::LeaseLost);
         self.session.confirm_fence();
-    }
-
-    fn kernel_inodes(&self) -> Vec<u64> {
-        self.inodes.files_with_pages().into_iter().map(|ino| self.numbers.to_kernel(ino)).collect()
     }
 }
 
@@ -118,7 +181,7 @@ fn watch(agent: &Weak<Agent>, alarm: &Alarm, clock: &SharedClock) {
                     tracing::warn!("no fresh proof that the session stands: calls wait");
                     // Cached pages would be readable all the while.
                     let swept = Arc::clone(&agent);
-                    agent.caches.sweep(move || swept.kernel_inodes());
+                    agent.caches.sweep(move || swept.drop_everything());
                 }
                 until_ms
             }

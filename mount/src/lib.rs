@@ -24,4 +24,4 @@ mod transport;
 
 pub use daemon::serve;
 pub use error::MountError;
-pub use options::{Credential, DEFAULT_CACHE_BYTES, MountOptions};
+pub use options::{Credential, DEFAULT_CACHE_BYTES, DEFAULT_DISK_CACHE_BYTES, MountOptions};

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Memory for blocks unless the caller says otherwise, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 32 << 20;
 
+/// Room on disk for blocks, where there is a directory for them, unless the caller says otherwise, in bytes.
+pub const DEFAULT_DISK_CACHE_BYTES: u64 = 4 << 30;
+
 /// By what right a workspace is mounted.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
@@ -78,8 +81,10 @@ pub struct MountOptions {
     pub read_only: bool,
     /// Memory for blocks of files, in bytes.
     pub cache_bytes: u64,
-    /// Where blocks may be kept on disk. Not used yet.
+    /// Where blocks are kept on disk as well, if at all.
     pub cache_dir: Option<PathBuf>,
+    /// Room on disk for them, in bytes.
+    pub disk_cache_bytes: u64,
     /// Where this host's mounts are on record, their control sockets and logs; only its owner may read it.
     pub state_dir: PathBuf,
     /// A PEM file of further authorities to trust when connecting.
@@ -99,6 +104,7 @@ impl MountOptions {
             read_only: false,
             cache_bytes: DEFAULT_CACHE_BYTES,
             cache_dir: None,
+            disk_cache_bytes: DEFAULT_DISK_CACHE_BYTES,
             state_dir: state_dir.into(),
             ca_cert: None,
             threads: 2,

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use artifacts_core::protocol::DataPath;
 use serde::{Deserialize, Serialize};
+
+use crate::blob::BlobsConfig;
+pub use crate::workspace::UpkeepRules;
 
 /// The configuration of a control node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +35,24 @@ pub struct NodeConfig {
     pub max_connections: usize,
     /// Memory for the store's cache, in bytes.
     pub store_cache_bytes: u64,
+    /// Where segments are kept.
+    pub blobs: BlobsConfig,
+    /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
+    pub data_path: Option<DataPath>,
+    /// When workspaces are tidied up; not for the file.
+    #[serde(skip)]
+    pub upkeep: UpkeepRules,
+}
+
+impl NodeConfig {
+    /// How data travels.
+    pub fn data_path(&self) -> DataPath {
+        let default = match self.blobs {
+            BlobsConfig::Directory => DataPath::Proxied,
+            BlobsConfig::S3(_) => DataPath::Direct,
+        };
+        self.data_path.unwrap_or(default)
+    }
 }
 
 impl Default for NodeConfig {
@@ -47,6 +69,9 @@ impl Default for NodeConfig {
             rate_limit: 1_000,
             max_connections: 10_000,
             store_cache_bytes: 32 << 20,
+            blobs: BlobsConfig::Directory,
+            data_path: None,
+            upkeep: UpkeepRules::default(),
         }
     }
 }

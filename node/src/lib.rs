@@ -17,6 +17,7 @@ pub mod control;
 mod node;
 pub mod random;
 pub mod records;
+pub mod secret;
 pub mod server;
 pub mod sessions;
 pub mod store;

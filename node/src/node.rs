@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::protocol::DataPath;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiState};
-use crate::blob::{BlobError, DirectoryBlobs};
+use crate::blob::{BlobError, BlobStore, BlobsConfig, DirectoryBlobs, S3Blobs, home};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
@@ -76,6 +77,11 @@ impl Node {
         if config.session_lease_ms < 2_000 {
             return Err(NodeError::Config("session_lease_ms must be at least 2000: a mount stalls after 1000".to_owned()));
         }
+        if matches!((&config.blobs, config.data_path), (BlobsConfig::Directory, Some(DataPath::Direct))) {
+            return Err(NodeError::Config(
+                "data_path `direct` needs segments in S3: agents cannot reach a directory of the node".to_owned(),
+            ));
+        }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let directory = |source| NodeError::DataDirectory { path: config.data.clone(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map_err(directory)?;
@@ -84,7 +90,7 @@ impl Node {
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
         let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
-        let blobs = Arc::new(DirectoryBlobs::open(config.data.join("blobs")).await?);
+        let blobs = open_blobs(&config).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
         let context = Arc::new(Context {
             clock: Arc::new(SystemClock),
@@ -142,4 +148,21 @@ impl Node {
         tracing::info!("the node has stopped");
         Ok(())
     }
+}
+
+async fn open_blobs(config: &NodeConfig) -> Result<Arc<dyn BlobStore>, BlobError> {
+    let blobs: Arc<dyn BlobStore> = match &config.blobs {
+        BlobsConfig::Directory => {
+            home::claim(&config.data, &config.blobs)?;
+            Arc::new(DirectoryBlobs::open(config.data.join(home::DIRECTORY)).await?)
+        }
+        BlobsConfig::S3(bucket) => {
+            // A place that does not work is not to be noted as the one in use.
+            let blobs = Arc::new(S3Blobs::open(bucket, Arc::new(SystemEntropy)).await?);
+            home::claim(&config.data, &config.blobs)?;
+            blobs
+        }
+    };
+    tracing::info!(place = config.blobs.home(), path = ?config.data_path(), "segments have their place");
+    Ok(blobs)
 }

@@ -4,6 +4,12 @@ use std::sync::Arc;
 
 use artifacts_core::Timestamp;
 
+/// Waits on the runtime of the caller.
+#[allow(clippy::disallowed_methods, reason = "this is the wrapper")]
+pub(crate) async fn pause(duration: std::time::Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// Where the node's time comes from. Simulations bring their own.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock: for records that people read and for the expiry of credentials. May step.

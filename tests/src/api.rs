@@ -36,13 +36,7 @@ impl Api {
     /// # Errors
     /// If the client cannot be made.
     pub fn new(base: &str) -> Result<Self> {
-        static PROVIDER: OnceLock<()> = OnceLock::new();
-        PROVIDER.get_or_init(|| {
-            // Fails only if some other part of the process has chosen one, which is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let http = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
-        Ok(Self { base: base.to_owned(), token: None, http })
+        Ok(Self { base: base.to_owned(), token: None, http: http_client(Duration::from_secs(60))? })
     }
 
     /// The same client with a credential.
@@ -180,4 +174,17 @@ impl Reply {
         );
         Ok(())
     }
+}
+
+/// A client that goes where it is told, without a proxy.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn http_client(limit: Duration) -> Result<Client> {
+    static PROVIDER: OnceLock<()> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        // Fails only if some other part of the process has chosen one, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    Ok(Client::builder().timeout(limit).no_proxy().build()?)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::{Api, Credential, Mount, NodeProcess, Scratch};
+use crate::{Api, Backend, Credential, Mount, NodeOptions, NodeProcess, Scratch};
 
 /// The account that most tests work in.
 const HANDLE: &str = "acme";
@@ -19,12 +19,28 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts a node with `config` and makes the account `acme`.
+    /// Starts a node with `config`, and segments where the environment says, and makes the account `acme`.
     ///
     /// # Errors
     /// If either fails.
     pub fn start(scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
-        let node = NodeProcess::start(scratch, config)?;
+        Self::start_on(Backend::of_environment()?, scratch, config)
+    }
+
+    /// As [`Lab::start`], with segments in the place that is named, whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn start_on(backend: Backend, scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
+        Self::start_with(scratch, NodeOptions { config: backend.configure(config)?, ..NodeOptions::default() })
+    }
+
+    /// As [`Lab::start`], with more options for the node, and segments where these say.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn start_with(scratch: &Arc<Scratch>, options: NodeOptions) -> Result<Self> {
+        let node = NodeProcess::start_with(scratch, options)?;
         let api = Api::new(&node.url())?;
         let mut lab = Self { node, api, scratch: Arc::clone(scratch) };
         lab.api = lab.account(HANDLE)?;

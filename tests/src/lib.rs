@@ -6,6 +6,7 @@
 //! nothing else. A test that needs FUSE on a machine without it fails and says so; it is never skipped.
 
 mod api;
+mod backend;
 mod binary;
 mod forge;
 mod fuse;
@@ -18,16 +19,19 @@ mod peak_memory;
 mod process;
 mod raw_stream;
 mod report;
+mod s3_server;
 mod scenario;
 mod scratch;
 mod shell;
 mod source_tree;
+mod tools;
 mod tree;
 
 pub mod crash;
 pub mod time;
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, http_client};
+pub use backend::Backend;
 pub use binary::artifacts_binary;
 pub use forge::Forge;
 pub use fuse::require_fuse;
@@ -35,13 +39,15 @@ pub use hammer::{Hammer, Kind, THREADS, Trace, late_successes};
 pub use lab::Lab;
 pub use mapping::Mapping;
 pub use mount::{Credential, EXIT_CONFLICT, Mount};
-pub use node::NodeProcess;
+pub use node::{NodeOptions, NodeProcess, free_port};
 pub use peak_memory::PeakMemory;
 pub use process::Process;
 pub use raw_stream::{Closed, Heard, RawStream};
 pub use report::{Table, millis, percentile};
+pub use s3_server::S3Server;
 pub use scenario::{local, mounted};
 pub use scratch::Scratch;
 pub use shell::Shell;
 pub use source_tree::SourceTree;
+pub use tools::{Tool, target_dir};
 pub use tree::Tree;

@@ -47,10 +47,18 @@ impl Mount {
     /// # Errors
     /// If `artifacts mount` fails, or says it has mounted and has not.
     pub fn new(scratch: &Arc<Scratch>, name: &str, credential: &Credential) -> Result<Self> {
+        Self::with_options(scratch, name, credential, &[])
+    }
+
+    /// As [`Mount::new`], with further options of `artifacts mount`.
+    ///
+    /// # Errors
+    /// As [`Mount::new`].
+    pub fn with_options(scratch: &Arc<Scratch>, name: &str, credential: &Credential, options: &[&str]) -> Result<Self> {
         let dir = scratch.join("mnt").join(name);
         // On a dead mount even this fails, with ENOTCONN; `artifacts mount` is to recover it.
         let _ = fs::create_dir(&dir);
-        let output = Self::attempt(scratch, &dir, credential)?;
+        let output = Self::attempt_with(scratch, &dir, credential, options)?;
         ensure!(output.status.success(), "artifacts mount {name}: {}", describe(&output));
         Self::adopt(scratch, name)
     }
@@ -71,6 +79,10 @@ impl Mount {
     /// # Errors
     /// If it cannot be run.
     pub fn attempt(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential) -> Result<Output> {
+        Self::attempt_with(scratch, dir, credential, &[])
+    }
+
+    fn attempt_with(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential, options: &[&str]) -> Result<Output> {
         let mut command = Command::new(artifacts_binary()?);
         scratch.mark(&mut command);
         command.arg("mount");
@@ -87,7 +99,7 @@ impl Mount {
                 command.env("TONBO_API_URL", url).env("TONBO_API_KEY", key).arg(workspace);
             }
         }
-        command.arg(dir).stdin(Stdio::null()).output().context("artifacts mount")
+        command.args(options).arg(dir).stdin(Stdio::null()).output().context("artifacts mount")
     }
 
     fn find_agent(scratch: &Scratch, dir: &Path) -> Result<Process> {
@@ -109,6 +121,18 @@ impl Mount {
     /// The agent process.
     pub fn agent(&self) -> Process {
         self.agent
+    }
+
+    /// What `artifacts status` says of it.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn status(&self) -> Result<Value> {
+        let mut command = Command::new(artifacts_binary()?);
+        self.scratch.mark(&mut command).args(["status", "--format", "json"]).arg(&self.dir).stdin(Stdio::null());
+        let output = command.output().context("artifacts status")?;
+        ensure!(output.status.success(), "artifacts status: {}", describe(&output));
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// Whether something is still mounted there.

@@ -20,6 +20,17 @@ const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
 const PORT_ATTEMPTS: usize = 5;
 
+/// What a node is started with besides its data directory and address.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// The settings that differ from the defaults.
+    pub config: Value,
+    /// More arguments of `artifacts node`.
+    pub arguments: Vec<String>,
+    /// More of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
 /// A control node: a process with a port and a data directory that stay the same when it is started again.
 #[derive(Debug)]
 pub struct NodeProcess {
@@ -28,6 +39,7 @@ pub struct NodeProcess {
     port: u16,
     config: PathBuf,
     data: PathBuf,
+    options: NodeOptions,
 }
 
 impl NodeProcess {
@@ -37,9 +49,18 @@ impl NodeProcess {
     /// # Errors
     /// If it does not get ready.
     pub fn start(scratch: &Arc<Scratch>, config: &Value) -> Result<Self> {
+        Self::start_with(scratch, NodeOptions { config: config.clone(), ..NodeOptions::default() })
+    }
+
+    /// As [`NodeProcess::start`], with more options.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub fn start_with(scratch: &Arc<Scratch>, options: NodeOptions) -> Result<Self> {
         let file = scratch.join("node.json");
-        fs::write(&file, config.to_string())?;
-        let mut node = Self { scratch: Arc::clone(scratch), child: None, port: free_port()?, config: file, data: scratch.join("data") };
+        fs::write(&file, options.config.to_string())?;
+        let (port, data) = (free_port()?, scratch.join("data"));
+        let mut node = Self { scratch: Arc::clone(scratch), child: None, port, config: file, data, options };
         for _ in 0..PORT_ATTEMPTS {
             match node.start_again() {
                 Err(_) if node.says_port_is_taken() => node.port = free_port()?,
@@ -66,7 +87,8 @@ impl NodeProcess {
         let mut command = Command::new(artifacts_binary()?);
         self.scratch.mark(&mut command);
         command.arg("node").arg("--config").arg(&self.config).arg("--data").arg(&self.data);
-        command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
+        command.arg("--listen").arg(format!("127.0.0.1:{}", self.port)).args(&self.options.arguments);
+        command.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn().context("artifacts node")?);
         let (api, start) = (Api::new(&self.url())?, now());
@@ -170,7 +192,11 @@ impl Drop for NodeProcess {
     }
 }
 
-fn free_port() -> Result<u16> {
+/// A port of the loopback interface that nobody listens on.
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % u32::from(PORTS)) as u16;
     for _ in 0..PORTS {

@@ -245,6 +245,30 @@ impl RawStream {
         })
     }
 
+    /// Commits many ops in one frame and waits until all have happened.
+    ///
+    /// # Errors
+    /// If no answer comes, or one is refused.
+    pub fn commit_all(&mut self, mutations: Vec<Mutation>) -> Result<()> {
+        let (first, time) = (self.next_seq, unix_ms() as i64 * 1_000_000);
+        self.next_seq += mutations.len() as u64;
+        let numbered = mutations.into_iter().zip(first..);
+        let ops = numbered.map(|(mutation, seq)| NumberedOp { seq, order: None, op: Op { mutation, time } }).collect();
+        self.send(&ClientFrame::Commit { acked: first - 1, ops })?;
+        let mut missing = self.next_seq - first;
+        while missing > 0 {
+            let results = self.wait_for("the results of ops", |frame| match frame {
+                ServerFrame::Applied(results) => Some(results.clone()),
+                _ => None,
+            })?;
+            for result in results.into_iter().filter(|result| result.seq >= first) {
+                result.result.map_err(|errno| anyhow::anyhow!("op {}: {errno}", result.seq))?;
+                missing = missing.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the stream is alive and the session stands.
     ///
     /// # Errors

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::objects::{AccountCreated, Grant, Key, Page, Revoked, Session, Tenant, TicketCreated, Whoami, Workspace};
+use super::objects::{
+    AccountCreated, Check, Grant, Key, Page, Revoked, Session, Storage, Tenant, TicketCreated, UsageItem, UsagePage, UsageTotal, Whoami,
+    Workspace,
+};
 use super::retry;
 use crate::{random, time};
 
@@ -16,6 +19,8 @@ use crate::{random, time};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for a check, which reads everything.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// Objects asked for in one call of a list.
 const PAGE: usize = 200;
 
@@ -133,6 +138,38 @@ impl Client {
         self.call(Method::DELETE, &self.workspace_path(address, &[]).await?, None).await
     }
 
+    /// `GET /v1/workspaces/{handle}/{name}/usage`
+    pub(crate) async fn workspace_storage(&self, address: &WorkspaceAddress) -> Result<Storage, ApiError> {
+        self.call(Method::GET, &self.workspace_path(address, &["usage"]).await?, None).await
+    }
+
+    /// `POST /v1/workspaces/{handle}/{name}/fsck`
+    pub(crate) async fn check_workspace(&self, address: &WorkspaceAddress, repair: bool, data: bool) -> Result<Check, ApiError> {
+        let path = self.workspace_path(address, &["fsck"]).await?;
+        let body = json!({ "repair": repair, "data": data });
+        self.call_within(CHECK_TIMEOUT, Method::POST, &path, Some(&body)).await
+    }
+
+    /// `GET /v1/usage`: the total, and all parts of the list.
+    pub(crate) async fn usage(&self, tenant: Option<&str>) -> Result<(UsageTotal, Vec<UsageItem>), ApiError> {
+        let limit = PAGE.to_string();
+        let (mut total, mut items, mut cursor) = (None, Vec::new(), None::<String>);
+        loop {
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(tenant.map(|tenant| ("tenant_slug", tenant)));
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: UsagePage = self.call(Method::GET, &with_query("/v1/usage", &query), None).await?;
+            total = total.or(page.total);
+            items.extend(page.items);
+            match page.next_cursor {
+                // A cursor that does not move would never end.
+                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+                _ => break,
+            }
+        }
+        Ok((total.ok_or_else(|| self.unreadable("there is no total"))?, items))
+    }
+
     /// `POST /v1/workspaces/{handle}/{name}/grants`
     pub(crate) async fn create_grant(&self, address: &WorkspaceAddress, body: &Value) -> Result<Grant, ApiError> {
         self.post(&self.workspace_path(address, &["grants"]).await?, body).await
@@ -204,13 +241,23 @@ impl Client {
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T, ApiError> {
+        self.call_within(ANSWER_TIMEOUT, method, path, body).await
+    }
+
+    async fn call_within<T: DeserializeOwned>(
+        &self,
+        longest: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, ApiError> {
         let key = match method {
             Method::POST => Some(random::idempotency_key().map_err(|error| self.unreadable(error))?),
             _ => None,
         };
         let mut made = 0;
         loop {
-            let mut request = self.http.request(method.clone(), format!("{}{path}", self.url)).bearer_auth(&self.bearer);
+            let mut request = self.http.request(method.clone(), format!("{}{path}", self.url)).timeout(longest).bearer_auth(&self.bearer);
             if let Some(key) = &key {
                 request = request.header("Idempotency-Key", key);
             }

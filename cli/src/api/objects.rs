@@ -143,6 +143,80 @@ objects! {
         inodes: u64,
     }
 
+    /// What several workspaces hold together.
+    UsageTotal {
+        /// How many they are.
+        workspaces: u64,
+        /// Bytes of data.
+        bytes: u64,
+        /// Files, directories and the like.
+        inodes: u64,
+    }
+
+    /// What one of several workspaces holds.
+    UsageItem {
+        /// `handle/name`
+        workspace: String,
+        /// Bytes of data.
+        bytes: u64,
+        /// Files, directories and the like.
+        inodes: u64,
+    }
+
+    /// What a workspace holds, and what it takes.
+    Storage {
+        /// `handle/name`
+        workspace: String,
+        /// Bytes of data.
+        bytes: u64,
+        /// Files, directories and the like.
+        inodes: u64,
+        /// Hard limit on bytes of data.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_bytes: Option<u64>,
+        /// Hard limit on inodes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_inodes: Option<u64>,
+        /// Bytes of data that lie in the metadata store.
+        inline_bytes: u64,
+        /// Segments in which something lives.
+        segments: u64,
+        /// Their bytes.
+        stored_bytes: u64,
+        /// Those of them that live.
+        live_bytes: u64,
+        /// Segments that wait to be deleted.
+        dead_segments: u64,
+    }
+
+    /// What a check has seen.
+    Check {
+        /// What is wrong.
+        findings: Vec<Finding>,
+        /// How many more there are.
+        untold: u64,
+        /// Files, directories and the like, counted.
+        inodes: u64,
+        /// Bytes of data, counted.
+        bytes: u64,
+        /// Segments on record.
+        segments: u64,
+        /// Objects that nothing names.
+        unnamed_objects: u64,
+        /// Bytes of data that were read and compared.
+        verified_bytes: u64,
+    }
+
+    /// One thing that is wrong.
+    Finding {
+        /// What, for people.
+        message: String,
+        /// Whether it can be put right.
+        repairable: bool,
+        /// Whether it was.
+        repaired: bool,
+    }
+
     /// The right of a tenant, or of one of its runtimes, to mount a workspace.
     Grant {
         /// `grt_…`
@@ -228,6 +302,19 @@ objects! {
 pub(crate) struct Page<T> {
     /// The objects, in the node's order.
     pub(crate) items: Vec<T>,
+    /// Where the next part begins; absent in the last one.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A part of the list of what workspaces hold.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct UsagePage {
+    /// All of them together; in the first part.
+    #[serde(default)]
+    pub(crate) total: Option<UsageTotal>,
+    /// One by one.
+    pub(crate) items: Vec<UsageItem>,
     /// Where the next part begins; absent in the last one.
     #[serde(default)]
     pub(crate) next_cursor: Option<String>,

@@ -1,7 +1,10 @@
-//! One file a command: its arguments, and what it does. None knows of another, and none decides its exit code: it returns
+//! One file a command: its arguments, and what it does. None knows of another (`transferring` is what `import` and `export` share), and none decides its exit code: it returns
 //! an error, and `exit` knows what that means.
 
 pub(crate) mod completions;
+pub(crate) mod export;
+pub(crate) mod fsck;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod mount;
@@ -10,7 +13,9 @@ pub(crate) mod node;
 pub(crate) mod platform;
 #[cfg(feature = "node")]
 pub(crate) mod quickstart;
+pub(crate) mod stats;
 pub(crate) mod status;
+mod transferring;
 pub(crate) mod unmount;
 pub(crate) mod whoami;
 pub(crate) mod workspace;

@@ -23,7 +23,8 @@ expected in /run/tonbo/artifacts/mount-ticket.json. A directory whose mount has 
 Examples:
   artifacts mount /mnt/work                           with the ticket that the platform put in place
   artifacts mount --ticket-file mount-ticket.json /mnt/work
-  artifacts mount task-1 /mnt/work --read-only        with the API key"
+  artifacts mount task-1 /mnt/work --read-only        with the API key
+  artifacts mount /mnt/work --cache-dir /var/cache/artifacts --cache-size 20GiB"
 )]
 pub(crate) struct MountArgs {
     /// Mount this workspace by right of the API key: `name`, `handle/name` or `artifacts://handle/name`
@@ -41,10 +42,10 @@ pub(crate) struct MountArgs {
     /// Refuse every change
     #[arg(long)]
     read_only: bool,
-    /// Where blocks may be kept on disk [default: ~/.cache/tonbo/artifacts]
+    /// Keep blocks of files on disk as well, in this directory, which mounts may share [default: in memory only]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// How much to keep in the cache, such as 256MiB
+    /// How much to keep in the directory [default: 4GiB], or in memory if there is none [default: 32MiB, at most 64MiB]
     #[arg(long, value_name = "SIZE")]
     cache_size: Option<Size>,
     /// A PEM file of authorities to trust besides the system's
@@ -63,8 +64,9 @@ impl MountArgs {
         };
         let options = &mut request.options;
         options.read_only = self.read_only;
-        options.cache_dir = self.cache_dir.map(std::path::absolute).transpose()?.or(options.cache_dir.take());
-        options.cache_bytes = self.cache_size.map_or(options.cache_bytes, Size::bytes);
+        options.cache_dir = self.cache_dir.map(std::path::absolute).transpose()?;
+        let is_for = if options.cache_dir.is_some() { &mut options.disk_cache_bytes } else { &mut options.cache_bytes };
+        *is_for = self.cache_size.map_or(*is_for, Size::bytes);
         options.ca_cert = self.ca_cert.map(std::path::absolute).transpose()?;
         Ok(request)
     }

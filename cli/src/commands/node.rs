@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use artifacts_node::blob::{BlobsConfig, S3Config};
 use artifacts_node::config::NodeConfig;
 use clap::Args;
 use serde_json::json;
@@ -19,7 +20,13 @@ use crate::stop::Stop;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
-region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes. Options go before the file.
+region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
+either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
+secret_access_key, session_token. Options go before the file.
+
+With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
+finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
+or in the file.
 
 At the first start the node makes an admin token in the file `admin-token` of its data directory; with it you create accounts.
 
@@ -27,6 +34,7 @@ Examples:
   artifacts node --data /var/lib/artifacts
   artifacts node --data /var/lib/artifacts --listen 0.0.0.0:7700 --public-url https://artifacts.example.com
   artifacts node --config /etc/artifacts/node.json --log-format json
+  artifacts node --data /var/lib/artifacts --s3-bucket acme-artifacts --s3-region eu-central-1
   artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token")]
 pub(crate) struct NodeArgs {
     /// A configuration file in JSON
@@ -50,9 +58,50 @@ pub(crate) struct NodeArgs {
     /// The name of this node's region
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
+    #[command(flatten)]
+    s3: S3Args,
     /// How log lines on stderr look
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+}
+
+/// Where the bucket is. Credentials are no arguments: anybody on the machine can read those.
+#[derive(Debug, Args)]
+struct S3Args {
+    /// Keep the data of files in this bucket instead of the data directory
+    #[arg(long, value_name = "BUCKET")]
+    s3_bucket: Option<String>,
+    /// What the names of all objects begin with
+    #[arg(long, value_name = "PREFIX")]
+    s3_prefix: Option<String>,
+    /// The address of an S3 server other than AWS
+    #[arg(long, value_name = "URL")]
+    s3_endpoint: Option<String>,
+    /// The region of the bucket [default: what the environment says]
+    #[arg(long, value_name = "REGION")]
+    s3_region: Option<String>,
+    /// Name the bucket in the path, as most servers other than AWS want it
+    #[arg(long)]
+    s3_path_style: bool,
+}
+
+impl S3Args {
+    /// The options over what the file says.
+    fn over(self, configured: BlobsConfig) -> Result<BlobsConfig, Failure> {
+        let other_given = self.s3_prefix.is_some() || self.s3_endpoint.is_some() || self.s3_region.is_some() || self.s3_path_style;
+        let mut config = match (configured, self.s3_bucket) {
+            (BlobsConfig::S3(config), Some(bucket)) => S3Config { bucket, ..config },
+            (BlobsConfig::S3(config), None) => config,
+            (BlobsConfig::Directory, Some(bucket)) => S3Config::new(bucket),
+            (BlobsConfig::Directory, None) if other_given => return Err(Failure::usage("the --s3 options need --s3-bucket".to_owned())),
+            (BlobsConfig::Directory, None) => return Ok(BlobsConfig::Directory),
+        };
+        config.prefix = self.s3_prefix.unwrap_or(config.prefix);
+        config.endpoint = self.s3_endpoint.or(config.endpoint);
+        config.region = self.s3_region.or(config.region);
+        config.path_style |= self.s3_path_style;
+        Ok(BlobsConfig::S3(config))
+    }
 }
 
 impl NodeArgs {
@@ -75,6 +124,7 @@ impl NodeArgs {
         if !self.public_url.is_empty() {
             config.public_urls = self.public_url;
         }
+        config.blobs = self.s3.over(config.blobs)?;
         Ok(config)
     }
 }
@@ -128,6 +178,24 @@ mod tests {
         assert_eq!((config.listen.port(), config.region.as_str(), config.rate_limit), (1, "us", 7));
         assert_eq!(config.data, PathBuf::from("/d"));
         assert_eq!(config.max_connections, NodeConfig::default().max_connections);
+    }
+
+    #[test]
+    fn s3_options_go_before_the_file_and_need_a_bucket() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"blobs":{"s3":{"bucket":"b","prefix":"p","access_key_id":"k","secret_access_key":"hush"}}}"#).unwrap();
+        let config = configuration(&["--config", file.to_str().unwrap(), "--s3-bucket", "c", "--s3-path-style"]).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+        let BlobsConfig::S3(bucket) = config.blobs else { panic!("not in S3") };
+        assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str(), bucket.path_style), ("c", "p", true));
+        assert!(bucket.secret_access_key.is_some());
+        let BlobsConfig::S3(bucket) = configuration(&["--s3-bucket", "b", "--s3-endpoint", "http://h:1"]).unwrap().blobs else {
+            panic!("not in S3")
+        };
+        assert_eq!(bucket.endpoint.as_deref(), Some("http://h:1"));
+        assert!(configuration(&["--s3-prefix", "p"]).is_err());
+        assert_eq!(configuration(&[]).unwrap().blobs, BlobsConfig::Directory);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts_core::Timestamp;
-use artifacts_mount::control::{self, ListedMount, MountStatus};
+use artifacts_mount::control::{self, CacheStatus, DiskCacheStatus, ListedMount, MountStatus};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -66,6 +66,26 @@ fn unsaved(status: &MountStatus) -> String {
     }
 }
 
+fn memory(status: &MountStatus) -> String {
+    match status.cache.memory_max_bytes {
+        0 => Size::from_bytes(status.cache_bytes).to_string(),
+        most => format!("{} of {} in memory", Size::from_bytes(status.cache_bytes), Size::from_bytes(most)),
+    }
+}
+
+fn disk(disk: &DiskCacheStatus) -> String {
+    let failing = if disk.working { "" } else { ", the disk is left alone because it failed" };
+    let rotten = if disk.rotten == 0 { String::new() } else { format!(", {} damaged files removed", disk.rotten) };
+    format!("{} of {}{failing}{rotten}", Size::from_bytes(disk.bytes), Size::from_bytes(disk.max_bytes))
+}
+
+fn hit_rate(cache: &CacheStatus) -> String {
+    match cache.hit_rate() {
+        Some(rate) => format!("{:.1} % ({} in memory, {} on disk, {} fetched)", rate * 100.0, cache.hits, cache.disk_hits, cache.misses),
+        None => "nothing read yet".to_owned(),
+    }
+}
+
 fn serving_for(since: Timestamp) -> String {
     Ttl::from_seconds(time::wall_clock().since_ms(since) / 1000).to_string()
 }
@@ -78,7 +98,10 @@ fn lines(status: &MountStatus) -> Vec<(&'static str, String)> {
         ("health", status.health.clone()),
         ("unsaved", unsaved(status)),
         ("open files", status.open_files.to_string()),
-        ("cache", Size::from_bytes(status.cache_bytes).to_string()),
+        ("cache", memory(status)),
+        ("cache on disk", status.cache.disk.as_ref().map_or_else(|| "none".to_owned(), disk)),
+        ("hit rate", hit_rate(&status.cache)),
+        ("read ahead", Size::from_bytes(status.cache.prefetched_bytes).to_string()),
         ("lease", format!("{:.1} s left", status.lease_remaining_ms as f64 / 1000.0)),
         ("last proof", format!("{} ms ago", status.proof_age_ms)),
         ("node", status.endpoint.clone()),
@@ -89,8 +112,10 @@ fn lines(status: &MountStatus) -> Vec<(&'static str, String)> {
 }
 
 fn table(mounts: &[Listed]) -> Table {
-    let head =
-        Table::new(["MOUNTED ON", "WORKSPACE", "MODE", "HEALTH", "UNSAVED", "CACHE", "SERVING FOR", "PROCESS"], "Nothing is mounted.");
+    let head = Table::new(
+        ["MOUNTED ON", "WORKSPACE", "MODE", "HEALTH", "UNSAVED", "OPEN", "CACHE", "HIT RATE", "SERVING FOR", "PROCESS"],
+        "Nothing is mounted.",
+    );
     mounts.iter().fold(head, |table, mount| match &mount.0 {
         ListedMount::Live(status) => table.row([
             status.mountpoint.display().to_string(),
@@ -98,7 +123,9 @@ fn table(mounts: &[Listed]) -> Table {
             status.mode.to_string(),
             status.health.clone(),
             Size::from_bytes(status.unsaved_bytes).to_string(),
-            Size::from_bytes(status.cache_bytes).to_string(),
+            status.open_files.to_string(),
+            Size::from_bytes(status.cache_bytes + status.cache.disk.as_ref().map_or(0, |disk| disk.bytes)).to_string(),
+            status.cache.hit_rate().map_or_else(|| "-".to_owned(), |rate| format!("{:.0} %", rate * 100.0)),
             serving_for(status.since),
             status.pid.to_string(),
         ]),
@@ -107,6 +134,8 @@ fn table(mounts: &[Listed]) -> Table {
             dead.workspace.clone(),
             "-".to_owned(),
             format!("{DEAD}: mount it again or unmount it"),
+            "-".to_owned(),
+            "-".to_owned(),
             "-".to_owned(),
             "-".to_owned(),
             format!("since {}", relative(dead.since)),

@@ -3,13 +3,12 @@ use std::ops::Bound;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::clone::CloneRange;
 use super::link::NewInode;
 use super::transaction::Transaction;
 use super::write::NewData;
-use super::{
-    Attr, Changes, Errno, FileKind, Ino, Inode, Key, Missing, Mutation, NAME_MAX_BYTES, Nanos, Op, Record, Usage, View, Written,
-    XATTR_MAX_BYTES, XattrMode, within,
-};
+use super::xattr::{AclChange, NewXattr};
+use super::{Attr, Changes, Errno, FileKind, Ino, Inode, Key, Missing, Mutation, Nanos, Op, Record, Usage, View, Written, within};
 use crate::SegmentId;
 
 /// What is not in the op and not in the state: who asks, and what the workspace may hold.
@@ -60,7 +59,7 @@ pub struct Outcome {
     pub attr: Option<Attr>,
     /// Where a write went.
     pub written: Option<Written>,
-    /// Inodes that lost their last link; to be [`purge`]d once nobody has them open.
+    /// Inodes without a link that can be [`purge`]d once nobody has them open.
     #[serde(skip)]
     pub orphaned: Vec<Ino>,
     /// Segments in which nothing lives any more.
@@ -106,8 +105,8 @@ pub fn apply(view: &impl View, context: &Context, op: &Op) -> Result<Applied, St
         }
     }
     match &op.mutation {
-        Mutation::Create { parent, name, ino, node, mode, uid, gid } => {
-            let new = NewInode { ino: *ino, node, mode: *mode, uid: *uid, gid: *gid };
+        Mutation::Create { parent, name, ino, node, mode, umask, uid, gid } => {
+            let new = NewInode { ino: *ino, node, mode: *mode, umask: *umask, uid: *uid, gid: *gid };
             outcome.attr = Some(tx.create(context, *parent, name, new, now)?);
         }
         Mutation::Link { ino, parent, name } => outcome.attr = Some(tx.link(*ino, *parent, name, now)?),
@@ -122,8 +121,19 @@ pub fn apply(view: &impl View, context: &Context, op: &Op) -> Result<Applied, St
             tx.write(context, *ino, data, now, &mut outcome)?;
         }
         Mutation::Punch { ino, offset, len, extend } => tx.punch(*ino, *offset, *len, *extend, now, &mut outcome)?,
-        Mutation::SetXattr { ino, name, value, mode } => tx.set_xattr(*ino, name, value, *mode, now, &mut outcome)?,
+        Mutation::SetXattr { ino, name, value, mode } => {
+            tx.set_xattr(context, *ino, NewXattr { name, value, mode: *mode }, now, &mut outcome)?
+        }
         Mutation::RemoveXattr { ino, name } => tx.remove_xattr(*ino, name, now, &mut outcome)?,
+        Mutation::SetAcl { ino, kind, acl, kill_set_group_id } => {
+            let change = AclChange { kind: *kind, acl: acl.as_ref(), kill_set_group_id: *kill_set_group_id };
+            tx.set_acl(context, *ino, change, now, &mut outcome)?;
+        }
+        Mutation::Access { ino } => tx.access(*ino, now)?,
+        Mutation::Clone { from, from_offset, to, to_offset, len, kill_privileges } => {
+            let range = CloneRange { from: (*from, *from_offset), to: (*to, *to_offset), len: *len };
+            tx.clone_range(context, range, *kill_privileges, now, &mut outcome)?;
+        }
     }
     Ok(tx.finish(outcome))
 }
@@ -144,15 +154,16 @@ pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
         mtime: now,
         ctime: now,
     };
-    let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new() };
+    let root = Inode::new(attr, Ino::ROOT);
     Changes::from([(Key::Inode(Ino::ROOT), Some(Record::Inode(root))), (Key::Usage, Some(Record::Usage(Usage { bytes: 0, inodes: 1 })))])
 }
 
 /// How many extents and extended attributes one [`purge`] removes, so that the end of a huge file does not stop
 /// everybody else.
-pub(super) const PURGE_RECORDS: usize = 4096;
+pub(super) const PURGE_RECORDS: usize = 512;
 
-/// Removes an orphan that nobody has open, or a part of it; `true` when it must be called again for the rest.
+/// Removes an orphan that nobody has open, or a part of it; `true` when it must be called again for the rest. A
+/// directory in which orphans stood stays as long as they do; the outcome of the last one's end names it again.
 ///
 /// # Errors
 /// [`Stop::Refused`] with EINVAL if the inode is no orphan; [`Stop::Missing`] as for [`apply`].
@@ -163,6 +174,13 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
         return Err(Errno::EINVAL.into());
     }
     let mut inode = tx.inode(ino)?;
+    if inode.attr.nlink > 0 {
+        // A mark that is wrong must not cost a file.
+        return Err(Errno::EINVAL.into());
+    }
+    if inode.orphans > 0 {
+        return Ok((tx.finish(outcome), false));
+    }
     let mut removed = 0;
     let mut from = Key::Extent(ino, 0);
     let mut bound = Bound::Included(&from);
@@ -177,9 +195,10 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
     from = Key::Xattr(ino, Bytes::new());
     bound = Bound::Included(&from);
     while removed < PURGE_RECORDS
-        && let Some((key, _)) = tx.first_in(bound, &Key::xattrs_of(ino))?
+        && let Some((key, Record::Xattr(value))) = tx.first_in(bound, &Key::xattrs_of(ino))?
     {
-        tx.delete(key.clone());
+        let Key::Xattr(_, name) = &key else { break };
+        tx.erase_xattr(&mut inode, name, &value)?;
         removed += 1;
         from = key;
         bound = Bound::Excluded(&from);
@@ -188,52 +207,48 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
     if more {
         tx.put_inode(inode);
     } else {
-        tx.delete(Key::Inode(ino));
-        tx.delete(Key::Orphan(ino));
-        let mut usage = tx.usage()?;
-        usage.inodes = usage.inodes.saturating_sub(1);
-        tx.put(Key::Usage, Record::Usage(usage));
+        tx.forget(&inode, &mut outcome)?;
     }
     Ok((tx.finish(outcome), more))
 }
 
 impl<V: View> Transaction<'_, V> {
-    fn set_xattr(&mut self, ino: Ino, name: &Bytes, value: &Bytes, mode: XattrMode, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
+    /// Removes the record of an orphan that holds nothing any more, and its place in the directory it stood in.
+    fn forget(&mut self, inode: &Inode, outcome: &mut Outcome) -> Result<(), Stop> {
+        self.delete(Key::Inode(inode.attr.ino));
+        self.delete(Key::Orphan(inode.attr.ino));
+        let mut usage = self.usage()?;
+        usage.inodes = usage.inodes.saturating_sub(1);
+        usage.bytes = usage.bytes.saturating_sub(inode.target.len() as u64);
+        self.put(Key::Usage, Record::Usage(usage));
+        let mut dir = self.inode(inode.parent)?;
+        dir.orphans = dir.orphans.saturating_sub(1);
+        if dir.orphans == 0 && dir.attr.nlink == 0 {
+            outcome.orphaned.push(dir.attr.ino);
+        }
+        self.put_inode(dir);
+        Ok(())
+    }
+
+    fn access(&mut self, ino: Ino, now: Nanos) -> Result<(), Stop> {
         let mut inode = self.inode(ino)?;
-        if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains(&0) {
-            return Err(Errno::ERANGE.into());
-        }
-        if value.len() > XATTR_MAX_BYTES {
-            return Err(Errno::E2BIG.into());
-        }
-        let key = Key::Xattr(ino, name.clone());
-        match (mode, self.get(&key)?.is_some()) {
-            (XattrMode::Create, true) => return Err(Errno::EEXIST.into()),
-            (XattrMode::Replace, false) => return Err(Errno::ENODATA.into()),
-            _ => {}
-        }
-        self.put(key, Record::Xattr(value.clone()));
-        inode.change(now);
-        outcome.attr = Some(inode.attr.clone());
+        inode.attr.atime = now;
         self.put_inode(inode);
         Ok(())
     }
 
-    fn remove_xattr(&mut self, ino: Ino, name: &Bytes, now: Nanos, outcome: &mut Outcome) -> Result<(), Stop> {
-        let mut inode = self.inode(ino)?;
-        let key = Key::Xattr(ino, name.clone());
-        if self.get(&key)?.is_none() {
-            return Err(Errno::ENODATA.into());
+    /// Whether an op that began with `before` bytes in the workspace ends within the quota. Quotas are hard, and
+    /// what frees or only overwrites goes on above a lowered one.
+    pub(super) fn check_quota(&self, context: &Context, before: u64) -> Result<(), Stop> {
+        let after = self.usage()?.bytes;
+        if after > before && context.limits.bytes.is_some_and(|limit| after > limit) {
+            return Err(context.limits.exceeded.into());
         }
-        self.delete(key);
-        inode.change(now);
-        outcome.attr = Some(inode.attr.clone());
-        self.put_inode(inode);
         Ok(())
     }
 
     /// Settles which segments are dead in the end: one that lost and regained bytes within the op is not.
-    fn finish(mut self, mut outcome: Outcome) -> Applied {
+    pub(super) fn finish(mut self, mut outcome: Outcome) -> Applied {
         let changes = &mut self.changes;
         outcome.dead_segments.retain(|segment| {
             let key = Key::Segment(*segment);

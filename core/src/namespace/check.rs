@@ -1,14 +1,31 @@
 //! What is always true of a namespace between two ops (see [the module](super)), checked over all of its records.
 //!
-//! A [`Check`] is fed every record once, in the order of their keys, and at the end names what is wrong. It holds
-//! the inodes and sums, never data. [`check_invariants`] does that with a view; a shell that reads a store page by
-//! page feeds its own.
+//! A [`Check`] is fed every record once, in the order of their keys, and at the end names what is wrong. It holds about
+//! 80 bytes an inode and as many a segment, never names or data, so that a workspace of a million files is checked in
+//! some 100 MB. [`check_invariants`] does that with a view; a shell that reads a store page by page feeds its own.
+//!
+//! Of a finding that is a mere count, the [`Amendment`] says how far it is off.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod node;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source, Usage, View};
+use bytes::Bytes;
+
+use super::acl::{Acl, is_acl_name};
+use super::repoint::Amendment;
+use super::xattr::bytes_of;
+use super::{
+    ACL_ACCESS, ACL_DEFAULT, Extent, FILE_MAX_BYTES, FileKind, Ino, Inode, Key, Missing, Record, SYMLINK_MAX_BYTES, SegmentRecord, Source,
+    Usage, View,
+};
 use crate::SegmentId;
+use node::{Node, Nodes};
+
+/// The most findings that are told one by one; the rest is counted.
+pub const FINDINGS_MAX: usize = 1000;
 
 /// Checks everything that a view holds; each text is one thing that is wrong.
 ///
@@ -21,37 +38,64 @@ pub fn check_invariants(view: &impl View) -> Result<Vec<String>, Missing> {
         check.see(&key, &record);
         next = view.first_in(Bound::Excluded(&key), &[])?;
     }
-    Ok(check.findings())
+    Ok(check.finish().findings.into_iter().map(|finding| finding.text).collect())
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What, for people.
+    pub text: String,
+    /// What puts it right, where that can lose nothing.
+    pub amendment: Option<Amendment>,
+}
+
+/// What a check has found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The first [`FINDINGS_MAX`], and every one that can be amended.
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub untold: u64,
+    /// What the workspace holds, counted.
+    pub counted: Usage,
+}
+
+impl Findings {
+    fn find(&mut self, text: String) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(Finding { text, amendment: None });
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    fn amend(&mut self, text: String, amendment: Amendment) {
+        self.findings.push(Finding { text, amendment: Some(amendment) });
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, ino: Ino, what: &str, recorded: T, counted: T) {
+        if recorded != counted {
+            self.find(format!("{ino:?}: {what}: recorded {recorded:?}, counted {counted:?}"));
+        }
+    }
 }
 
 /// A check under way.
 #[derive(Debug, Default)]
 pub struct Check {
-    inodes: BTreeMap<Ino, Inode>,
-    /// By inode: how many dentries name it, by the directory they stand in.
+    nodes: Nodes,
+    /// Inodes that several dentries name: how many, by the directory they stand in.
     named_in: BTreeMap<Ino, BTreeMap<Ino, u32>>,
-    /// By directory: what its dentries name.
-    entries: BTreeMap<Ino, Entries>,
-    extents: BTreeMap<Ino, Extents>,
     parents: BTreeMap<Ino, BTreeMap<Ino, u32>>,
-    orphans: BTreeSet<Ino>,
+    /// The inode of the extent before, and where that ends.
+    extent_before: Option<(Ino, u64)>,
     segments: BTreeMap<SegmentId, SegmentRecord>,
     /// By segment: what extents use of it.
     used: BTreeMap<SegmentId, Used>,
-    usage: Option<Usage>,
-    findings: Vec<String>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
-    count: u64,
-    directories: Vec<Ino>,
-}
-
-#[derive(Debug, Default)]
-struct Extents {
     bytes: u64,
-    end: u64,
+    usage: Option<Usage>,
+    found: Findings,
 }
 
 #[derive(Debug, Default)]
@@ -67,113 +111,111 @@ impl Check {
             (Key::Inode(ino), Record::Inode(inode)) => self.see_inode(*ino, inode),
             (Key::Dentry(dir, _), Record::Dentry(ino, kind)) => self.see_dentry(*dir, *ino, *kind),
             (Key::Extent(ino, at), Record::Extent(extent)) => self.see_extent(*ino, *at, extent),
-            (Key::Xattr(ino, _), Record::Xattr(_)) => {
-                if !self.inodes.contains_key(ino) {
-                    self.find(format!("{ino:?}: has an extended attribute but does not exist"));
-                }
-            }
+            (Key::Xattr(ino, name), Record::Xattr(value)) => self.see_xattr(*ino, name, value),
             (Key::Parent(ino, dir), Record::Parent(count)) => {
                 self.parents.entry(*ino).or_default().insert(*dir, *count);
             }
-            (Key::Orphan(ino), Record::Orphan) => {
-                self.orphans.insert(*ino);
-            }
+            (Key::Orphan(ino), Record::Orphan) => match self.nodes.get_mut(*ino) {
+                Some(node) => node.is_orphan = true,
+                None => {
+                    let text = format!("{ino:?}: recorded as an orphan but does not exist");
+                    self.found.amend(text, Amendment::OrphanMark(*ino));
+                }
+            },
             (Key::Segment(id), Record::Segment(segment)) => {
                 self.segments.insert(*id, *segment);
             }
             (Key::Usage, Record::Usage(usage)) => self.usage = Some(*usage),
-            (key, _) => self.find(format!("{key:?}: holds a record of another kind")),
+            (key, _) => self.found.find(format!("{key:?}: holds a record of another kind")),
         }
     }
 
     /// Everything that is wrong; call it once all records were seen.
-    pub fn findings(mut self) -> Vec<String> {
-        let inodes = std::mem::take(&mut self.inodes);
-        for (&ino, inode) in &inodes {
-            self.check_links(ino, inode);
-            self.check_parent_counts(ino, inode);
-            let bytes = self.extents.get(&ino).map_or(0, |extents| extents.bytes);
-            self.equal(ino, "allocated bytes", inode.attr.allocated_bytes, bytes);
-        }
-        self.check_absent(&inodes);
-        self.check_reachable(&inodes);
+    pub fn finish(mut self) -> Findings {
+        self.check_tree();
         self.check_segments();
-        let bytes = self.extents.values().map(|extents| extents.bytes).sum();
-        let counted = Usage { bytes, inodes: inodes.len() as u64 };
+        let counted = Usage { bytes: self.bytes, inodes: self.nodes.len() };
+        self.found.counted = counted;
         if self.usage != Some(counted) {
-            self.find(format!("usage: recorded {:?}, counted {counted:?}", self.usage));
+            let recorded = self.usage.unwrap_or_default();
+            let amendment =
+                Amendment::Usage { bytes: difference(counted.bytes, recorded.bytes), inodes: difference(counted.inodes, recorded.inodes) };
+            self.found.amend(format!("usage: recorded {:?}, counted {counted:?}", self.usage), amendment);
         }
-        self.findings
-    }
-
-    fn find(&mut self, finding: String) {
-        self.findings.push(finding);
-    }
-
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, ino: Ino, what: &str, recorded: T, counted: T) {
-        if recorded != counted {
-            self.find(format!("{ino:?}: {what}: recorded {recorded:?}, counted {counted:?}"));
-        }
+        self.found
     }
 
     fn see_inode(&mut self, ino: Ino, inode: &Inode) {
         let attr = &inode.attr;
-        self.equal(ino, "number", attr.ino, ino);
+        let found = &mut self.found;
+        found.equal(ino, "number", attr.ino, ino);
         if attr.mode > 0o7777 {
-            self.find(format!("{ino:?}: mode {:o} has bits of other things than permissions", attr.mode));
+            found.find(format!("{ino:?}: mode {:o} has bits of other things than permissions", attr.mode));
         }
         match attr.kind {
             FileKind::Symlink if inode.target.is_empty() || inode.target.len() > SYMLINK_MAX_BYTES => {
-                self.find(format!("{ino:?}: a symbolic link to {} bytes", inode.target.len()));
+                found.find(format!("{ino:?}: a symbolic link to {} bytes", inode.target.len()));
             }
             FileKind::Symlink => {}
-            _ if !inode.target.is_empty() => self.find(format!("{ino:?}: has a target but is no symbolic link")),
+            _ if !inode.target.is_empty() => found.find(format!("{ino:?}: has a target but is no symbolic link")),
             _ => {}
         }
         match attr.kind {
             FileKind::Directory => {}
             FileKind::File if attr.size <= FILE_MAX_BYTES => {}
-            FileKind::File => self.find(format!("{ino:?}: longer than a file may be")),
-            _ => self.equal(ino, "size", attr.size, inode.target.len() as u64),
+            FileKind::File => found.find(format!("{ino:?}: longer than a file may be")),
+            _ => found.equal(ino, "size", attr.size, inode.target.len() as u64),
         }
-        self.inodes.insert(ino, inode.clone());
+        self.bytes += inode.target.len() as u64;
+        self.nodes.push(Node::new(ino, inode));
     }
 
     fn see_dentry(&mut self, dir: Ino, ino: Ino, kind: FileKind) {
-        *self.named_in.entry(ino).or_default().entry(dir).or_default() += 1;
-        let entries = self.entries.entry(dir).or_default();
-        entries.count += 1;
-        if kind == FileKind::Directory {
-            entries.directories.push(ino);
+        match self.nodes.get_mut(dir) {
+            Some(holder) => {
+                holder.entries += 1;
+                holder.directories += u32::from(kind == FileKind::Directory);
+                if !holder.is_dir() {
+                    self.found.find(format!("{dir:?}: has an entry but is no directory"));
+                }
+            }
+            None => self.found.find(format!("{dir:?}: has an entry but does not exist")),
         }
-        match self.inodes.get(&dir) {
-            Some(holder) if holder.is_dir() => {}
-            Some(_) => self.find(format!("{dir:?}: has an entry but is no directory")),
-            None => self.find(format!("{dir:?}: has an entry but does not exist")),
-        }
-        match self.inodes.get(&ino) {
-            Some(named) => self.equal(ino, "kind in a dentry", kind, named.attr.kind),
-            None => self.find(format!("{dir:?}: an entry names {ino:?}, which does not exist")),
+        let Some(named) = self.nodes.get_mut(ino) else {
+            self.found.find(format!("{dir:?}: an entry names {ino:?}, which does not exist"));
+            return;
+        };
+        self.found.equal(ino, "kind in a dentry", kind, named.kind);
+        named.names += 1;
+        if named.names == 1 {
+            named.named_in = dir;
+        } else {
+            let first = named.named_in;
+            let counts = self.named_in.entry(ino).or_insert_with(|| BTreeMap::from([(first, 1)]));
+            *counts.entry(dir).or_default() += 1;
         }
     }
 
     fn see_extent(&mut self, ino: Ino, at: u64, extent: &Extent) {
-        let extents = self.extents.entry(ino).or_default();
-        let overlaps = at < extents.end;
         let end = at.saturating_add(u64::from(extent.len));
-        extents.end = end;
-        extents.bytes += u64::from(extent.len);
-        if overlaps {
-            self.find(format!("{ino:?}: the extent at {at} overlaps the one before it"));
+        if self.extent_before.is_some_and(|(before, ended)| before == ino && at < ended) {
+            self.found.find(format!("{ino:?}: the extent at {at} overlaps the one before it"));
         }
+        self.extent_before = Some((ino, end));
+        self.bytes += u64::from(extent.len);
         if !extent.is_sound() {
-            self.find(format!("{ino:?}: the extent at {at} is unsound"));
+            self.found.find(format!("{ino:?}: the extent at {at} is unsound"));
         }
-        match self.inodes.get(&ino) {
-            Some(inode) if inode.attr.kind != FileKind::File => self.find(format!("{ino:?}: has an extent but is no file")),
-            Some(inode) if end > inode.attr.size => self.find(format!("{ino:?}: the extent at {at} lies past the size")),
-            Some(_) => {}
-            None => self.find(format!("{ino:?}: has an extent but does not exist")),
+        match self.nodes.get_mut(ino) {
+            Some(node) => {
+                node.bytes += u64::from(extent.len);
+                if node.kind != FileKind::File {
+                    self.found.find(format!("{ino:?}: has an extent but is no file"));
+                } else if end > node.size {
+                    self.found.find(format!("{ino:?}: the extent at {at} lies past the size"));
+                }
+            }
+            None => self.found.find(format!("{ino:?}: has an extent but does not exist")),
         }
         if let Source::Block { segment, block_offset, block_len, .. } = extent.source {
             let used = self.used.entry(segment).or_default();
@@ -182,85 +224,48 @@ impl Check {
         }
     }
 
-    /// Link count, size of directories, the parent, and whether it is an orphan.
-    fn check_links(&mut self, ino: Ino, inode: &Inode) {
-        let named_in = self.named_in.get(&ino).cloned().unwrap_or_default();
-        let names: u32 = named_in.values().sum();
-        let alive = names > 0 || ino == Ino::ROOT;
-        if inode.is_dir() {
-            if names > 1 || (ino == Ino::ROOT && names > 0) {
-                self.find(format!("{ino:?}: a directory that {names} dentries name"));
+    fn see_xattr(&mut self, ino: Ino, name: &Bytes, value: &[u8]) {
+        self.bytes += bytes_of(name, value);
+        let Some(node) = self.nodes.get_mut(ino) else {
+            return self.found.find(format!("{ino:?}: has an extended attribute but does not exist"));
+        };
+        node.xattrs += 1;
+        node.xattr_bytes += bytes_of(name, value);
+        if !is_acl_name(name) {
+            return;
+        }
+        match Acl::parse(value) {
+            Ok(Some(_)) if *name == ACL_DEFAULT && node.kind == FileKind::Directory => {}
+            Ok(Some(acl)) if *name == ACL_ACCESS && !acl.is_mode() && node.kind != FileKind::Symlink => {
+                self.found.equal(ino, "mode in the access control list", acl.mode(), node.mode & 0o777);
             }
-            let (count, directories) = self.entries.get(&ino).map_or((0, 0), |entries| (entries.count, entries.directories.len()));
-            self.equal(ino, "entries", inode.attr.size, count);
-            self.equal(ino, "links", inode.attr.nlink, if alive { 2 + directories as u32 } else { 0 });
-        } else {
-            self.equal(ino, "links", inode.attr.nlink, names);
-        }
-        if self.orphans.contains(&ino) != (inode.attr.nlink == 0) {
-            self.find(format!("{ino:?}: has {} links, recorded as an orphan: {}", inode.attr.nlink, self.orphans.contains(&ino)));
-        }
-        if ino == Ino::ROOT {
-            self.equal(ino, "parent", inode.parent, Ino::ROOT);
-        } else if names == 1 {
-            self.equal(ino, "parent", Some(&inode.parent), named_in.keys().next());
-        }
-    }
-
-    /// The directories of a file with several links.
-    fn check_parent_counts(&mut self, ino: Ino, inode: &Inode) {
-        let recorded = self.parents.remove(&ino).unwrap_or_default();
-        let counted = self.named_in.get(&ino).cloned().unwrap_or_default();
-        let several = !inode.is_dir() && counted.values().sum::<u32>() > 1;
-        self.equal(ino, "parent counts", recorded, if several { counted } else { BTreeMap::new() });
-    }
-
-    /// What is recorded about inodes that do not exist.
-    fn check_absent(&mut self, inodes: &BTreeMap<Ino, Inode>) {
-        // The counts of those that do exist were taken out one by one.
-        for ino in std::mem::take(&mut self.parents).into_keys() {
-            self.find(format!("{ino:?}: has parent counts but does not exist"));
-        }
-        for ino in std::mem::take(&mut self.orphans) {
-            if !inodes.contains_key(&ino) {
-                self.find(format!("{ino:?}: recorded as an orphan but does not exist"));
-            }
-        }
-    }
-
-    /// Every directory that a dentry names hangs below the root; those that do not form a cycle.
-    fn check_reachable(&mut self, inodes: &BTreeMap<Ino, Inode>) {
-        if !inodes.get(&Ino::ROOT).is_some_and(Inode::is_dir) {
-            self.find("there is no root directory".to_owned());
-        }
-        let mut reached = BTreeSet::from([Ino::ROOT]);
-        let mut pending = vec![Ino::ROOT];
-        while let Some(dir) = pending.pop() {
-            let below = self.entries.get(&dir).map_or(&[][..], |entries| &entries.directories);
-            pending.extend(below.iter().copied().filter(|&child| reached.insert(child)));
-        }
-        for (ino, inode) in inodes {
-            if inode.is_dir() && self.named_in.contains_key(ino) && !reached.contains(ino) {
-                self.find(format!("{ino:?}: cannot be reached from the root"));
-            }
+            found => self.found.find(format!("{ino:?}: has the access control list {found:?}")),
         }
     }
 
     fn check_segments(&mut self) {
         for (id, used) in std::mem::take(&mut self.used) {
-            match self.segments.remove(&id) {
-                None => self.find(format!("{id}: extents lie in it but it is not known")),
-                Some(segment) if used.end > segment.len => self.find(format!("{id}: a block ends past its end")),
-                Some(segment) if segment.live_bytes != used.bytes => {
-                    self.find(format!("{id}: live bytes: recorded {}, counted {}", segment.live_bytes, used.bytes));
-                }
-                Some(_) => {}
+            let recorded = self.segments.remove(&id);
+            if recorded.is_some_and(|segment| used.end > segment.len) {
+                self.found.find(format!("{id}: a block ends past its end"));
+            }
+            let live = recorded.map_or(0, |segment| segment.live_bytes);
+            let amendment = Amendment::LiveBytes { segment: id, bytes: difference(used.bytes, live) };
+            if recorded.is_none() {
+                self.found.amend(format!("{id}: extents lie in it but it is not known"), amendment);
+            } else if live != used.bytes {
+                self.found.amend(format!("{id}: live bytes: recorded {live}, counted {}", used.bytes), amendment);
             }
         }
         for (id, segment) in std::mem::take(&mut self.segments) {
             if segment.live_bytes != 0 {
-                self.find(format!("{id}: live bytes: recorded {}, counted 0", segment.live_bytes));
+                let amendment = Amendment::LiveBytes { segment: id, bytes: difference(0, segment.live_bytes) };
+                self.found.amend(format!("{id}: live bytes: recorded {}, counted 0", segment.live_bytes), amendment);
             }
         }
     }
+}
+
+fn difference(counted: u64, recorded: u64) -> i64 {
+    counted.wrapping_sub(recorded) as i64
 }

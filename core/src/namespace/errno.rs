@@ -48,6 +48,7 @@ errnos! {
     ENOTEMPTY = 39, "directory not empty";
     ENODATA = 61, "no such attribute";
     EPROTO = 71, "protocol error";
+    EOVERFLOW = 75, "value too large";
     EOPNOTSUPP = 95, "operation not supported";
     ESTALE = 116, "stale file handle";
     EDQUOT = 122, "disk quota exceeded";

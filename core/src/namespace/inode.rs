@@ -83,9 +83,21 @@ pub struct Inode {
     pub parent: Ino,
     /// A symbolic link's target; empty for anything else.
     pub target: Bytes,
+    /// How many extended attributes it has, access control lists included.
+    pub xattrs: u32,
+    /// What their names and values count towards the quota on bytes.
+    pub xattr_bytes: u64,
+    /// Of a directory: how many orphans stood in it when they lost their last link. It stays, removed or not, until
+    /// they are gone, so that it can be told where they lie.
+    pub orphans: u32,
 }
 
 impl Inode {
+    /// One that stands in `parent` and has nothing but its attributes.
+    pub fn new(attr: Attr, parent: Ino) -> Self {
+        Self { attr, parent, target: Bytes::new(), xattrs: 0, xattr_bytes: 0, orphans: 0 }
+    }
+
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         self.attr.kind == FileKind::Directory
@@ -125,7 +137,7 @@ impl Inode {
 /// What a workspace holds, for statfs(2) and quotas.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Bytes of data in extents.
+    /// Bytes of data in extents, of extended attributes (names and values) and of symbolic links' targets.
     pub bytes: u64,
     /// Inodes, the root included.
     pub inodes: u64,

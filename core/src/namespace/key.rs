@@ -34,6 +34,11 @@ impl Name {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The bytes, to be shared.
+    pub(crate) fn as_shared(&self) -> &Bytes {
+        &self.0
+    }
 }
 
 impl TryFrom<Bytes> for Name {
@@ -93,10 +98,10 @@ pub enum Record {
 }
 
 const INODE: u8 = b'i';
-const DENTRY: u8 = b'n';
-const EXTENT: u8 = b'o';
-const XATTR: u8 = b'p';
-const PARENT: u8 = b'q';
+pub(crate) const DENTRY: u8 = b'n';
+pub(crate) const EXTENT: u8 = b'o';
+pub(crate) const XATTR: u8 = b'p';
+pub(crate) const PARENT: u8 = b'q';
 const ORPHAN: u8 = b'r';
 const SEGMENT: u8 = b's';
 const USAGE: u8 = b'u';
@@ -135,6 +140,27 @@ impl Key {
         })
     }
 
+    /// A key within the tables of entries, extents, attributes or parent counts that stands no later than any whose
+    /// encoding is `start` or later and begins with `prefix`; `None` for other prefixes.
+    pub(crate) fn at_or_after(start: &[u8], prefix: &[u8]) -> Option<Self> {
+        let (&tag, ino) = prefix.split_first()?;
+        let ino = Ino(u64::from_be_bytes(ino.try_into().ok()?));
+        let rest = start.strip_prefix(prefix).unwrap_or_default();
+        let number = || {
+            let mut bytes = [0; 8];
+            let len = rest.len().min(8);
+            bytes[..len].copy_from_slice(&rest[..len]);
+            u64::from_be_bytes(bytes)
+        };
+        Some(match tag {
+            DENTRY => Key::Dentry(ino, Name::new(rest.to_vec()).unwrap_or_else(|_| Name::first())),
+            EXTENT => Key::Extent(ino, number()),
+            XATTR => Key::Xattr(ino, Bytes::copy_from_slice(rest)),
+            PARENT => Key::Parent(ino, Ino(number())),
+            _ => return None,
+        })
+    }
+
     /// The bytes that all entries of directory `dir` begin with.
     pub fn dentries_of(dir: Ino) -> Vec<u8> {
         [&[DENTRY][..], &dir.0.to_be_bytes()].concat()
@@ -153,6 +179,16 @@ impl Key {
     /// The bytes that all parent counts of `ino` begin with.
     pub fn parents_of(ino: Ino) -> Vec<u8> {
         [&[PARENT][..], &ino.0.to_be_bytes()].concat()
+    }
+
+    /// The bytes that all extents begin with.
+    pub fn extents() -> Vec<u8> {
+        vec![EXTENT]
+    }
+
+    /// The bytes that all segments begin with.
+    pub fn segments() -> Vec<u8> {
+        vec![SEGMENT]
     }
 
     /// The bytes that all orphans begin with.

@@ -11,6 +11,7 @@ pub(super) struct NewInode<'a> {
     pub(super) ino: Ino,
     pub(super) node: &'a NewNode,
     pub(super) mode: u16,
+    pub(super) umask: u16,
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
@@ -87,6 +88,9 @@ impl<V: View> Transaction<'_, V> {
         if inode.attr.nlink == 0 {
             self.put(Key::Orphan(inode.attr.ino), Record::Orphan);
             outcome.orphaned.push(inode.attr.ino);
+            let mut holder = self.inode(dir)?;
+            holder.orphans += 1;
+            self.put_inode(holder);
         }
         self.put_inode(inode);
         Ok(())
@@ -130,6 +134,9 @@ impl<V: View> Transaction<'_, V> {
         if inherits && kind == FileKind::Directory {
             mode |= 0o2000;
         }
+        let before = usage.bytes;
+        usage.bytes += target.len() as u64;
+        self.put(Key::Usage, Record::Usage(usage));
         let attr = Attr {
             ino: new.ino,
             kind,
@@ -144,11 +151,16 @@ impl<V: View> Transaction<'_, V> {
             mtime: now,
             ctime: now,
         };
+        let mut inode = Inode { target, ..Inode::new(attr, parent) };
+        if kind != FileKind::Symlink {
+            self.inherit_acl(&dir, &mut inode, new.umask)?;
+        }
+        self.check_quota(context, before)?;
         self.enter(&mut dir, name, new.ino, kind);
         dir.touch(now);
         self.put_inode(dir);
-        self.put_inode(Inode { attr: attr.clone(), parent, target });
-        self.put(Key::Usage, Record::Usage(usage));
+        let attr = inode.attr.clone();
+        self.put_inode(inode);
         Ok(attr)
     }
 

@@ -16,37 +16,47 @@
 //! - a directory's `parent` is where its dentry stands; so is a file's while it has one link, and with more links
 //!   its parents are counted in [`Key::Parent`];
 //! - extents of one inode do not overlap, none is longer than [`EXTENT_MAX_BYTES`], none lies past the file's size;
+//! - an orphan's `parent` exists, a removed directory included, and counts it under `orphans`; so it can be told
+//!   whether it lies within the scope of a session;
+//! - an access control list agrees with the mode ([`acl`]), and only directories have one to hand down;
+//! - an inode counts its extended attributes;
 //! - [`Usage`] is the sum over all inodes, a segment's `live_bytes` the sum over the extents that lie in it.
 //!
 //! [`check`] looks for all of this in a whole namespace. And across ops: mtime changes with every change of content,
 //! ctime with every change at all, and neither comes back to a value that it has had (unless a clock is set back).
 
+mod acl;
 mod apply;
 pub mod check;
+mod clone;
 mod errno;
 mod extent;
 mod inode;
-mod key;
+pub(crate) mod key;
 mod link;
 mod op;
 mod read;
+mod repoint;
 mod scope;
 mod transaction;
 mod view;
 mod write;
+mod xattr;
 
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use acl::{ACL_ACCESS, ACL_DEFAULT, ACL_MAX_BYTES};
 pub use apply::{Applied, Context, Limits, Outcome, Stop, apply, format, purge};
 pub use errno::Errno;
 pub use extent::{EXTENT_MAX_BYTES, Extent, SegmentRecord, Source};
 pub use inode::{Attr, FileKind, Ino, Inode, Nanos, Usage};
 pub use key::{Key, Name, Record};
-pub use op::{Mutation, NewNode, Op, Position, RenameMode, SetAttr, Written, XattrMode};
-pub use read::{DirEntry, Piece, attr, lookup, orphans, pieces, read_dir, read_link, resolve, segment_in_use, usage, xattr, xattr_names};
+pub use op::{AclKind, Mutation, NewNode, Op, Position, RenameMode, SetAttr, Written, XattrMode};
+pub use read::{DirEntry, Piece, attr, lookup, orphans, pieces, read_dir, read_link, resolve, usage, xattr, xattr_names};
+pub use repoint::{Amendment, Relocation, amend, repoint};
 pub use scope::within;
 pub use transaction::Changes;
 pub use view::{MemoryView, Missing, View, encoded_start};

@@ -25,8 +25,10 @@ pub enum Mutation {
         ino: Ino,
         /// What it is.
         node: NewNode,
-        /// Permission bits, the umask already taken off.
+        /// Permission bits as they were asked for.
         mode: u16,
+        /// The bits that the maker's umask takes off, unless the directory hands down an access control list.
+        umask: u16,
         /// Owner.
         uid: u32,
         /// Group, unless the directory hands down its own.
@@ -115,6 +117,47 @@ pub enum Mutation {
         /// Full name.
         name: Bytes,
     },
+    /// setxattr(2) and removexattr(2) of a POSIX access control list.
+    SetAcl {
+        /// The inode.
+        ino: Ino,
+        /// Which of its lists.
+        kind: AclKind,
+        /// The list in the kernel's format, version 2 of `posix_acl_xattr.h`; `None` removes it.
+        acl: Option<Bytes>,
+        /// Whether set-group-id falls, as it does when somebody outside the group sets an access list.
+        kill_set_group_id: bool,
+    },
+    /// What read(2), readdir(3) and readlink(2) do to the time of last access; nothing else changes.
+    Access {
+        /// The inode.
+        ino: Ino,
+    },
+    /// copy_file_range(2): the copy shares the blocks of the original. It may copy less than was asked for; the
+    /// outcome says how much.
+    Clone {
+        /// The original.
+        from: Ino,
+        /// From here.
+        from_offset: u64,
+        /// The file to copy into, perhaps the same.
+        to: Ino,
+        /// To here.
+        to_offset: u64,
+        /// So many bytes, at most to the end of the original.
+        len: u64,
+        /// Whether set-user-id and set-group-id of the copy fall.
+        kill_privileges: bool,
+    },
+}
+
+/// The two access control lists of an inode (acl(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AclKind {
+    /// Its own, which refines its mode.
+    Access,
+    /// That which a directory hands down to what is made in it.
+    Default,
 }
 
 /// What a new inode is.
@@ -206,7 +249,10 @@ impl Mutation {
             | Self::Write { ino, .. }
             | Self::Punch { ino, .. }
             | Self::SetXattr { ino, .. }
-            | Self::RemoveXattr { ino, .. } => vec![*ino],
+            | Self::RemoveXattr { ino, .. }
+            | Self::SetAcl { ino, .. }
+            | Self::Access { ino } => vec![*ino],
+            Self::Clone { from, to, .. } => vec![*from, *to],
         }
     }
 

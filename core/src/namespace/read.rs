@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Stop;
 use super::{Attr, EXTENT_MAX_BYTES, Errno, Extent, FileKind, Ino, Inode, Key, Name, Record, Usage, View};
-use crate::SegmentId;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,9 +142,13 @@ pub fn pieces(view: &impl View, ino: Ino, offset: u64, len: u64, limit: usize) -
 /// # Errors
 /// ENOENT, ENODATA.
 pub fn xattr(view: &impl View, ino: Ino, name: &Bytes) -> Result<Bytes, Stop> {
+    // Most inodes have none, and cost no second look.
+    if inode(view, ino)?.xattrs == 0 {
+        return Err(Errno::ENODATA.into());
+    }
     match view.get(&Key::Xattr(ino, name.clone()))? {
         Some(Record::Xattr(value)) => Ok(value),
-        _ => inode(view, ino).and(Err(Errno::ENODATA.into())),
+        _ => Err(Errno::ENODATA.into()),
     }
 }
 
@@ -154,7 +157,9 @@ pub fn xattr(view: &impl View, ino: Ino, name: &Bytes) -> Result<Bytes, Stop> {
 /// # Errors
 /// ENOENT.
 pub fn xattr_names(view: &impl View, ino: Ino) -> Result<Vec<Bytes>, Stop> {
-    inode(view, ino)?;
+    if inode(view, ino)?.xattrs == 0 {
+        return Ok(Vec::new());
+    }
     let prefix = Key::xattrs_of(ino);
     let mut bound = Bound::Included(Key::Xattr(ino, Bytes::new()));
     let mut names = Vec::new();
@@ -178,27 +183,24 @@ pub fn usage(view: &impl View) -> Result<Usage, Stop> {
     }
 }
 
-/// All inodes without links that wait for their last close.
+/// Up to `limit` inodes without links that wait for their last close, beginning behind `after`.
 ///
 /// # Errors
 /// Only [`Stop::Missing`].
-pub fn orphans(view: &impl View) -> Result<Vec<Ino>, Stop> {
+pub fn orphans(view: &impl View, after: Option<Ino>, limit: usize) -> Result<Vec<Ino>, Stop> {
     let prefix = Key::orphans();
-    let mut bound = Bound::Included(Key::Orphan(Ino(0)));
+    let mut bound = match after {
+        Some(ino) => Bound::Excluded(Key::Orphan(ino)),
+        None => Bound::Included(Key::Orphan(Ino(0))),
+    };
     let mut orphans = Vec::new();
-    while let Some((key, _)) = view.first_in(bound.as_ref(), &prefix)? {
+    while orphans.len() < limit
+        && let Some((key, _)) = view.first_in(bound.as_ref(), &prefix)?
+    {
         if let Key::Orphan(ino) = key {
             orphans.push(ino);
         }
         bound = Bound::Excluded(key);
     }
     Ok(orphans)
-}
-
-/// Whether anything lies in a segment.
-///
-/// # Errors
-/// Only [`Stop::Missing`].
-pub fn segment_in_use(view: &impl View, segment: SegmentId) -> Result<bool, Stop> {
-    Ok(matches!(view.get(&Key::Segment(segment))?, Some(Record::Segment(record)) if record.live_bytes > 0))
 }

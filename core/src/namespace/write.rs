@@ -18,7 +18,7 @@ pub(super) struct NewData<'a> {
 }
 
 impl<V: View> Transaction<'_, V> {
-    fn file(&self, ino: Ino) -> Result<Inode, Stop> {
+    pub(super) fn file(&self, ino: Ino) -> Result<Inode, Stop> {
         let inode = self.inode(ino)?;
         match inode.attr.kind {
             FileKind::File => Ok(inode),
@@ -52,16 +52,13 @@ impl<V: View> Transaction<'_, V> {
             self.add_extent(&mut inode, at, extent.clone())?;
             at += u64::from(extent.len);
         }
-        // Quotas are hard: what would end above the limit does not happen.
-        let after = self.usage()?.bytes;
-        if after > before && context.limits.bytes.is_some_and(|limit| after > limit) {
-            return Err(context.limits.exceeded.into());
-        }
         inode.attr.size = inode.attr.size.max(end);
         inode.touch(now);
         if kill_privileges {
             inode.kill_privileges();
         }
+        self.kill_capability(&mut inode)?;
+        self.check_quota(context, before)?;
         outcome.attr = Some(inode.attr.clone());
         outcome.written = Some(Written { offset, len });
         self.put_inode(inode);
@@ -76,6 +73,7 @@ impl<V: View> Transaction<'_, V> {
             inode.attr.size = inode.attr.size.max(end);
         }
         inode.touch(now);
+        self.kill_capability(&mut inode)?;
         outcome.attr = Some(inode.attr.clone());
         self.put_inode(inode);
         Ok(())
@@ -96,12 +94,18 @@ impl<V: View> Transaction<'_, V> {
         } else {
             inode.change(now);
         }
-        if set.uid.is_some() || set.gid.is_some() || set.kill_privileges {
+        let changes_owner = set.uid.is_some() || set.gid.is_some();
+        if changes_owner || set.kill_privileges {
             inode.kill_privileges();
+        }
+        if changes_owner || set.kill_privileges || set.size.is_some() {
+            self.kill_capability(&mut inode)?;
         }
         inode.attr.uid = set.uid.unwrap_or(inode.attr.uid);
         inode.attr.gid = set.gid.unwrap_or(inode.attr.gid);
-        inode.attr.mode = set.mode.map_or(inode.attr.mode, |mode| mode & 0o7777);
+        if let Some(mode) = set.mode {
+            self.set_mode(&mut inode, mode & 0o7777)?;
+        }
         inode.attr.atime = set.atime.unwrap_or(inode.attr.atime);
         inode.attr.mtime = set.mtime.unwrap_or(inode.attr.mtime);
         outcome.attr = Some(inode.attr.clone());
@@ -110,7 +114,7 @@ impl<V: View> Transaction<'_, V> {
     }
 
     /// Makes `[start, end)` a hole: extents inside go, extents across an edge keep what lies outside.
-    fn clear(&mut self, inode: &mut Inode, start: u64, end: u64, outcome: &mut Outcome) -> Result<(), Stop> {
+    pub(super) fn clear(&mut self, inode: &mut Inode, start: u64, end: u64, outcome: &mut Outcome) -> Result<(), Stop> {
         let ino = inode.attr.ino;
         let prefix = Key::extents_of(ino);
         // Nothing lies past the size, so an append need not look at what is there.
@@ -142,7 +146,7 @@ impl<V: View> Transaction<'_, V> {
         Ok(())
     }
 
-    fn add_extent(&mut self, inode: &mut Inode, at: u64, extent: Extent) -> Result<(), Stop> {
+    pub(super) fn add_extent(&mut self, inode: &mut Inode, at: u64, extent: Extent) -> Result<(), Stop> {
         let len = u64::from(extent.len);
         if let Source::Block { segment, block_offset, block_len, .. } = extent.source {
             let mut record = self.segment(segment)?.ok_or(Errno::EINVAL)?;
@@ -179,7 +183,7 @@ impl<V: View> Transaction<'_, V> {
         Ok(())
     }
 
-    fn segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, Stop> {
+    pub(super) fn segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, Stop> {
         match self.get(&Key::Segment(id))? {
             Some(Record::Segment(record)) => Ok(Some(record)),
             _ => Ok(None),

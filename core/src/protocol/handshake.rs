@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{FenceReason, InodeRange, PROTOCOL_VERSION};
+use super::{DataPath, FenceReason, InodeRange, PROTOCOL_VERSION};
 use crate::name::{Subpath, WorkspaceAddress};
 use crate::namespace::Ino;
 use crate::ticket::Mode;
@@ -106,6 +106,9 @@ pub struct Welcome {
     pub inodes: InodeRange,
     /// The last op of this session that the node has durably; 0 in a new session.
     pub durable_seq: u64,
+    /// How data travels; a node that does not say so is one that all of it goes through.
+    #[serde(default)]
+    pub data_path: DataPath,
 }
 
 /// Why a stream was not opened.
@@ -139,6 +142,17 @@ mod tests {
             assert_eq!(ours.agree(theirs), agreed);
             assert_eq!(theirs.agree(ours), agreed);
         }
+    }
+
+    #[test]
+    fn a_welcome_of_an_older_node_means_the_proxied_path() {
+        let old = r#"{"welcome":{"version":1,"session":"ses_0000000000000000000000001a","secret":"s","workspace":"a/b","mode":"rw","root":1,
+            "lease_ms":1,"proof_ms":1,"heartbeat_ms":1,"expires_in_ms":null,"inodes":{"first":2,"end":3},"durable_seq":0}}"#;
+        let HelloAnswer::Welcome(welcome) = serde_json::from_str(old).unwrap() else { panic!() };
+        assert_eq!(welcome.data_path, DataPath::Proxied);
+        let newer = old.replace(r#""durable_seq":0"#, r#""durable_seq":0,"data_path":"direct""#);
+        let HelloAnswer::Welcome(welcome) = serde_json::from_str(&newer).unwrap() else { panic!() };
+        assert_eq!(welcome.data_path, DataPath::Direct);
     }
 
     #[test]

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::namespace::{Attr, DirEntry, Errno, Ino, Name, Op, Outcome, Piece, Usage};
+use crate::replica::{Fetch, Records};
 
 /// From a mount to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,21 @@ pub enum ClientFrame {
     FenceConfirmed,
     /// The mount ends and has nothing left to save.
     Goodbye,
+    /// The mount would like to hold the workspace's lease whenever nobody else has it mounted.
+    WantLease,
+    /// The first frame of a resumed stream whose mount holds the workspace's lease.
+    ClaimLease {
+        /// The lease's number.
+        epoch: u64,
+    },
+    /// The mount gives the lease back: everything it decided by itself was sent before, and the kernel's caches are
+    /// dropped. From one that holds none it says just that.
+    ReturnLease,
+    /// These inodes are open, though nobody asked the node to open them: the mount held the lease.
+    Opened {
+        /// The inodes.
+        inodes: Vec<Ino>,
+    },
 }
 
 /// An op with its place in the mount's order.
@@ -95,6 +111,8 @@ pub enum Request {
     Usage,
     /// More inode numbers for this session.
     ReserveInodes,
+    /// Records as they are stored, for the holder of the workspace's lease.
+    Fetch(Fetch),
 }
 
 /// From the node to a mount.
@@ -123,6 +141,20 @@ pub enum ServerFrame {
     Fenced(FenceReason),
     /// The node shuts down in good order: reconnect, here or elsewhere.
     Closing,
+    /// The mount holds the workspace's lease from now on: nobody else changes anything.
+    Lease {
+        /// The lease's number.
+        epoch: u64,
+        /// Quota on bytes.
+        bytes: Option<u64>,
+        /// Quota on inodes.
+        inodes: Option<u64>,
+    },
+    /// Somebody else wants in: send what was decided, drop the caches, give the lease back.
+    Recall {
+        /// The lease's number.
+        epoch: u64,
+    },
 }
 
 /// What became of one op.
@@ -167,6 +199,8 @@ pub enum Answer {
     },
     /// To `ReserveInodes`.
     Inodes(InodeRange),
+    /// To `Fetch`.
+    Records(Records),
 }
 
 /// Inode numbers that one session alone may use.

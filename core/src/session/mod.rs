@@ -2,7 +2,8 @@
 //!
 //! On the node: [`Lifecycle`] decides when a session is live, lapsed or over; [`Inbox`] makes every op happen
 //! exactly once, however often it is sent; [`Recovery`] puts what all mounts send again after a crash of the node
-//! into the order in which it was first visible; [`OpenFiles`] knows which inodes outlive their last link.
+//! into the order in which it was first visible; [`OpenFiles`] knows which inodes outlive their last link;
+//! [`WorkspaceLease`] says which mount may decide by itself.
 //! In the mount: [`Standing`] says whether a call may be served at this moment; [`Outbox`] remembers every op until
 //! it is durable; [`InodeRanges`] hands out inode numbers, and on the node checks them.
 //!
@@ -15,6 +16,7 @@ mod open_files;
 mod outbox;
 mod recovery;
 mod standing;
+mod workspace_lease;
 
 pub use inbox::{Admission, Inbox, Progress};
 pub use inode_ranges::InodeRanges;
@@ -23,6 +25,7 @@ pub use open_files::OpenFiles;
 pub use outbox::{Disposition, Outbox};
 pub use recovery::{Recovery, Resent};
 pub use standing::{Standing, Verdict};
+pub use workspace_lease::{LeaseEffect, WorkspaceLease};
 
 /// How long the node keeps a session for an agent it does not hear from, unless the cluster says otherwise.
 pub const DEFAULT_LEASE_MS: u64 = 10_000;

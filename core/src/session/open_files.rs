@@ -34,6 +34,15 @@ impl OpenFiles {
         last
     }
 
+    /// A session says which inodes it has open, over a new connection. Answers those that nobody has open now.
+    pub fn replace(&mut self, session: SessionId, open: &BTreeSet<Ino>) -> Vec<Ino> {
+        let before = self.by_session.get(&session).cloned().unwrap_or_default();
+        for &ino in open {
+            self.open(session, ino);
+        }
+        before.difference(open).copied().filter(|&ino| self.close(session, ino)).collect()
+    }
+
     /// A session is over. Answers the inodes that nobody has open now.
     pub fn close_all(&mut self, session: SessionId) -> Vec<Ino> {
         let inodes = self.by_session.get(&session).cloned().unwrap_or_default();
@@ -69,5 +78,16 @@ mod tests {
         assert_eq!(open.close_all(b), [Ino(1), Ino(3)]);
         assert!(!open.is_open(Ino(1)));
         assert_eq!(open.close_all(b), []);
+    }
+
+    #[test]
+    fn what_was_closed_while_the_connection_was_down_is_closed() {
+        let (a, b) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut open = OpenFiles::default();
+        for (session, ino) in [(a, 1), (a, 2), (b, 2), (a, 3)] {
+            open.open(session, Ino(ino));
+        }
+        assert_eq!(open.replace(a, &BTreeSet::from([Ino(3), Ino(4)])), [Ino(1)]);
+        assert!(open.is_open(Ino(2)) && open.is_open(Ino(3)) && open.is_open(Ino(4)) && !open.is_open(Ino(1)));
     }
 }

@@ -30,7 +30,10 @@ pub struct Outbox {
 #[derive(Debug)]
 struct Entry {
     op: NumberedOp,
+    /// Whoever made the op has an answer.
     answered: bool,
+    /// The node's result is here.
+    settled: bool,
     refused: bool,
     bytes: usize,
 }
@@ -41,12 +44,45 @@ const ENTRY_BYTES: usize = 256;
 impl Outbox {
     /// Numbers an op and keeps it. The caller sends the clone it gets.
     pub fn push(&mut self, op: Op) -> NumberedOp {
-        self.next_seq = self.next_seq.max(self.durable) + 1;
-        let numbered = NumberedOp { seq: self.next_seq, order: None, op };
-        let bytes = ENTRY_BYTES + inline_bytes(&numbered.op);
-        self.bytes += bytes;
-        self.entries.push_back(Entry { op: numbered.clone(), answered: false, refused: false, bytes });
+        let numbered = NumberedOp { seq: self.next_seq(), order: None, op };
+        self.keep(numbered.clone(), false);
         numbered
+    }
+
+    /// Numbers an op that the mount has applied by itself and answered, and keeps it.
+    pub fn push_applied(&mut self, op: Op) -> u64 {
+        let seq = self.next_seq();
+        self.keep(NumberedOp { seq, order: None, op }, true);
+        seq
+    }
+
+    fn keep(&mut self, op: NumberedOp, answered: bool) {
+        self.next_seq = op.seq;
+        let bytes = ENTRY_BYTES + inline_bytes(&op.op);
+        self.bytes += bytes;
+        self.entries.push_back(Entry { op, answered, settled: false, refused: false, bytes });
+    }
+
+    /// The number that the next op gets.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq.max(self.durable) + 1
+    }
+
+    /// An op that is kept.
+    pub fn get(&self, seq: u64) -> Option<&NumberedOp> {
+        let first = self.entries.front()?.op.seq;
+        self.entries.get(usize::try_from(seq.checked_sub(first)?).ok()?).map(|entry| &entry.op)
+    }
+
+    /// Changes where the data of an op that was not sent yet is: it has moved into a segment.
+    pub fn move_data(&mut self, seq: u64, change: impl FnOnce(&mut Vec<Extent>)) {
+        let Some(entry) = self.entry(seq) else { return };
+        if let Mutation::Write { extents, .. } = &mut entry.op.op.mutation {
+            change(extents);
+        }
+        let bytes = ENTRY_BYTES + inline_bytes(&entry.op.op);
+        let before = std::mem::replace(&mut entry.bytes, bytes);
+        self.bytes = self.bytes - before + bytes;
     }
 
     /// The number of the last op; 0 before the first.
@@ -86,6 +122,7 @@ impl Outbox {
         let was_refused = entry.refused;
         entry.op.order = Some(result.order);
         entry.answered = true;
+        entry.settled = true;
         entry.refused = result.result.is_err();
         let disposition = match &result.result {
             _ if !again => Disposition::Answer(result.result.clone()),
@@ -103,7 +140,7 @@ impl Outbox {
 
     fn advance_acked(&mut self) {
         while let Some(entry) = self.entry(self.acked.max(self.durable) + 1)
-            && entry.answered
+            && entry.settled
         {
             self.acked = entry.op.seq;
         }
@@ -113,7 +150,7 @@ impl Outbox {
     pub fn set_durable(&mut self, seq: u64) {
         while let Some(entry) = self.entries.front()
             && entry.op.seq <= seq
-            && entry.answered
+            && entry.settled
         {
             self.durable = entry.op.seq;
             self.acked = self.acked.max(entry.op.seq);
@@ -122,10 +159,15 @@ impl Outbox {
         }
     }
 
-    /// All ops that the node may have forgotten, to be sent over a new connection. The node answers those it has
-    /// not forgotten as it did before.
-    pub fn resend(&self) -> Vec<NumberedOp> {
-        self.entries.iter().map(|entry| entry.op.clone()).collect()
+    /// All ops up to this one that the node may have forgotten, to be sent over a new connection. The node answers
+    /// those it has not forgotten as it did before.
+    pub fn resend(&self, sent: u64) -> Vec<NumberedOp> {
+        self.entries.iter().map(|entry| &entry.op).take_while(|op| op.seq <= sent).cloned().collect()
+    }
+
+    /// All ops that are not durable.
+    pub fn unsaved(&self) -> impl Iterator<Item = &NumberedOp> {
+        self.entries.iter().map(|entry| &entry.op)
     }
 }
 
@@ -165,9 +207,36 @@ mod tests {
         assert_eq!(outbox.acked(), 2);
         outbox.set_durable(1);
         assert_eq!(outbox.durable(), 1);
-        let resent: Vec<_> = outbox.resend().iter().map(|op| (op.seq, op.order)).collect();
+        let resent: Vec<_> = outbox.resend(3).iter().map(|op| (op.seq, op.order)).collect();
         assert_eq!(resent, [(2, Some(11)), (3, None)]);
         assert_eq!(outbox.push(op(4)).seq, 4);
+    }
+
+    #[test]
+    fn an_op_that_the_mount_answered_itself_stays_until_the_node_has_it_and_is_reported_if_refused() {
+        let mut outbox = Outbox::default();
+        assert_eq!((outbox.push_applied(op(1)), outbox.push_applied(op(2)), outbox.push_applied(op(3))), (1, 2, 3));
+        outbox.set_durable(3);
+        assert_eq!((outbox.acked(), outbox.len()), (0, 3), "no result is here");
+        assert_eq!(outbox.resend(2).len(), 2, "the third was never sent");
+        assert_eq!(outbox.applied(&result(1, 1, Ok(Outcome::default()))), Disposition::Nothing);
+        assert_eq!(outbox.applied(&result(2, 2, Err(Errno::ENOENT))), Disposition::LostAfterAnswer(Box::new(op(2)), Errno::ENOENT));
+        assert_eq!(outbox.acked(), 2);
+        outbox.set_durable(2);
+        assert_eq!((outbox.durable(), outbox.len()), (2, 1));
+    }
+
+    #[test]
+    fn data_that_has_moved_into_a_segment_takes_no_room() {
+        use crate::namespace::Position;
+        let mut outbox = Outbox::default();
+        let extents = vec![Extent::inline(vec![1; 5_000].into())];
+        let mutation = Mutation::Write { ino: Ino(1), position: Position::At(0), extents, kill_privileges: false };
+        let seq = outbox.push_applied(Op { mutation, time: 0 });
+        assert!(outbox.bytes() > 5_000);
+        let source = Source::Block { segment: crate::SegmentId::from_bits(1), block_offset: 0, block_len: 5_000, crc32c: 0, skip: 0 };
+        outbox.move_data(seq, |extents| extents[0].source = source);
+        assert_eq!(outbox.bytes(), ENTRY_BYTES);
     }
 
     #[test]

@@ -56,12 +56,59 @@ pub struct MountStatus {
     pub open_files: u64,
     /// Memory held by blocks of files.
     pub cache_bytes: u64,
+    /// More of the caches. An agent of an earlier version does not tell.
+    #[serde(default)]
+    pub cache: CacheStatus,
     /// The agent's process.
     pub pid: u32,
     /// Since when it serves.
     pub since: Timestamp,
     /// The control node it talks to.
     pub endpoint: String,
+}
+
+/// How a mount's caches of blocks are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CacheStatus {
+    /// Memory that blocks take.
+    pub memory_bytes: u64,
+    /// Memory that they may take.
+    pub memory_max_bytes: u64,
+    /// The cache on disk, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskCacheStatus>,
+    /// Blocks that programs asked for and that were in memory, or already on their way.
+    pub hits: u64,
+    /// Blocks that programs asked for and that were on disk.
+    pub disk_hits: u64,
+    /// Blocks that programs asked for and that were fetched from the node.
+    pub misses: u64,
+    /// What was fetched before any program asked for it.
+    pub prefetched_bytes: u64,
+}
+
+/// How a cache on disk is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskCacheStatus {
+    /// What is kept of all workspaces, as far as this mount knows.
+    pub bytes: u64,
+    /// What may be kept.
+    pub max_bytes: u64,
+    /// False while a disk that failed is left alone.
+    pub working: bool,
+    /// Files that did not match their checksums, and were removed.
+    pub rotten: u64,
+}
+
+impl CacheStatus {
+    /// How many of the blocks that were asked for did not have to be fetched, between 0 and 1; `None` before the first.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let hits = self.hits.saturating_add(self.disk_hits);
+        let all = hits.saturating_add(self.misses);
+        (all > 0).then(|| hits as f64 / all as f64)
+    }
 }
 
 /// A mount whose agent has died. Every call below it fails with ENOTCONN until it is mounted anew or unmounted.

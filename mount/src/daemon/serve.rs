@@ -12,8 +12,8 @@ use super::ending::{Taken, save, take_down, unsaved};
 use super::memory::share_pools;
 use super::{ExitReport, MountInfo, MountRecord, StateDir};
 use crate::agent::Agent;
-use crate::control::{Listening, MountStatus, UnmountReport, UnmountRequest};
-use crate::data::Blocks;
+use crate::control::{CacheStatus, Listening, MountStatus, UnmountReport, UnmountRequest};
+use crate::data::{Blocks, DiskCache, Exchange};
 use crate::error::MountError;
 use crate::fs::ArtifactsFs;
 use crate::kernel::{self, MountPoint};
@@ -95,16 +95,20 @@ fn run(
 ) -> Result<ExitReport, MountError> {
     point.prepare()?;
     let path = point.path().to_owned();
-    let blocks = Blocks::new(http, Arc::clone(session), options.cache_bytes.min(CACHE_MAX_BYTES) as usize);
+    let disk = options.cache_dir.as_deref();
+    let disk = disk.and_then(|dir| DiskCache::new(dir, &session.welcome.workspace, options.disk_cache_bytes, Arc::clone(clock)));
+    let exchange = Arc::new(Exchange::new(http, Arc::clone(session)));
+    let blocks = Blocks::new(exchange, options.cache_bytes.min(CACHE_MAX_BYTES) as usize, disk);
     let agent = Agent::new(Arc::clone(session), blocks, work.handle().clone()).map_err(MountError::io("cannot watch the session"))?;
     state.prepare().map_err(MountError::io("cannot make the state directory"))?;
     let (events, happening) = mpsc::channel();
     let read_only = options.read_only || session.welcome.mode == Mode::Ro;
     let source = format!("artifacts:{}", session.welcome.workspace);
-    let file_system = ArtifactsFs::new(Arc::clone(&agent));
+    let file_system = ArtifactsFs::new(Arc::clone(&agent), read_only);
     let gone = tell(&events, || Event::Gone);
-    let notifier = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
-    agent.caches.begin(notifier);
+    let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
+    agent.caches.begin(side);
+    agent.want_lease();
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
         mountpoint: path.clone(),
@@ -140,6 +144,7 @@ fn run(
     tracing::info!(path = %path.display(), workspace = record.workspace, session = %record.session, "mounted");
     let mut service = Service { agent, path, events: happening, pressing: false };
     let report = service.serve();
+    service.agent.blocks.settle();
     drop(listening);
     state.forget(&service.path);
     tracing::info!(path = %service.path.display(), unsaved = report.unsaved.len(), "unmounted");
@@ -181,7 +186,8 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord) -> MountStatus {
         unsaved_bytes: vitals.as_ref().map_or(0, |vitals| vitals.unsaved_bytes),
         unsaved_ops: vitals.as_ref().map_or(0, |vitals| vitals.unsaved_ops),
         open_files: vitals.as_ref().map_or(0, |vitals| vitals.open_files),
-        cache_bytes: agent.map_or(0, |agent| agent.blocks.cache_bytes() as u64),
+        cache_bytes: agent.map_or(0, |agent| agent.blocks.memory().bytes() as u64),
+        cache: agent.map_or_else(CacheStatus::default, |agent| agent.blocks.status()),
         pid: record.pid,
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
         endpoint: vitals.map_or_else(String::new, |vitals| vitals.endpoint),

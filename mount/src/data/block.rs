@@ -19,4 +19,9 @@ impl BlockId {
     pub(crate) fn is_sound(&self) -> bool {
         self.len > 0 && self.len <= EXTENT_MAX_BYTES && self.offset.checked_add(self.len).is_some()
     }
+
+    /// Whether these are its bytes.
+    pub(super) fn matches(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len as usize && crc32c::crc32c(bytes) == self.crc32c
+    }
 }

@@ -1,65 +1,57 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use artifacts_core::namespace::{Errno, Extent};
+use artifacts_core::SegmentId;
+use artifacts_core::namespace::Errno;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use reqwest::{RequestBuilder, StatusCode, header};
-use tokio::sync::{OnceCell, Semaphore};
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::block_cache::BlockCache;
-use super::upload::cut;
+use super::counters::Counters;
+use super::disk::DiskCache;
+use super::flights::Flights;
+use super::neighbours::Neighbours;
+use super::segments::{BlockError, Effort, Segments};
 use super::{BlockId, Plan};
-use crate::errno;
-use crate::random::{jittered, segment_id};
-use crate::session::MountSession;
-use crate::time::pause;
+use crate::control::CacheStatus;
 
-/// Pauses between attempts, the first and the longest.
-const PAUSES_MS: (u64, u64) = (50, 1_000);
-/// How long a program may wait for one exchange, however the node excuses itself.
-const GIVE_UP_MS: u64 = 60_000;
-/// How many blocks may be on their way at once, so that many busy programs do not cost as much memory each.
-const ON_THE_WAY_MAX: usize = 16;
+/// How many blocks may be on their way ahead of their readers at once, all files together.
+const AHEAD_MAX: usize = 8;
 
-/// Why a block cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BlockError {
-    /// Its segment is gone: the file has been overwritten since the pieces were named.
-    Gone,
-    /// The read fails.
-    Failed(Errno),
-}
-
-/// Gets blocks from the node and puts segments there. Attempts go on until the session is interrupted, so an outage
-/// that is shorter than the lease is a pause.
+/// Gets blocks, from the caches or from where segments are kept, and puts segments there.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    http: reqwest::Client,
-    session: Arc<MountSession>,
-    cache: Mutex<BlockCache>,
-    /// Blocks that are being fetched, so that several readers of one fetch it once.
-    fetching: Mutex<HashMap<BlockId, Arc<OnceCell<Bytes>>>>,
-    on_the_way: Semaphore,
+    segments: Arc<dyn Segments>,
+    memory: BlockCache,
+    disk: Option<DiskCache>,
+    flights: Flights,
+    neighbours: Neighbours,
+    ahead: Semaphore,
+    counters: Counters,
 }
 
 impl Blocks {
-    /// With a cache of this size.
-    pub(crate) fn new(http: reqwest::Client, session: Arc<MountSession>, cache_bytes: usize) -> Self {
-        let cache = Mutex::new(BlockCache::new(cache_bytes));
-        Self { http, session, cache, fetching: Mutex::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
+    /// With so much memory for a cache, and one on disk.
+    pub(crate) fn new(segments: Arc<dyn Segments>, memory_bytes: usize, disk: Option<DiskCache>) -> Self {
+        Self {
+            segments,
+            memory: BlockCache::new(memory_bytes),
+            disk,
+            flights: Flights::default(),
+            neighbours: Neighbours::default(),
+            ahead: Semaphore::new(AHEAD_MAX),
+            counters: Counters::default(),
+        }
     }
 
-    /// The bytes of a read whose blocks are all at hand; `None` if one is not.
+    /// The bytes of a read whose blocks are all in memory; `None` if one is not. Waits for nothing.
     pub(crate) fn fill_from_memory(&self, plan: &Plan) -> Option<Result<Bytes, Errno>> {
         let ids = plan.blocks();
         let mut blocks = Vec::with_capacity(ids.len());
-        if !ids.is_empty() {
-            let mut cache = self.cache.lock();
-            for id in ids {
-                blocks.push((id, cache.get(&id)?));
-            }
+        for id in ids {
+            blocks.push((id, self.memory.get(&id)?));
         }
+        self.counters.hits.add(blocks.len() as u64);
         Some(plan.fill(&blocks))
     }
 
@@ -68,111 +60,134 @@ impl Blocks {
     /// # Errors
     /// [`BlockError`].
     pub(crate) async fn fill(&self, plan: &Plan) -> Result<Bytes, BlockError> {
-        let fetches = plan.blocks().into_iter().map(|id| async move { Ok((id, self.block(id).await?)) });
+        let fetches = plan.blocks().into_iter().map(|id| async move { Ok((id, self.block(id, Effort::Persistent).await?)) });
         let blocks = futures_util::future::try_join_all(fetches).await?;
         plan.fill(&blocks).map_err(BlockError::Failed)
     }
 
-    async fn block(&self, id: BlockId) -> Result<Bytes, BlockError> {
-        if let Some(bytes) = self.cache.lock().get(&id) {
+    /// Fetches blocks that will be wanted soon, as long as `still_wanted` says so. What fails is left to the reader.
+    pub(crate) async fn prefetch(&self, ids: Vec<BlockId>, still_wanted: impl Fn() -> bool + Sync) {
+        let still_wanted = &still_wanted;
+        let fetch = |id| async move {
+            let _permit = self.ahead.acquire().await;
+            if still_wanted() {
+                // The reader will meet the error, if it lasts.
+                let _ = self.block(id, Effort::Once).await;
+            }
+        };
+        futures_util::stream::iter(ids).map(fetch).buffer_unordered(AHEAD_MAX).collect::<()>().await;
+    }
+
+    /// A block, checked.
+    async fn block(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
+        let is_awaited = effort == Effort::Persistent;
+        if let Some(bytes) = self.memory.get(&id) {
+            self.counters.hits.add(u64::from(is_awaited));
             return Ok(bytes);
         }
-        let cell = Arc::clone(self.fetching.lock().entry(id).or_default());
-        let result = cell.get_or_try_init(|| self.fetch(id)).await.cloned();
-        if let Ok(bytes) = &result {
-            self.cache.lock().put(id, bytes.clone());
-        }
-        let mut fetching = self.fetching.lock();
-        if fetching.get(&id).is_some_and(|known| Arc::ptr_eq(known, &cell)) {
-            fetching.remove(&id);
-        }
+        let flight = self.flights.join(id);
+        let mut is_ours = false;
+        let result = flight.bytes(async || {
+            is_ours = true;
+            self.load(id, effort).await
+        });
+        let result = result.await;
+        self.counters.hits.add(u64::from(is_awaited && !is_ours && result.is_ok()));
         result
     }
 
-    async fn fetch(&self, id: BlockId) -> Result<Bytes, BlockError> {
-        let range = format!("bytes={}-{}", id.offset, u64::from(id.offset) + u64::from(id.len) - 1);
-        let bytes =
-            self.exchange(id.segment, |request| request.header(header::RANGE, &range), reqwest::Method::GET).await.map_err(|failure| {
-                match failure {
-                    Failure::Status(StatusCode::NOT_FOUND) => BlockError::Gone,
-                    Failure::Status(status) => BlockError::Failed(errno::of_status(status).unwrap_or(Errno::EIO)),
-                    Failure::Interrupted(errno) => BlockError::Failed(errno),
-                }
-            })?;
-        if bytes.len() != id.len as usize || crc32c::crc32c(&bytes) != id.crc32c {
+    async fn load(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
+        if let Some(disk) = &self.disk
+            && let Some(bytes) = disk.get(id).await
+        {
+            self.counters.disk_hits.add(u64::from(effort == Effort::Persistent));
+            self.memory.put(id, bytes.clone());
+            return Ok(bytes);
+        }
+        if effort == Effort::Persistent {
+            self.counters.misses.add(1);
+        }
+        let bytes = self.fetch(id, effort).await?;
+        if effort == Effort::Once {
+            self.counters.prefetched_bytes.add(bytes.len() as u64);
+        }
+        self.memory.put(id, bytes.clone());
+        if let Some(disk) = &self.disk {
+            disk.put(id, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    async fn fetch(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
+        if let Some(window) = self.neighbours.window(&id) {
+            let get = || self.segments.get(window.segment, window.range.clone(), Effort::Once);
+            let fetched = window.bytes.get_or_try_init(get).await;
+            match fetched.ok().and_then(|bytes| window.cut(&id, bytes)).filter(|bytes| id.matches(bytes)) {
+                Some(bytes) => return Ok(bytes),
+                None => self.neighbours.forget(&window),
+            }
+        }
+        let bytes = self.segments.get(id.segment, id.offset..id.offset + id.len, effort).await?;
+        if !id.matches(&bytes) {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
         }
         Ok(bytes)
     }
 
-    /// Stores the bytes of a large write as a segment of their own, durably; the extents are for the op.
+    /// Stores a segment; durable when it returns.
     ///
     /// # Errors
     /// Those of write(2).
-    pub(crate) async fn store(&self, data: Bytes) -> Result<Vec<Extent>, Errno> {
-        let segment = segment_id();
-        let stored = self.exchange(segment, |request| request.body(data.clone()), reqwest::Method::PUT).await;
-        stored.map_err(|failure| match failure {
-            Failure::Status(status) => errno::of_status(status).unwrap_or(Errno::EIO),
-            Failure::Interrupted(errno) => errno,
-        })?;
-        let mut cache = self.cache.lock();
-        let keep = |(extent, id, bytes)| {
-            cache.put(id, bytes);
-            extent
-        };
-        Ok(cut(segment, &data).into_iter().map(keep).collect())
+    pub(crate) async fn store_segment(&self, id: SegmentId, data: Bytes) -> Result<(), Errno> {
+        self.segments.put(id, data).await
     }
 
-    /// One exchange with the data endpoint, tried again until it succeeds, is refused, or may wait no longer.
-    async fn exchange(
-        &self,
-        segment: artifacts_core::SegmentId,
-        build: impl Fn(RequestBuilder) -> RequestBuilder,
-        method: reqwest::Method,
-    ) -> Result<Bytes, Failure> {
-        let give_up_at_ms = self.session.clock.boot_ms() + GIVE_UP_MS;
-        let mut pause_ms = PAUSES_MS.0;
-        loop {
-            let url = self.session.endpoint().at(&format!("/v1/data/{segment}"));
-            let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
-            let attempt = async {
-                let _permit = self.on_the_way.acquire().await;
-                let response = build(self.http.request(method.clone(), url).bearer_auth(token)).send().await?;
-                let status = response.status();
-                Ok::<_, reqwest::Error>((status, response.bytes().await?))
-            };
-            let outcome = tokio::select! {
-                outcome = attempt => outcome,
-                errno = self.session.interruption() => return Err(Failure::Interrupted(errno)),
-            };
-            match outcome {
-                Ok((status, bytes)) if status.is_success() => return Ok(bytes),
-                Ok((status, _)) if errno::of_status(status).is_some() => return Err(Failure::Status(status)),
-                Ok((status, _)) => tracing::warn!(%segment, %status, "the data endpoint is not ready"),
-                Err(error) => tracing::warn!(%segment, %error, "the data endpoint does not answer"),
-            }
-            if self.session.clock.boot_ms() >= give_up_at_ms {
-                return Err(Failure::Interrupted(Errno::EIO));
-            }
-            pause(jittered(pause_ms)).await;
-            pause_ms = (pause_ms * 2).min(PAUSES_MS.1);
+    /// Keeps a block that was just written in memory, in a buffer of its own: `bytes` may be a slice of a whole
+    /// segment.
+    pub(crate) fn keep(&self, id: BlockId, bytes: &Bytes) {
+        self.memory.put(id, Bytes::copy_from_slice(bytes));
+    }
+
+    /// Forgets all blocks and keeps none any more. On disk those of this workspace are removed if `access_ended`,
+    /// in the background; [`Blocks::settle`] waits for it.
+    pub(crate) fn close(&self, access_ended: bool) {
+        self.memory.close();
+        self.neighbours.clear();
+        if let Some(disk) = &self.disk {
+            disk.close(access_ended);
+        }
+        if access_ended {
+            self.segments.forget();
         }
     }
 
-    /// Forgets all blocks.
-    pub(crate) fn clear(&self) {
-        self.cache.lock().clear();
+    /// Waits until the disk has what it is to keep and is rid of what it is not, for a short time at the most.
+    pub(crate) fn settle(&self) {
+        if let Some(disk) = &self.disk {
+            disk.settle();
+        }
     }
 
-    /// Memory in use for blocks.
-    pub(crate) fn cache_bytes(&self) -> usize {
-        self.cache.lock().bytes()
+    /// The cache in memory.
+    pub(crate) fn memory(&self) -> &BlockCache {
+        &self.memory
+    }
+
+    /// How the caches are, and what became of the blocks that were asked for.
+    pub(crate) fn status(&self) -> CacheStatus {
+        CacheStatus {
+            memory_bytes: self.memory.bytes() as u64,
+            memory_max_bytes: self.memory.max_bytes() as u64,
+            disk: self.disk.as_ref().map(DiskCache::status),
+            hits: self.counters.hits.get(),
+            disk_hits: self.counters.disk_hits.get(),
+            misses: self.counters.misses.get(),
+            prefetched_bytes: self.counters.prefetched_bytes.get(),
+        }
     }
 }
 
-enum Failure {
-    Status(StatusCode),
-    Interrupted(Errno),
-}
+#[cfg(test)]
+#[path = "blocks_tests.rs"]
+mod tests;

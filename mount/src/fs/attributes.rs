@@ -6,7 +6,7 @@ use artifacts_core::namespace::{Errno, Ino, Mutation, NAME_MAX_BYTES, SetAttr};
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{INodeNo, ReplyAttr, ReplyStatfs, TimeOrNow};
 
-use super::call::{Call, NO_TIME, attr_of};
+use super::call::{Call, attr_of};
 use super::convert::to_nanos;
 use crate::agent::Agent;
 use crate::gate::Holds;
@@ -28,8 +28,8 @@ fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
         Err(errno) => return call.fail(errno),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let numbers = call.agent.numbers;
-        call.finish(Ok(attr), move |reply, attr| reply.attr(&NO_TIME, &numbers.attr(&attr)));
+        let agent = Arc::clone(&call.agent);
+        call.finish(Ok(attr), move |reply, attr| agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr))));
     });
 }
 
@@ -74,7 +74,7 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
                 let agent = Arc::clone(&call.agent);
                 call.finish(Ok(attr), move |reply, attr| {
                     agent.inodes.observe_set(&attr);
-                    reply.attr(&NO_TIME, &agent.numbers.attr(&attr));
+                    agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
                 });
             }
             Ok(None) => call.ask(Request::Attr { ino }, show),

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use artifacts_core::namespace::{Attr, Errno, Mutation, Outcome};
 use artifacts_core::protocol::{Answer, Request};
@@ -12,8 +11,6 @@ use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
 
-/// Nothing that the kernel is shown may be believed later.
-pub(super) const NO_TIME: Duration = Duration::ZERO;
 /// Inode numbers are never used twice.
 pub(super) const GENERATION: Generation = Generation(0);
 
@@ -79,9 +76,10 @@ impl<R: Reply> Call<R> {
         self.agent.session.clone().when_room(move || session.commit(mutation, move |result| then(self, result)));
     }
 
-    /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped.
+    /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped. Under the lease
+    /// nobody else writes, so pages are fresh.
     pub(super) fn with_pages_checked(self, attr: &Attr, then: impl FnOnce(Self) + Send + 'static) {
-        if self.agent.inodes.observe(attr) {
+        if self.agent.inodes.observe(attr) && !self.agent.is_alone() {
             let agent = Arc::clone(&self.agent);
             agent.caches.drop_file(agent.numbers.to_kernel(attr.ino), move || then(self));
         } else {

@@ -3,23 +3,34 @@
 use std::sync::Arc;
 
 use artifacts_core::namespace::{Errno, Extent, Ino, Mutation, Outcome, Position};
-use artifacts_core::protocol::{Answer, INLINE_MAX_BYTES, Request};
+use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, OpenFlags, ReplyData, ReplyWrite, WriteFlags};
 
+use super::access_times;
+use super::ahead::fetch_ahead;
 use super::call::Call;
 use super::join::join;
 use crate::agent::Agent;
 use crate::data::{BlockError, Plan};
 use crate::gate::Holds;
+use crate::time::pause;
 
 /// How often a read begins anew because the file was overwritten under it and its old blocks are gone.
-const READ_ATTEMPTS: u32 = 3;
+const READ_ATTEMPTS: u32 = 5;
+/// How long it waits before each, so that what is under way comes to its end.
+const GONE_PAUSE_MS: u64 = 20;
 
-pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, reply: ReplyData) {
+pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, flags: OpenFlags, reply: ReplyData) {
     let range = Range { ino: agent.numbers.to_node(ino), offset, len: u64::from(len) };
+    let is_noted = flags.0 & libc::O_NOATIME == 0;
     Call::begin(agent, Holds::Pages, reply, move |call| {
-        call.ask(range.request(offset), move |call, answer| range.answered(call, answer));
+        call.ask(range.request(offset), move |call, answer| {
+            if is_noted && let Ok(Answer::Pieces { attr, .. }) = &answer {
+                access_times::seen(&call.agent, attr);
+            }
+            range.answered(call, answer);
+        });
     });
 }
 
@@ -38,10 +49,17 @@ impl Range {
 
     /// Most reads end here, in the thread that found the answer: small files and cached blocks.
     fn answered(self, call: Call<ReplyData>, answer: Result<Answer, Errno>) {
+        let size = match &answer {
+            Ok(Answer::Pieces { attr, .. }) => attr.size,
+            _ => 0,
+        };
         let (plan, rest) = match self.plan(answer) {
             Ok(planned) => planned,
             Err(errno) => return call.fail(errno),
         };
+        if let Some(ahead) = call.agent.read_ahead.read(self.ino, self.offset, self.len, size) {
+            fetch_ahead(&call.agent, ahead);
+        }
         if rest.is_none()
             && let Some(bytes) = call.agent.blocks.fill_from_memory(&plan)
         {
@@ -80,7 +98,11 @@ impl Range {
             match agent.blocks.fill(&plan).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(BlockError::Failed(errno)) => return Err(errno),
-                Err(BlockError::Gone) => (plan, rest) = self.plan(agent.session.answer(self.request(self.offset)).await)?,
+                Err(BlockError::Gone) => {
+                    pause(GONE_PAUSE_MS).await;
+                    agent.session.forget_extents(self.ino);
+                    (plan, rest) = self.plan(agent.session.answer(self.request(self.offset)).await)?;
+                }
             }
         }
         tracing::error!(ino = self.ino.0, offset = self.offset, "blocks that the node names cannot be found");
@@ -126,16 +148,9 @@ pub(super) fn write(
     };
     let data = Bytes::copy_from_slice(data);
     Call::begin(agent, Holds::Pages, reply, move |call| {
-        if data.len() <= INLINE_MAX_BYTES {
-            return write.commit(call, vec![Extent::inline(data)]);
-        }
-        let agent = Arc::clone(&call.agent);
-        agent.work.spawn(async move {
-            match call.agent.blocks.store(data).await {
-                Ok(extents) => write.commit(call, extents),
-                Err(errno) => call.fail(errno),
-            }
-        });
+        // A request holds no more than an extent may. How its bytes travel is the session's business.
+        let extents = if data.is_empty() { Vec::new() } else { vec![Extent::inline(data)] };
+        write.commit(call, extents);
     });
 }
 

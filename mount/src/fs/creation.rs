@@ -7,24 +7,27 @@ use artifacts_core::namespace::{Attr, Errno, FileKind, Ino, Mutation, Name, NewN
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{FileHandle, INodeNo, ReplyCreate, ReplyEntry};
 
-use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
+use super::call::{Call, GENERATION, Reply, attr_of};
 use super::files::{after_change, how_to_cache};
 use super::join::join;
 use super::names::{checked, enter_outcome};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
-/// Who asks for a new inode, and with which permission bits; the kernel has taken the umask off.
+/// Who asks for a new inode, and with which permission bits. The kernel leaves the umask to us (DONT_MASK), because
+/// it does not count where a directory hands down an access control list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Maker {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mode: u32,
+    pub(super) umask: u32,
 }
 
 impl Maker {
     fn create(self, parent: Ino, name: Name, ino: Ino, node: NewNode) -> Mutation {
-        Mutation::Create { parent, name, ino, node, mode: (self.mode & 0o7777) as u16, uid: self.uid, gid: self.gid }
+        let (mode, umask) = ((self.mode & 0o7777) as u16, (self.umask & 0o777) as u16);
+        Mutation::Create { parent, name, ino, node, mode, umask, uid: self.uid, gid: self.gid }
     }
 }
 
@@ -150,10 +153,12 @@ impl Creation {
         call.with_pages_checked(&attr.clone(), move |call| {
             let agent = Arc::clone(&call.agent);
             call.finish(Ok(attr), move |reply, attr| {
-                agent.inodes.entered(&attr, self.parent, &self.name);
-                agent.inodes.opened(attr.ino);
                 let caching = how_to_cache(&agent, self.flags);
-                reply.created(&NO_TIME, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
+                agent.show(|ttl| {
+                    agent.inodes.entered(&attr, self.parent, &self.name);
+                    agent.inodes.opened(attr.ino);
+                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
+                });
             });
         });
     }

@@ -10,6 +10,7 @@ use artifacts_core::protocol::{Answer, Request};
 use fuser::{FileHandle, FileType, FopenFlags, INodeNo, ReplyDirectory, ReplyEmpty, ReplyOpen};
 use parking_lot::Mutex;
 
+use super::access_times;
 use super::call::Call;
 use super::convert::{InodeNumbers, kind};
 use crate::agent::Agent;
@@ -107,6 +108,7 @@ pub(super) fn read(agent: &Arc<Agent>, dir: INodeNo, handle: FileHandle, offset:
         let Some(listing) = listing else { return call.fail(Errno::EIO) };
         if offset == 0 {
             listing.lock().rewind();
+            access_times::read(&call.agent, dir);
         }
         read_on(call, dir, listing, offset);
     });

@@ -15,8 +15,9 @@ use fuser::{
 };
 
 use super::attributes::{self, Setting};
+use super::caller::Caller;
 use super::creation::{self, Maker, node_of};
-use super::{content, directories, files, names, xattrs};
+use super::{acls, content, copying, directories, files, names, xattrs};
 use crate::agent::Agent;
 
 /// The longest read or write that the kernel sends in one request, in bytes.
@@ -31,14 +32,21 @@ pub(crate) struct ArtifactsFs {
 }
 
 impl ArtifactsFs {
-    /// The file system of a mount.
-    pub(crate) fn new(agent: Arc<Agent>) -> Self {
+    /// The file system of a mount; one that is read-only tells nobody when a file was read.
+    pub(crate) fn new(agent: Arc<Agent>, read_only: bool) -> Self {
+        if read_only {
+            agent.inodes.access_times.turn_off();
+        }
         Self { agent }
     }
 }
 
-fn maker(request: &Request, mode: u32) -> Maker {
-    Maker { uid: request.uid(), gid: request.gid(), mode }
+fn maker(request: &Request, mode: u32, umask: u32) -> Maker {
+    Maker { uid: request.uid(), gid: request.gid(), mode, umask }
+}
+
+fn caller(request: &Request) -> Caller {
+    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
 }
 
 impl Filesystem for ArtifactsFs {
@@ -58,7 +66,9 @@ impl Filesystem for ArtifactsFs {
         let writes_directly = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         self.agent.writes_directly.store(writes_directly, Ordering::Relaxed);
         // Without it pages would not follow what other mounts write.
-        config.add_capabilities(InitFlags::FUSE_AUTO_INVAL_DATA).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
+        // Without the others access control lists would not be enforced, or creation not follow them.
+        let needed = InitFlags::FUSE_AUTO_INVAL_DATA | InitFlags::FUSE_POSIX_ACL | InitFlags::FUSE_DONT_MASK;
+        config.add_capabilities(needed).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
         let nearest = |set: Result<u32, u32>| set.err();
         if let Some(most) = nearest(config.set_max_write(REQUEST_MAX_BYTES)) {
             let _ = config.set_max_write(most);
@@ -107,17 +117,17 @@ impl Filesystem for ArtifactsFs {
         names::read_link(&self.agent, ino, reply);
     }
 
-    fn mknod(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, rdev: u32, reply: ReplyEntry) {
-        creation::make(&self.agent, parent, name, node_of(mode, rdev), maker(request, mode), reply);
+    fn mknod(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
+        creation::make(&self.agent, parent, name, node_of(mode, rdev), maker(request, mode, umask), reply);
     }
 
-    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
-        creation::make(&self.agent, parent, name, Ok(NewNode::Directory), maker(request, mode), reply);
+    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        creation::make(&self.agent, parent, name, Ok(NewNode::Directory), maker(request, mode, umask), reply);
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let target = Bytes::copy_from_slice(target.as_os_str().as_bytes());
-        creation::make(&self.agent, parent, name, Ok(NewNode::Symlink(target)), maker(request, 0o777), reply);
+        creation::make(&self.agent, parent, name, Ok(NewNode::Symlink(target)), maker(request, 0o777, 0), reply);
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -145,8 +155,8 @@ impl Filesystem for ArtifactsFs {
         names::link(&self.agent, ino, parent, name, reply);
     }
 
-    fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, flags: i32, reply: ReplyCreate) {
-        creation::create(&self.agent, parent, name, maker(request, mode), flags, reply);
+    fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, flags: i32, reply: ReplyCreate) {
+        creation::create(&self.agent, parent, name, maker(request, mode, umask), flags, reply);
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -160,11 +170,11 @@ impl Filesystem for ArtifactsFs {
         _handle: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        content::read(&self.agent, ino, offset, size, reply);
+        content::read(&self.agent, ino, offset, size, flags, reply);
     }
 
     fn write(
@@ -223,20 +233,26 @@ impl Filesystem for ArtifactsFs {
         attributes::statfs(&self.agent, reply);
     }
 
-    fn setxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _position: u32, reply: ReplyEmpty) {
-        xattrs::set(&self.agent, ino, name, value, flags, reply);
+    fn setxattr(&self, request: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _position: u32, reply: ReplyEmpty) {
+        match acls::kind_of(name) {
+            Some(kind) => acls::set(&self.agent, caller(request), ino, kind, Some(Bytes::copy_from_slice(value)), reply),
+            None => xattrs::set(&self.agent, ino, name, value, flags, reply),
+        }
     }
 
     fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         xattrs::get(&self.agent, ino, name, size, reply);
     }
 
-    fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        xattrs::list(&self.agent, ino, size, reply);
+    fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        xattrs::list(&self.agent, request.uid(), ino, size, reply);
     }
 
-    fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        xattrs::remove(&self.agent, ino, name, reply);
+    fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        match acls::kind_of(name) {
+            Some(kind) => acls::set(&self.agent, caller(request), ino, kind, None, reply),
+            None => xattrs::remove(&self.agent, ino, name, reply),
+        }
     }
 
     fn fallocate(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: u64, len: u64, mode: i32, reply: ReplyEmpty) {
@@ -254,19 +270,18 @@ impl Filesystem for ArtifactsFs {
 
     fn copy_file_range(
         &self,
-        _request: &Request,
-        _ino_in: INodeNo,
+        request: &Request,
+        ino_in: INodeNo,
         _handle_in: FileHandle,
-        _offset_in: u64,
-        _ino_out: INodeNo,
+        offset_in: u64,
+        ino_out: INodeNo,
         _handle_out: FileHandle,
-        _offset_out: u64,
-        _len: u64,
+        offset_out: u64,
+        len: u64,
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        // The kernel copies by reading and writing instead.
-        reply.error(fuser::Errno::ENOSYS);
+        copying::copy(&self.agent, request.uid(), (ino_in, offset_in), (ino_out, offset_out), len, reply);
     }
 
     fn poll(

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use artifacts_core::namespace::{Attr, FileKind, Ino, Name, Nanos};
 use parking_lot::Mutex;
 
+use super::access_times::{AccessTimes, Times};
+
 /// For so many inodes the place in the tree is remembered, to name a file to people.
 const PLACES_MAX: usize = 64 << 10;
 
@@ -16,6 +18,8 @@ const PLACES_MAX: usize = 64 << 10;
 ///   go unseen.
 #[derive(Debug, Default)]
 pub(crate) struct InodeTable {
+    /// Which times of last access are on their way to the node.
+    pub(super) access_times: AccessTimes,
     inner: Mutex<Inner>,
 }
 
@@ -32,9 +36,12 @@ struct Known {
     handles: u32,
     /// Whether pages of it may be cached.
     has_pages: bool,
+    is_dir: bool,
     /// Whether the pages may be older than the attributes that the kernel was shown.
     is_suspect: bool,
     shown: Shown,
+    /// As the kernel was last shown them.
+    times: Times,
     place: Option<Box<(Ino, Name)>>,
 }
 
@@ -61,7 +68,9 @@ impl InodeTable {
         if known.lookups == 0 {
             known.shown = attr.into();
         }
+        known.times = attr.into();
         known.lookups += 1;
+        known.is_dir = attr.kind == FileKind::Directory;
         match &mut known.place {
             Some(place) if place.0 == parent && place.1 == *name => {}
             Some(place) => **place = (parent, name.clone()),
@@ -102,11 +111,12 @@ impl InodeTable {
 
     /// The kernel is about to be shown these attributes. Answers whether the file's pages must be dropped first.
     pub(super) fn observe(&self, attr: &Attr) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
+        known.times = attr.into();
         if attr.kind != FileKind::File {
             return false;
         }
-        let mut inner = self.inner.lock();
-        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
         let before = std::mem::replace(&mut known.shown, attr.into());
         let kernel_sees_no_change = before.size == attr.size && before.mtime == attr.mtime;
         let hidden = std::mem::take(&mut known.is_suspect) || (kernel_sees_no_change && before.ctime != attr.ctime);
@@ -117,15 +127,30 @@ impl InodeTable {
     pub(super) fn observe_set(&self, attr: &Attr) {
         if let Some(known) = self.inner.lock().known.get_mut(&attr.ino) {
             known.shown = attr.into();
+            known.times = attr.into();
             known.is_suspect = known.has_pages;
         }
     }
 
-    /// All files of which pages may be cached, those first that are open.
-    pub(crate) fn files_with_pages(&self) -> Vec<Ino> {
+    /// The times that the kernel was last shown of an inode, unless it does not know it.
+    pub(super) fn times(&self, ino: Ino) -> Option<Times> {
+        self.inner.lock().known.get(&ino).map(|known| known.times)
+    }
+
+    /// An inode has a new time of last access.
+    pub(super) fn accessed(&self, ino: Ino, atime: Nanos) {
+        if let Some(known) = self.inner.lock().known.get_mut(&ino) {
+            known.times.atime = atime;
+        }
+    }
+
+    /// All inodes that the kernel knows, and whether pages of them may be cached: those first that are open, then
+    /// directories, which programs may stand in.
+    pub(crate) fn all(&self) -> Vec<(Ino, bool)> {
         let inner = self.inner.lock();
-        let with_pages = |open: bool| inner.known.iter().filter(move |(_, known)| known.has_pages && (known.handles > 0) == open);
-        with_pages(true).chain(with_pages(false)).map(|(&ino, _)| ino).collect()
+        let mut all: Vec<_> = inner.known.iter().map(|(&ino, known)| (known.handles == 0, !known.is_dir, ino, known.has_pages)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, _, ino, has_pages)| (ino, has_pages)).collect()
     }
 
     /// Where a file is, from `root` downwards, as far as that is remembered.
@@ -211,7 +236,7 @@ mod tests {
         let table = InodeTable::default();
         table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
         assert!(!table.observe(&attr(5, 100, 300)));
-        assert_eq!(table.files_with_pages(), []);
+        assert_eq!(table.all(), [(Ino(5), false)]);
     }
 
     #[test]
@@ -221,11 +246,11 @@ mod tests {
         table.entered(&attr(6, 100, 100), Ino(2), &name("g"));
         table.opened(Ino(6));
         table.released(Ino(5));
-        assert_eq!(table.files_with_pages(), [Ino(6), Ino(5)], "open files first");
+        assert_eq!(table.all(), [(Ino(6), true), (Ino(5), true)], "open files first");
         table.forgotten(Ino(5), 1);
-        assert_eq!(table.files_with_pages().len(), 2, "shown twice, forgotten once: a newer reply is on its way");
+        assert_eq!(table.all().len(), 2, "shown twice, forgotten once: a newer reply is on its way");
         table.forgotten(Ino(5), 1);
-        assert_eq!(table.files_with_pages(), [Ino(6)]);
+        assert_eq!(table.all(), [(Ino(6), true)]);
     }
 
     #[test]

@@ -5,13 +5,19 @@
 //! - every call passes the gate twice (see [`crate::gate`]); only forgetting and releasing, which show a program
 //!   nothing, do not;
 //! - the kernel is told to believe nothing for longer than an instant (all timeouts are 0), so each call sees what
-//!   any call that returned before it has done, on whichever mount;
+//!   any call that returned before it has done, on whichever mount; only under the workspace's lease, when nobody else
+//!   changes anything, it may believe what it was shown until it is told otherwise ([`crate::agent::Agent::show`]);
 //! - pages that the kernel caches are as new as the attributes it was last shown ([`inode_table`]).
 
+mod access_times;
+mod acls;
+mod ahead;
 mod attributes;
 mod call;
+mod caller;
 mod content;
 mod convert;
+mod copying;
 mod creation;
 mod directories;
 mod file_system;

@@ -9,7 +9,8 @@ use artifacts_core::protocol::{Answer, Request};
 use bytes::Bytes;
 use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 
-use super::call::{Call, GENERATION, NO_TIME, Reply, attr_of};
+use super::access_times;
+use super::call::{Call, GENERATION, Reply, attr_of};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -27,8 +28,10 @@ pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent:
     call.with_pages_checked(&attr.clone(), move |call| {
         let agent = Arc::clone(&call.agent);
         call.finish(Ok(attr), move |reply, attr| {
-            agent.inodes.entered(&attr, parent, &name);
-            reply.entry(&NO_TIME, &agent.numbers.attr(&attr), GENERATION);
+            agent.show(|ttl| {
+                agent.inodes.entered(&attr, parent, &name);
+                reply.entry(&ttl, &agent.numbers.attr(&attr), GENERATION);
+            });
         });
     });
 }
@@ -47,8 +50,11 @@ pub(super) fn lookup(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: R
 pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
     let ino = agent.numbers.to_node(ino);
     Call::begin(agent, Holds::Nothing, reply, move |call| {
-        call.ask(Request::ReadLink { ino }, |call, answer| {
+        call.ask(Request::ReadLink { ino }, move |call, answer| {
             let target = answer.and_then(|answer| if let Answer::Bytes(target) = answer { Ok(target) } else { Err(Errno::EIO) });
+            if target.is_ok() {
+                access_times::read(&call.agent, ino);
+            }
             call.finish(target, |reply, target| reply.data(&target));
         });
     });

@@ -13,12 +13,17 @@ use super::call::{Call, Reply};
 use crate::agent::Agent;
 use crate::gate::Holds;
 
-/// The full name. POSIX ACLs are not served: kept as plain attributes they would look like protection and be none.
+/// What a name may begin with (xattr(7)). Access control lists have a way of their own and are only read here.
+const KINDS: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+
+/// The full name. One of another kind is refused, as everywhere on Linux.
 fn checked(name: &OsStr) -> Result<Bytes, Errno> {
-    if name.as_bytes().starts_with(b"system.posix_acl_") {
-        return Err(Errno::EOPNOTSUPP);
+    let name = name.as_bytes();
+    match KINDS.iter().find(|kind| name.starts_with(kind)) {
+        Some(kind) if name.len() == kind.len() => Err(Errno::EINVAL),
+        Some(_) => Ok(Bytes::copy_from_slice(name)),
+        None => Err(Errno::EOPNOTSUPP),
     }
-    Ok(Bytes::copy_from_slice(name.as_bytes()))
 }
 
 /// Answers with a value, or with its length to a program that asks with no room (getxattr(2)).
@@ -41,19 +46,25 @@ pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, room: u32, rep
     });
 }
 
-pub(super) fn list(agent: &Arc<Agent>, ino: INodeNo, room: u32, reply: ReplyXattr) {
+/// As on every Linux file system, `trusted.` attributes are shown to the privileged alone.
+fn is_shown(name: &[u8], uid: u32) -> bool {
+    uid == 0 || !name.starts_with(b"trusted.")
+}
+
+pub(super) fn list(agent: &Arc<Agent>, uid: u32, ino: INodeNo, room: u32, reply: ReplyXattr) {
     let ino = agent.numbers.to_node(ino);
     Call::begin(agent, Holds::Nothing, reply, move |call| {
         call.ask(Request::XattrNames { ino }, move |call, answer| {
-            let names = answer.and_then(|answer| if let Answer::Names(names) = answer { Ok(joined(&names)) } else { Err(Errno::EIO) });
+            let names = answer.and_then(|answer| if let Answer::Names(names) = answer { Ok(names) } else { Err(Errno::EIO) });
+            let names = names.map(|names| joined(names.iter().filter(|name| is_shown(name, uid))));
             finish(call, names, room);
         });
     });
 }
 
 /// Each name with a NUL behind it (listxattr(2)).
-fn joined(names: &[Bytes]) -> Bytes {
-    names.iter().flat_map(|name| name.iter().copied().chain([0])).collect()
+fn joined<'a>(names: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    names.flat_map(|name| name.iter().copied().chain([0])).collect()
 }
 
 fn mode_of(flags: i32) -> Result<XattrMode, Errno> {
@@ -65,25 +76,26 @@ fn mode_of(flags: i32) -> Result<XattrMode, Errno> {
     }
 }
 
-fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Result<Mutation, Errno>) {
-    match mutation {
-        Ok(mutation) => Call::begin(agent, Holds::Nothing, reply, move |call| {
-            call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok()));
-        }),
-        Err(errno) => reply.fail(errno),
-    }
+fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
+    Call::begin(agent, Holds::Nothing, reply, move |call| {
+        call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok()));
+    });
 }
 
 pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    let mutation =
-        mode_of(flags).and_then(|mode| Ok(Mutation::SetXattr { ino, name: checked(name)?, value: Bytes::copy_from_slice(value), mode }));
-    change(agent, reply, mutation);
+    match mode_of(flags).and_then(|mode| Ok((mode, checked(name)?))) {
+        Ok((mode, name)) => change(agent, reply, Mutation::SetXattr { ino, name, value: Bytes::copy_from_slice(value), mode }),
+        Err(errno) => reply.fail(errno),
+    }
 }
 
 pub(super) fn remove(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    change(agent, reply, checked(name).map(|name| Mutation::RemoveXattr { ino, name }));
+    match checked(name) {
+        Ok(name) => change(agent, reply, Mutation::RemoveXattr { ino, name }),
+        Err(errno) => reply.fail(errno),
+    }
 }
 
 #[cfg(test)]
@@ -92,14 +104,33 @@ mod tests {
 
     #[test]
     fn names_are_listed_as_the_system_call_wants_them() {
-        assert_eq!(joined(&[Bytes::from_static(b"user.a"), Bytes::from_static(b"user.b")]), &b"user.a\0user.b\0"[..]);
-        assert_eq!(joined(&[]), &b""[..]);
+        assert_eq!(joined([Bytes::from_static(b"user.a"), Bytes::from_static(b"user.b")].iter()), &b"user.a\0user.b\0"[..]);
+        assert_eq!(joined([].iter()), &b""[..]);
     }
 
     #[test]
-    fn access_control_lists_are_refused_and_capabilities_are_not() {
-        assert_eq!(checked(OsStr::new("system.posix_acl_access")), Err(Errno::EOPNOTSUPP));
-        assert!(checked(OsStr::new("security.capability")).is_ok());
-        assert_eq!(mode_of(3), Err(Errno::EINVAL));
+    fn names_are_of_a_known_kind() {
+        for (name, expected) in [
+            ("user.a", Ok(())),
+            ("security.capability", Ok(())),
+            ("trusted.overlay.opaque", Ok(())),
+            ("system.posix_acl_access", Ok(())),
+            ("user.", Err(Errno::EINVAL)),
+            ("system.nfs4_acl", Err(Errno::EOPNOTSUPP)),
+            ("a", Err(Errno::EOPNOTSUPP)),
+        ] {
+            assert_eq!(checked(OsStr::new(name)).map(drop), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn trusted_attributes_are_shown_to_the_privileged_alone() {
+        assert!(is_shown(b"trusted.a", 0) && !is_shown(b"trusted.a", 1000));
+        assert!(is_shown(b"user.trusted.a", 1000) && is_shown(b"system.posix_acl_access", 1000));
+    }
+
+    #[test]
+    fn flags_exclude_each_other() {
+        assert_eq!(mode_of(libc::XATTR_CREATE | libc::XATTR_REPLACE), Err(Errno::EINVAL));
     }
 }

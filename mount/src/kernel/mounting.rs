@@ -1,7 +1,7 @@
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,8 +14,17 @@ use crate::error::MountError;
 /// The setuid helper of libfuse, which mounts for users other than root.
 const HELPER: &str = "fusermount3";
 
+/// How a mount reaches the kernel by itself.
+#[derive(Debug)]
+pub(crate) struct KernelSide {
+    /// Drops caches of single files.
+    pub(crate) notifier: Notifier,
+    /// The FUSE descriptor, for what the library does not know.
+    pub(crate) device: Option<OwnedFd>,
+}
+
 /// Mounts, and serves from threads of its own until the kernel lets go of the mount; then `gone` runs. `source` is what
-/// the table of mounts shows. The notifier drops caches.
+/// the table of mounts shows.
 ///
 /// # Errors
 /// Why the kernel, or the helper, does not mount.
@@ -26,7 +35,7 @@ pub(crate) fn mount<F: Filesystem>(
     read_only: bool,
     threads: usize,
     gone: impl FnOnce() + Send + 'static,
-) -> Result<Notifier, MountError> {
+) -> Result<KernelSide, MountError> {
     let mut config = Config::default();
     config.n_threads = Some(threads.max(1));
     config.clone_fd = true;
@@ -48,7 +57,7 @@ pub(crate) fn mount<F: Filesystem>(
         Err(error) => Err(error.into()),
     };
     let session = session.map_err(|error| MountError::mount_point(path, explain(&error)))?;
-    let notifier = session.notifier();
+    let side = KernelSide { notifier: session.notifier(), device: session.as_fd().try_clone_to_owned().ok() };
     let serve = move || {
         if let Err(error) = session.run() {
             tracing::error!(%error, "serving the kernel ended with an error");
@@ -56,7 +65,7 @@ pub(crate) fn mount<F: Filesystem>(
         gone();
     };
     std::thread::Builder::new().name("fuse".to_owned()).spawn(serve).map_err(MountError::io("cannot start a thread"))?;
-    Ok(notifier)
+    Ok(side)
 }
 
 fn explain(error: &io::Error) -> String {

@@ -1,8 +1,9 @@
+use std::collections::VecDeque;
+
 use artifacts_core::namespace::{Errno, Mutation, Nanos, Op, Outcome};
-use artifacts_core::protocol::{Answer, ClientFrame, Request};
+use artifacts_core::protocol::{Answer, Request};
 
 use super::in_flight::Settled;
-use super::mount_session::Shared;
 
 /// Runs when an op has been applied or refused.
 pub(super) type OpDone = Box<dyn FnOnce(Result<Box<Outcome>, Errno>) + Send>;
@@ -24,40 +25,62 @@ impl Ready {
     }
 }
 
-/// Several things to send that belong together: they leave in this order, with one flush.
-pub(crate) struct Batch<'a> {
-    pub(super) shared: &'a mut Shared,
-    pub(super) now_ms: u64,
-    pub(super) wall_ns: Nanos,
-    pub(super) frames: Vec<ClientFrame>,
-    /// Those that may not wait now.
-    pub(super) ready: Vec<Ready>,
+/// One thing to do.
+pub(super) enum Step {
+    /// An op, which happened when it was made.
+    Commit(Op, OpDone),
+    /// A question.
+    Ask(Request, Answered),
+    /// A wait until everything that was committed before, in this batch and ever, is durable.
+    Durable(Durable),
 }
 
-impl Batch<'_> {
+impl Step {
+    /// It does not come about.
+    pub(super) fn refused(self, errno: Errno) -> Ready {
+        match self {
+            Self::Commit(_, done) => Ready::Applied(done, Err(errno)),
+            Self::Ask(_, done) => Ready::Answered(done, Err(errno)),
+            Self::Durable(done) => Ready::Durable(done, Err(errno)),
+        }
+    }
+}
+
+/// Several things to do one after the other.
+pub(super) struct Steps {
+    pub(super) steps: VecDeque<Step>,
+    /// How often something had to be fetched for them.
+    pub(super) fetches: u32,
+}
+
+/// Several things to do that belong together: in this order, and what is sent leaves with one flush.
+pub(crate) struct Batch {
+    wall_ns: Nanos,
+    steps: VecDeque<Step>,
+}
+
+impl Batch {
+    /// For things that happen at this time.
+    pub(super) fn new(wall_ns: Nanos) -> Self {
+        Self { wall_ns, steps: VecDeque::with_capacity(2) }
+    }
+
     /// An op, which happens now.
     pub(crate) fn commit(&mut self, mutation: Mutation, done: impl FnOnce(Result<Box<Outcome>, Errno>) + Send + 'static) {
-        let op = Op { mutation, time: self.wall_ns };
-        match self.shared.in_flight.commit(op, Box::new(done), self.now_ms) {
-            Ok(frame) => self.frames.push(frame),
-            Err((done, errno)) => self.ready.push(Ready::Applied(done, Err(errno))),
-        }
+        self.steps.push_back(Step::Commit(Op { mutation, time: self.wall_ns }, Box::new(done)));
     }
 
     /// A question.
     pub(crate) fn ask(&mut self, request: Request, done: impl FnOnce(Result<Answer, Errno>) + Send + 'static) {
-        match self.shared.in_flight.ask(request, Box::new(done), self.now_ms) {
-            Ok(frame) => self.frames.push(frame),
-            Err((done, errno)) => self.ready.push(Ready::Answered(done, Err(errno))),
-        }
+        self.steps.push_back(Step::Ask(request, Box::new(done)));
     }
 
     /// A wait until everything that was committed before, in this batch and ever, is durable.
     pub(crate) fn make_durable(&mut self, done: impl FnOnce(Result<(), Errno>) + Send + 'static) {
-        let seq = self.shared.in_flight.last_seq();
-        match self.shared.in_flight.wait_durable(seq, Box::new(done), self.now_ms) {
-            Ok(frame) => self.frames.extend(frame),
-            Err((done, result)) => self.ready.push(Ready::Durable(done, result)),
-        }
+        self.steps.push_back(Step::Durable(Box::new(done)));
+    }
+
+    pub(super) fn into_steps(self) -> Steps {
+        Steps { steps: self.steps, fetches: 0 }
     }
 }

@@ -45,7 +45,9 @@ struct Asked<R> {
 /// [`InFlight::expire`]. An op whose waiter was sent away stays in the outbox and may still take effect.
 #[derive(Debug)]
 pub(crate) struct InFlight<O, R, D> {
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
+    /// The last op that was sent; those behind it were decided under the lease and wait.
+    sent: u64,
     /// The newest watermark the node has named; the outbox follows it as results come in.
     node_durable: u64,
     flush_asked: u64,
@@ -64,6 +66,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
     fn default() -> Self {
         Self {
             outbox: Outbox::default(),
+            sent: 0,
             node_durable: 0,
             flush_asked: 0,
             ops: HashMap::new(),
@@ -92,6 +95,7 @@ impl<O, R, D> InFlight<O, R, D> {
             return Err((waiter, errno));
         }
         let op = self.outbox.push(op);
+        self.sent = op.seq;
         self.ops.insert(op.seq, Waiting { since_ms: now_ms, waiter });
         Ok(ClientFrame::Commit { acked: self.outbox.acked(), ops: vec![op] })
     }
@@ -105,7 +109,7 @@ impl<O, R, D> InFlight<O, R, D> {
             return Err((waiter, errno));
         }
         if let Request::Open { ino } = request {
-            self.open.open(ino);
+            self.open.open_told(ino);
         }
         while self.requests.contains_key(&self.next_request) {
             self.next_request = self.next_request.wrapping_add(1);
@@ -131,13 +135,24 @@ impl<O, R, D> InFlight<O, R, D> {
         Ok(ask.then_some(ClientFrame::Flush { seq }))
     }
 
+    /// Ops that were decided under the lease have been sent, up to this one.
+    pub(super) fn sent(&mut self, seq: u64) {
+        self.sent = self.sent.max(seq);
+    }
+
+    /// Whether this op has been sent.
+    pub(super) fn is_sent(&self, seq: u64) -> bool {
+        seq <= self.sent
+    }
+
     /// The number of the last op.
     pub(crate) fn last_seq(&self) -> u64 {
         self.outbox.last_seq()
     }
 
-    /// Results of ops have come.
-    pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) {
+    /// Results of ops have come. Answers whether one came to nothing that had been answered.
+    pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) -> bool {
+        let mut lost = false;
         for result in results {
             let disposition = self.outbox.applied(&result);
             match disposition {
@@ -147,6 +162,8 @@ impl<O, R, D> InFlight<O, R, D> {
                     }
                 }
                 Disposition::LostAfterAnswer(op, errno) => {
+                    tracing::error!(?errno, op = ?op.mutation.creates().or(touched(&op.mutation).first().copied()), "an op that was answered came to nothing");
+                    lost = true;
                     for ino in touched(&op.mutation) {
                         self.losses.insert(ino, errno);
                     }
@@ -155,6 +172,7 @@ impl<O, R, D> InFlight<O, R, D> {
             }
         }
         self.advance(settled);
+        lost
     }
 
     /// The node says that everything up to `seq` is durable.
@@ -188,7 +206,7 @@ impl<O, R, D> InFlight<O, R, D> {
         let mut frames = Vec::new();
         let mut ops: Vec<NumberedOp> = Vec::new();
         let mut bytes = 0;
-        for op in self.outbox.resend() {
+        for op in self.outbox.resend(self.sent) {
             let op_bytes = data_bytes(&op.op.mutation);
             if bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS {
                 frames.push(ClientFrame::Commit { acked, ops: std::mem::take(&mut ops) });
@@ -201,8 +219,7 @@ impl<O, R, D> InFlight<O, R, D> {
             frames.push(ClientFrame::Commit { acked, ops });
         }
         // Whatever is closed by now is simply not in the list.
-        self.open.take_closed();
-        frames.push(ClientFrame::ResendDone { open: self.open.open_inodes() });
+        frames.push(ClientFrame::ResendDone { open: self.open.tell_anew() });
         frames.extend(self.requests.iter().map(|(&id, asked)| ClientFrame::Request { id, request: asked.request.clone() }));
         if let Some((&seq, _)) = self.durable.last_key_value() {
             frames.push(ClientFrame::Flush { seq });
@@ -257,7 +274,7 @@ impl<O, R, D> InFlight<O, R, D> {
 
     /// Ops that are not durable, in order.
     pub(crate) fn unsaved(&self) -> Vec<NumberedOp> {
-        self.outbox.resend()
+        self.outbox.unsaved().cloned().collect()
     }
 
     /// Inodes whose errors nobody has been told.
@@ -282,6 +299,7 @@ fn data_bytes(mutation: &Mutation) -> usize {
             })
             .sum(),
         Mutation::SetXattr { value, .. } => value.len(),
+        Mutation::SetAcl { acl: Some(acl), .. } => acl.len(),
         Mutation::Create { node: NewNode::Symlink(target), .. } => target.len(),
         _ => 64,
     }
@@ -298,7 +316,11 @@ pub(crate) fn touched(mutation: &Mutation) -> Vec<Ino> {
         | Mutation::Write { ino, .. }
         | Mutation::Punch { ino, .. }
         | Mutation::SetXattr { ino, .. }
-        | Mutation::RemoveXattr { ino, .. } => vec![*ino],
+        | Mutation::RemoveXattr { ino, .. }
+        | Mutation::SetAcl { ino, .. } => vec![*ino],
+        Mutation::Clone { to, .. } => vec![*to],
+        // Nobody waits for it, and a time of access that is lost is no loss.
+        Mutation::Access { .. } => vec![],
     }
 }
 

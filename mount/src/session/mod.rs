@@ -5,6 +5,10 @@
 //! encodes under one lock and writes to the socket from the calling thread, so that an answer costs no thread
 //! hand-off beyond those of the network. [`connection`] keeps the stream up and reads it.
 //!
+//! A mount that is alone holds the workspace's lease. Then [`local`] answers questions and decides ops at once, in a replica
+//! of the namespace, and what it decided is sent in batches: with every heartbeat, when there is much of it, and when
+//! somebody waits for durability. A recall ends that: what comes meanwhile waits until everything has been sent.
+//!
 //! Always true:
 //! - frames go out in the order in which their effects entered [`InFlight`], and ops without a gap;
 //! - while no stream is up nothing is queued for one: a new stream begins with what [`InFlight::resume`] says;
@@ -16,11 +20,12 @@ mod batch;
 pub(crate) mod connection;
 mod in_flight;
 mod inode_supply;
+mod local;
 mod mount_session;
 mod open_counts;
 mod opening;
 mod outlet;
 
 pub(crate) use in_flight::touched;
-pub(crate) use mount_session::MountSession;
+pub(crate) use mount_session::{LeaseChange, MountSession, Uploader};
 pub(crate) use opening::{Opener, bury};

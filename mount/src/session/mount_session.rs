@@ -3,26 +3,64 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use artifacts_core::namespace::{Errno, Ino, Mutation, Outcome};
+use artifacts_core::SegmentId;
+use artifacts_core::namespace::{Errno, Ino, Limits, Mutation, Outcome, Stop};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, NumberedOp, Request, ServerFrame, Welcome, encode};
+use artifacts_core::replica::Fetch;
 use artifacts_core::session::Standing;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::batch::{Answered, Batch, Durable, OpDone, Ready};
+use super::batch::{Answered, Batch, Durable, OpDone, Ready, Step, Steps};
 use super::in_flight::InFlight;
 use super::inode_supply::InodeSupply;
+use super::local::{Local, Upload, is_local, is_oversized, pack_alone};
 use super::opening::Opened;
 use super::outlet::Outlet;
+use crate::data::BlockId;
 use crate::gate::Gate;
+use crate::random::segment_id;
 use crate::time::SharedClock;
 use crate::transport::Endpoint;
 
 /// So many closed inodes are reported at once rather than with the next heartbeat.
 const CLOSED_AT_ONCE: usize = 64;
 
+/// Nothing needs so many fetches that ends at all.
+const FETCHES_MAX: u32 = 100_000;
+
 type InoWaiter = Box<dyn FnOnce(Result<Ino, Errno>) + Send>;
+
+/// What happens to the workspace's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseChange {
+    /// This mount holds it: nobody else changes anything.
+    Granted,
+    /// It will be given back soon; what the kernel is shown from now on must not be believed later.
+    Recalled,
+    /// Everything was sent. Once the kernel's caches are dropped, [`MountSession::return_lease`].
+    Drained,
+}
+
+/// Puts segments that ops are going to name.
+pub(crate) trait Uploader: Send + Sync {
+    /// Puts a segment, however long it takes; `done` runs once it is durable, and never when the session is over.
+    fn upload(&self, segment: SegmentId, data: Bytes, done: Box<dyn FnOnce() + Send>);
+
+    /// Keeps blocks that were just written for readers.
+    fn keep(&self, blocks: Vec<(BlockId, Bytes)>);
+}
+
+/// Who decides.
+enum Mode {
+    /// The node, op by op.
+    Shared,
+    /// This mount, under the lease.
+    Local(Box<Local>),
+    /// This mount has decided, and sends the rest; what comes meanwhile waits.
+    Draining(Box<Local>),
+}
 
 /// What one lock guards.
 pub(super) struct Shared {
@@ -31,6 +69,31 @@ pub(super) struct Shared {
     /// Mutations that wait for room in the outbox.
     room_waits: VecDeque<Box<dyn FnOnce() + Send>>,
     linked: bool,
+    mode: Mode,
+    /// What waits for the end of [`Mode::Draining`].
+    held: VecDeque<Steps>,
+    /// The lease that will be given back once the kernel's caches are dropped.
+    returning: Option<u64>,
+}
+
+impl Shared {
+    /// The frames that may leave now under the lease.
+    fn decided(&mut self) -> Vec<ClientFrame> {
+        let (Mode::Local(local) | Mode::Draining(local)) = &mut self.mode else { return Vec::new() };
+        let (frames, last) = local.frames(&self.in_flight.outbox);
+        if let Some(last) = last {
+            self.in_flight.sent(last);
+        }
+        frames
+    }
+
+    /// Puts what waits under the lease on its way.
+    fn cut(&mut self, everything: bool) -> Vec<Upload> {
+        match &mut self.mode {
+            Mode::Local(local) | Mode::Draining(local) => local.cut(everything, &mut self.in_flight.outbox, segment_id),
+            Mode::Shared => Vec::new(),
+        }
+    }
 }
 
 /// The session of a mount; see the module.
@@ -48,6 +111,8 @@ pub(crate) struct MountSession {
     proven_at_ms: AtomicU64,
     interrupted: watch::Sender<Option<Errno>>,
     on_fence: OnceLock<Box<dyn Fn(FenceReason) + Send + Sync>>,
+    on_lease: OnceLock<Box<dyn Fn(LeaseChange) + Send + Sync>>,
+    uploader: OnceLock<Arc<dyn Uploader>>,
     early_fence: Mutex<Option<FenceReason>>,
     ending: AtomicBool,
     /// Whether the stream has ended for good.
@@ -71,8 +136,15 @@ impl MountSession {
     pub(super) fn new(clock: SharedClock, opened: Opened) -> Arc<Self> {
         let Opened { socket, welcome, asked_at_ms, endpoint } = opened;
         let gate = Arc::new(Gate::new(Arc::clone(&clock), standing(&welcome, asked_at_ms)));
-        let shared =
-            Shared { in_flight: InFlight::default(), supply: InodeSupply::new(welcome.inodes), room_waits: VecDeque::new(), linked: true };
+        let shared = Shared {
+            in_flight: InFlight::default(),
+            supply: InodeSupply::new(welcome.inodes),
+            room_waits: VecDeque::new(),
+            linked: true,
+            mode: Mode::Shared,
+            held: VecDeque::new(),
+            returning: None,
+        };
         let session = Self {
             welcome,
             gate,
@@ -84,6 +156,8 @@ impl MountSession {
             proven_at_ms: AtomicU64::new(asked_at_ms),
             interrupted: watch::Sender::new(None),
             on_fence: OnceLock::new(),
+            on_lease: OnceLock::new(),
+            uploader: OnceLock::new(),
             early_fence: Mutex::default(),
             ending: AtomicBool::new(false),
             is_over: Mutex::new(false),
@@ -101,14 +175,38 @@ impl MountSession {
         {
             let mut shared = self.shared.lock();
             shared.in_flight.durable(welcome.durable_seq, &mut ready);
-            let frames: Vec<_> = shared.in_flight.resume().iter().filter_map(encoded).collect();
-            self.outlet.attach(socket, frames);
+            let frames = self.resume(&mut shared);
+            self.outlet.attach(socket, frames.iter().filter_map(encoded).collect::<Vec<_>>());
             shared.linked = true;
         }
         self.connected.store(true, Ordering::SeqCst);
         self.outlet.pump();
         self.proven(asked_at_ms, || self.gate.renew(standing(&welcome, asked_at_ms)));
         ready.into_iter().for_each(Ready::run);
+    }
+
+    /// What a new stream of this session begins with.
+    fn resume(&self, shared: &mut Shared) -> Vec<ClientFrame> {
+        let held = match &shared.mode {
+            Mode::Local(local) | Mode::Draining(local) => Some(local.epoch),
+            Mode::Shared => shared.returning,
+        };
+        let mut frames = Vec::new();
+        match held {
+            Some(epoch) => {
+                // Ops that are sent again may take the last link of what is open here.
+                let open = shared.in_flight.open.open_inodes();
+                frames.push(ClientFrame::ClaimLease { epoch });
+                frames.push(ClientFrame::Opened { inodes: open });
+            }
+            // The node may have granted it over the stream that broke.
+            None => frames.push(ClientFrame::ReturnLease),
+        }
+        frames.extend(shared.in_flight.resume());
+        if held.is_none() && self.uploader.get().is_some() {
+            frames.push(ClientFrame::WantLease);
+        }
+        frames
     }
 
     /// The stream is gone.
@@ -119,19 +217,244 @@ impl MountSession {
         self.outlet.detach();
     }
 
-    /// Sends several things in one go.
-    pub(crate) fn send(&self, build: impl FnOnce(&mut Batch<'_>)) {
-        let (now_ms, wall_ns) = (self.clock.boot_ms(), self.clock.wall_ns());
-        let ready = {
+    /// Does several things one after the other.
+    pub(crate) fn send(self: &Arc<Self>, build: impl FnOnce(&mut Batch)) {
+        let mut batch = Batch::new(self.clock.wall_ns());
+        build(&mut batch);
+        self.run(batch.into_steps());
+    }
+
+    /// Does what is to be done, as far as that goes now. What waits for something goes on when that is there.
+    fn run(self: &Arc<Self>, mut steps: Steps) {
+        let now_ms = self.clock.boot_ms();
+        let mut done = Done::default();
+        {
             let mut shared = self.shared.lock();
-            let mut batch = Batch { shared: &mut shared, now_ms, wall_ns, frames: Vec::new(), ready: Vec::new() };
-            build(&mut batch);
-            let Batch { frames, ready, .. } = batch;
-            self.queue(&shared, &frames);
-            ready
+            while let Some(step) = steps.steps.pop_front() {
+                if let Some(errno) = shared.in_flight.interrupted() {
+                    done.ready.push(step.refused(errno));
+                    continue;
+                }
+                let stop = match &shared.mode {
+                    Mode::Shared => step_shared(&mut shared, step, now_ms, &mut done),
+                    Mode::Local(_) => step_local(&mut shared, step, now_ms, &mut done),
+                    Mode::Draining(_) => Err(Pause::Drain(step)),
+                };
+                match stop {
+                    Ok(()) => {}
+                    Err(Pause::Drain(step)) => {
+                        steps.steps.push_front(step);
+                        shared.held.push_back(steps);
+                        break;
+                    }
+                    Err(Pause::Fetch(step, fetch)) => {
+                        steps.steps.push_front(step);
+                        self.fetch(&mut shared, steps, fetch, now_ms, &mut done);
+                        break;
+                    }
+                    Err(Pause::Upload(mut op, waiter)) => {
+                        let upload = pack_alone(segment_id(), &mut op.mutation);
+                        steps.steps.push_front(Step::Commit(op, waiter));
+                        done.alone = Some((upload, steps));
+                        break;
+                    }
+                }
+            }
+            if matches!(&shared.mode, Mode::Local(local) if local.is_full()) {
+                done.uploads.extend(shared.cut(false));
+                let decided = shared.decided();
+                done.frames.extend(decided);
+            }
+            self.queue(&shared, &done.frames);
+        }
+        self.finish(done);
+    }
+
+    /// Asks for what the replica lacks; then the steps go on.
+    fn fetch(self: &Arc<Self>, shared: &mut Shared, mut steps: Steps, fetch: Fetch, now_ms: u64, done: &mut Done) {
+        steps.fetches += 1;
+        if steps.fetches > FETCHES_MAX {
+            tracing::error!(?fetch, "the node answers, and still something is missing");
+            done.ready.extend(steps.steps.into_iter().map(|step| step.refused(Errno::EIO)));
+            return;
+        }
+        let epoch = if let Mode::Local(local) = &shared.mode { local.epoch } else { 0 };
+        let session = Arc::clone(self);
+        let asked = fetch.clone();
+        let answered = Box::new(move |result| session.fetched(epoch, &asked, result, steps));
+        match shared.in_flight.ask(Request::Fetch(fetch), answered, now_ms) {
+            Ok(frame) => done.frames.push(frame),
+            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+        }
+    }
+
+    fn fetched(self: &Arc<Self>, epoch: u64, fetch: &Fetch, result: Result<Answer, Errno>, steps: Steps) {
+        let refused = {
+            let mut shared = self.shared.lock();
+            match (&mut shared.mode, result) {
+                (Mode::Local(local), Ok(Answer::Records(records))) if local.epoch == epoch => {
+                    local.replica.learn(fetch, records);
+                    None
+                }
+                // The answer is of no use any more; whoever decides now answers.
+                (Mode::Shared | Mode::Draining(_), Ok(Answer::Records(_)) | Err(Errno::EPERM)) => None,
+                (Mode::Local(local), Ok(Answer::Records(_)) | Err(Errno::EPERM)) if local.epoch != epoch => None,
+                (_, Err(errno)) => Some(errno),
+                (_, Ok(_)) => Some(Errno::EIO),
+            }
         };
+        match refused {
+            None => self.run(steps),
+            Some(errno) => steps.steps.into_iter().for_each(|step| step.refused(errno).run()),
+        }
+    }
+
+    /// What is left to do once no lock is held.
+    fn finish(self: &Arc<Self>, done: Done) {
+        let Done { ready, uploads, alone, .. } = done;
         self.outlet.pump();
         ready.into_iter().for_each(Ready::run);
+        self.start(uploads);
+        if let Some((upload, steps)) = alone {
+            let session = Arc::clone(self);
+            self.upload(upload, move || session.run(steps));
+        }
+    }
+
+    fn start(self: &Arc<Self>, uploads: Vec<Upload>) {
+        for upload in uploads {
+            let session = Arc::clone(self);
+            let segment = upload.segment;
+            self.upload(upload, move || session.uploaded(segment));
+        }
+    }
+
+    fn upload(&self, Upload { segment, data }: Upload, then: impl FnOnce() + Send + 'static) {
+        if let Some(uploader) = self.uploader.get() {
+            uploader.upload(segment, data, Box::new(then));
+        }
+    }
+
+    /// A segment is durable, and what names it may be sent.
+    fn uploaded(self: &Arc<Self>, segment: SegmentId) {
+        let (blocks, room) = {
+            let mut shared = self.shared.lock();
+            let blocks = match &mut shared.mode {
+                Mode::Local(local) | Mode::Draining(local) => local.uploaded(segment),
+                Mode::Shared => Vec::new(),
+            };
+            let frames = shared.decided();
+            self.queue(&shared, &frames);
+            let room: VecDeque<_> = if shared.in_flight.has_room() { shared.room_waits.drain(..).collect() } else { VecDeque::new() };
+            (blocks, room)
+        };
+        self.outlet.pump();
+        if let Some(uploader) = self.uploader.get() {
+            uploader.keep(blocks);
+        }
+        self.end_draining();
+        room.into_iter().for_each(|then| then());
+    }
+
+    /// Sends everything that was decided under the lease.
+    fn send_decided(self: &Arc<Self>) {
+        let uploads = {
+            let mut shared = self.shared.lock();
+            let uploads = shared.cut(true);
+            let frames = shared.decided();
+            self.queue(&shared, &frames);
+            let applied = shared.in_flight.outbox.acked();
+            let Shared { mode, in_flight, .. } = &mut *shared;
+            if let Mode::Local(local) = mode {
+                local.trim(applied, &in_flight.open);
+            }
+            uploads
+        };
+        self.outlet.pump();
+        self.start(uploads);
+    }
+
+    /// The node has granted the lease.
+    fn granted(&self, epoch: u64, limits: Limits) {
+        let mut shared = self.shared.lock();
+        if matches!(shared.mode, Mode::Shared) && shared.returning.is_none() && self.uploader.get().is_some() {
+            shared.mode = Mode::Local(Box::new(Local::new(epoch, limits)));
+            drop(shared);
+            tracing::info!(epoch, "this mount is alone and decides by itself");
+            self.lease_changed(LeaseChange::Granted);
+        }
+    }
+
+    /// The lease is to end: everything is sent, and then the node decides again.
+    fn recalled(self: &Arc<Self>) {
+        if !matches!(self.shared.lock().mode, Mode::Local(_)) {
+            return;
+        }
+        self.lease_changed(LeaseChange::Recalled);
+        {
+            let mut shared = self.shared.lock();
+            match std::mem::replace(&mut shared.mode, Mode::Shared) {
+                Mode::Local(local) => shared.mode = Mode::Draining(local),
+                other => shared.mode = other,
+            }
+        }
+        self.send_decided();
+        self.end_draining();
+    }
+
+    /// Once everything has been sent, the node decides, and what was held goes on.
+    fn end_draining(self: &Arc<Self>) {
+        let held = {
+            let mut shared = self.shared.lock();
+            match &shared.mode {
+                Mode::Draining(local) if local.is_drained() => {
+                    shared.returning = Some(local.epoch);
+                    shared.mode = Mode::Shared;
+                }
+                _ => return,
+            }
+            let inodes = shared.in_flight.open.tell_all();
+            if !inodes.is_empty() {
+                self.queue(&shared, &[ClientFrame::Opened { inodes }]);
+            }
+            std::mem::take(&mut shared.held)
+        };
+        self.outlet.pump();
+        held.into_iter().for_each(|steps| self.run(steps));
+        self.lease_changed(LeaseChange::Drained);
+    }
+
+    /// The kernel's caches are dropped: somebody else may change the workspace.
+    pub(crate) fn return_lease(&self) {
+        {
+            let mut shared = self.shared.lock();
+            if shared.returning.take().is_some() {
+                self.queue(&shared, &[ClientFrame::ReturnLease, ClientFrame::WantLease]);
+            }
+        }
+        self.outlet.pump();
+    }
+
+    fn lease_changed(&self, change: LeaseChange) {
+        if let Some(on_lease) = self.on_lease.get() {
+            on_lease(change);
+        }
+    }
+
+    /// From now on the mount takes the lease when it is alone: `uploader` puts its data, `on_lease` hears of every change.
+    pub(crate) fn want_lease(&self, uploader: Arc<dyn Uploader>, on_lease: impl Fn(LeaseChange) + Send + Sync + 'static) {
+        let _ = self.on_lease.set(Box::new(on_lease));
+        let _ = self.uploader.set(uploader);
+        self.send_frame(&ClientFrame::WantLease);
+    }
+
+    /// Where the data of a file lies is asked anew by the next read.
+    pub(crate) fn forget_extents(&self, ino: Ino) {
+        let mut shared = self.shared.lock();
+        let applied = shared.in_flight.outbox.acked();
+        if let Mode::Local(local) = &mut shared.mode {
+            local.replica.forget_extents(ino, applied);
+        }
     }
 
     /// Queues frames in the order of their effects, which the lock on `shared` keeps.
@@ -142,17 +465,17 @@ impl MountSession {
     }
 
     /// One op.
-    pub(crate) fn commit(&self, mutation: Mutation, done: impl FnOnce(Result<Box<Outcome>, Errno>) + Send + 'static) {
+    pub(crate) fn commit(self: &Arc<Self>, mutation: Mutation, done: impl FnOnce(Result<Box<Outcome>, Errno>) + Send + 'static) {
         self.send(|batch| batch.commit(mutation, done));
     }
 
     /// One question.
-    pub(crate) fn ask(&self, request: Request, done: impl FnOnce(Result<Answer, Errno>) + Send + 'static) {
+    pub(crate) fn ask(self: &Arc<Self>, request: Request, done: impl FnOnce(Result<Answer, Errno>) + Send + 'static) {
         self.send(|batch| batch.ask(request, done));
     }
 
     /// One question, for code that may wait.
-    pub(crate) async fn answer(&self, request: Request) -> Result<Answer, Errno> {
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request) -> Result<Answer, Errno> {
         let (done, waiting) = tokio::sync::oneshot::channel();
         // Whoever asked may have gone by then.
         self.ask(request, |result| drop(done.send(result)));
@@ -160,13 +483,15 @@ impl MountSession {
     }
 
     /// Runs `then` as soon as the outbox has room for what it will commit.
-    pub(crate) fn when_room(&self, then: impl FnOnce() + Send + 'static) {
+    pub(crate) fn when_room(self: &Arc<Self>, then: impl FnOnce() + Send + 'static) {
         let mut shared = self.shared.lock();
         if shared.in_flight.has_room() || shared.in_flight.interrupted().is_some() {
             drop(shared);
             then();
         } else {
             shared.room_waits.push_back(Box::new(then));
+            drop(shared);
+            self.send_decided();
         }
     }
 
@@ -206,7 +531,12 @@ impl MountSession {
     /// A handle on an inode is closed.
     pub(crate) fn closed(&self, ino: Ino) {
         let mut shared = self.shared.lock();
-        shared.in_flight.open.close(ino);
+        let Shared { in_flight, mode, .. } = &mut *shared;
+        let is_last = in_flight.open.close(ino);
+        if let (true, Mode::Local(local)) = (is_last, mode) {
+            let last_seq = in_flight.outbox.last_seq();
+            return local.closed(ino, &mut in_flight.open, last_seq);
+        }
         let many = shared.in_flight.open.closed_len() >= CLOSED_AT_ONCE;
         drop(shared);
         if many {
@@ -245,12 +575,18 @@ impl MountSession {
     }
 
     /// A frame has come.
-    pub(super) fn receive(&self, frame: ServerFrame) {
+    pub(super) fn receive(self: &Arc<Self>, frame: ServerFrame) {
         let mut ready = Vec::new();
         let mut room = Vec::new();
         match frame {
             ServerFrame::Reply { id, result } => self.shared.lock().in_flight.answered(id, result, &mut ready),
-            ServerFrame::Applied(results) => self.shared.lock().in_flight.applied(results, &mut ready),
+            ServerFrame::Applied(results) => {
+                let lost = self.shared.lock().in_flight.applied(results, &mut ready);
+                if lost {
+                    // What this mount believes of the workspace is not so: it begins anew.
+                    self.recalled();
+                }
+            }
             ServerFrame::Durable { seq } => {
                 let mut shared = self.shared.lock();
                 shared.in_flight.durable(seq, &mut ready);
@@ -264,6 +600,16 @@ impl MountSession {
             ServerFrame::Fenced(reason) => self.fenced(reason),
             // The connection has seen it and makes the stream anew.
             ServerFrame::Closing => {}
+            ServerFrame::Lease { epoch, bytes, inodes } => self.granted(epoch, Limits { bytes, inodes, exceeded: Errno::EDQUOT }),
+            ServerFrame::Recall { epoch } => {
+                let held = match &self.shared.lock().mode {
+                    Mode::Local(local) => Some(local.epoch),
+                    _ => None,
+                };
+                if held == Some(epoch) {
+                    self.recalled();
+                }
+            }
         }
         ready.into_iter().for_each(Ready::run);
         // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.
@@ -281,7 +627,8 @@ impl MountSession {
     }
 
     /// The heartbeat: asks for a proof, reports closed inodes.
-    pub(super) fn beat(&self) {
+    pub(super) fn beat(self: &Arc<Self>) {
+        self.send_decided();
         self.report_closed();
         self.send_frame(&ClientFrame::Heartbeat { sent_ms: self.clock.boot_ms() });
     }
@@ -298,7 +645,9 @@ impl MountSession {
     pub(crate) fn interrupt(&self, errno: Errno) {
         let (ready, room) = {
             let mut shared = self.shared.lock();
-            (shared.in_flight.interrupt(errno), std::mem::take(&mut shared.room_waits))
+            let mut ready = shared.in_flight.interrupt(errno);
+            ready.extend(std::mem::take(&mut shared.held).into_iter().flat_map(|steps| steps.steps).map(|step| step.refused(errno)));
+            (ready, std::mem::take(&mut shared.room_waits))
         };
         self.interrupted.send_replace(Some(errno));
         ready.into_iter().for_each(Ready::run);
@@ -397,6 +746,85 @@ impl MountSession {
             connected: self.connected.load(Ordering::SeqCst),
             endpoint: self.endpoint().to_string(),
         }
+    }
+}
+
+/// What comes of running steps.
+#[derive(Default)]
+struct Done {
+    ready: Vec<Ready>,
+    frames: Vec<ClientFrame>,
+    uploads: Vec<Upload>,
+    /// The data of a large write, and the steps that begin with it.
+    alone: Option<(Upload, Steps)>,
+}
+
+/// Why a step cannot be done now.
+enum Pause {
+    /// The lease ends; it is the node's to decide.
+    Drain(Step),
+    /// The replica lacks something.
+    Fetch(Step, Fetch),
+    /// Its data has to be put first.
+    Upload(artifacts_core::namespace::Op, OpDone),
+}
+
+/// Does a step that the node decides.
+fn step_shared(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Pause> {
+    match step {
+        Step::Commit(op, waiter) if is_oversized(&op.mutation) => return Err(Pause::Upload(op, waiter)),
+        Step::Commit(op, waiter) => match shared.in_flight.commit(op, waiter, now_ms) {
+            Ok(frame) => done.frames.push(frame),
+            Err((waiter, errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
+        },
+        Step::Ask(request, waiter) => match shared.in_flight.ask(request, waiter, now_ms) {
+            Ok(frame) => done.frames.push(frame),
+            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+        },
+        Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
+    }
+    Ok(())
+}
+
+/// Does a step under the lease.
+fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Pause> {
+    let Mode::Local(local) = &mut shared.mode else { return Err(Pause::Drain(step)) };
+    let in_flight = &mut shared.in_flight;
+    match step {
+        Step::Commit(op, waiter) => match local.commit(&op, &mut in_flight.outbox, &mut in_flight.open) {
+            Ok(outcome) => done.ready.push(Ready::Applied(waiter, Ok(Box::new(outcome)))),
+            Err(Stop::Refused(errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
+            Err(Stop::Missing(missing)) => return Err(Pause::Fetch(Step::Commit(op, waiter), local.replica.fetch(&missing))),
+        },
+        Step::Ask(request, waiter) if is_local(&request) => match local.answer(&request, &mut in_flight.open) {
+            Ok(answer) => done.ready.push(Ready::Answered(waiter, Ok(answer))),
+            Err(Stop::Refused(errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+            Err(Stop::Missing(missing)) => return Err(Pause::Fetch(Step::Ask(request, waiter), local.replica.fetch(&missing))),
+        },
+        Step::Ask(request, waiter) => match in_flight.ask(request, waiter, now_ms) {
+            Ok(frame) => done.frames.push(frame),
+            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+        },
+        Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
+    }
+    Ok(())
+}
+
+/// Lets somebody wait until everything so far is durable. What was decided here is sent first.
+fn wait_durable(shared: &mut Shared, waiter: Durable, now_ms: u64, done: &mut Done) {
+    let seq = shared.in_flight.last_seq();
+    match shared.in_flight.wait_durable(seq, waiter, now_ms) {
+        Ok(None) => {}
+        Ok(Some(flush)) if shared.in_flight.is_sent(seq) => done.frames.push(flush),
+        Ok(Some(_)) => {
+            if let Mode::Local(local) | Mode::Draining(local) = &mut shared.mode {
+                local.want_flush(seq);
+            }
+            done.uploads.extend(shared.cut(true));
+            let decided = shared.decided();
+            done.frames.extend(decided);
+        }
+        Err((waiter, result)) => done.ready.push(Ready::Durable(waiter, result)),
     }
 }
 

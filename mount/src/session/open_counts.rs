@@ -1,32 +1,73 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use artifacts_core::namespace::Ino;
 
-/// How many handles programs have on each inode, and which inodes the node may be told are closed.
+/// How many handles programs have on each inode, of which the node has been told that they are open, and which it may be
+/// told are closed.
 ///
 /// An inode counts as open from the moment the question to open it is sent. So no `Closed` overtakes an `Open`: one
 /// that waits to be sent is withdrawn when the inode is opened again.
 #[derive(Debug, Default)]
 pub(crate) struct OpenCounts {
     handles: HashMap<Ino, u32>,
+    /// Those that the node counts as open for this mount.
+    told: HashSet<Ino>,
     closed: BTreeSet<Ino>,
 }
 
 impl OpenCounts {
-    /// One handle more, or about to be.
+    /// One handle more, of which the node is not told.
     pub(crate) fn open(&mut self, ino: Ino) {
         *self.handles.entry(ino).or_default() += 1;
         self.closed.remove(&ino);
     }
 
-    /// One handle less.
-    pub(crate) fn close(&mut self, ino: Ino) {
-        let Some(count) = self.handles.get_mut(&ino) else { return };
+    /// One handle more, or about to be, of which the node is asked.
+    pub(crate) fn open_told(&mut self, ino: Ino) {
+        self.open(ino);
+        self.told.insert(ino);
+    }
+
+    /// One handle less. Answers whether it was the last.
+    pub(crate) fn close(&mut self, ino: Ino) -> bool {
+        let Some(count) = self.handles.get_mut(&ino) else { return false };
         *count -= 1;
-        if *count == 0 {
-            self.handles.remove(&ino);
+        if *count > 0 {
+            return false;
+        }
+        self.handles.remove(&ino);
+        if self.told.contains(&ino) {
             self.closed.insert(ino);
         }
+        true
+    }
+
+    /// Whether programs have it open.
+    pub(crate) fn is_open(&self, ino: Ino) -> bool {
+        self.handles.contains_key(&ino)
+    }
+
+    /// The node is about to be told that an inode is open. False if it knows.
+    pub(crate) fn tell(&mut self, ino: Ino) -> bool {
+        self.told.insert(ino)
+    }
+
+    /// The node is about to be told that an inode is closed. False if it need not be.
+    pub(crate) fn untell(&mut self, ino: Ino) -> bool {
+        self.closed.remove(&ino);
+        self.told.remove(&ino)
+    }
+
+    /// The node is about to be told of all that is open. Answers what it does not know.
+    pub(crate) fn tell_all(&mut self) -> Vec<Ino> {
+        self.handles.keys().copied().filter(|&ino| self.told.insert(ino)).collect()
+    }
+
+    /// Inodes that are open; the node is about to be told exactly these.
+    pub(crate) fn tell_anew(&mut self) -> Vec<Ino> {
+        self.closed.clear();
+        self.told = self.handles.keys().copied().collect();
+        self.open_inodes()
     }
 
     /// Inodes that are open.
@@ -46,7 +87,11 @@ impl OpenCounts {
 
     /// The inodes to report closed.
     pub(crate) fn take_closed(&mut self) -> Vec<Ino> {
-        std::mem::take(&mut self.closed).into_iter().collect()
+        let closed = std::mem::take(&mut self.closed);
+        for ino in &closed {
+            self.told.remove(ino);
+        }
+        closed.into_iter().collect()
     }
 }
 
@@ -57,18 +102,36 @@ mod tests {
     #[test]
     fn closed_is_said_once_and_only_of_what_is_closed() {
         let mut counts = OpenCounts::default();
-        counts.open(Ino(7));
-        counts.open(Ino(7));
-        counts.close(Ino(7));
+        counts.open_told(Ino(7));
+        counts.open_told(Ino(7));
+        assert!(!counts.close(Ino(7)));
         assert_eq!(counts.take_closed(), []);
-        counts.close(Ino(7));
-        counts.open(Ino(7));
+        assert!(counts.close(Ino(7)));
+        counts.open_told(Ino(7));
         assert_eq!(counts.take_closed(), [], "opened again before it was said");
         assert_eq!(counts.open_inodes(), [Ino(7)]);
         counts.close(Ino(7));
-        counts.close(Ino(7));
+        assert!(!counts.close(Ino(7)));
         assert_eq!(counts.take_closed(), [Ino(7)]);
         assert_eq!(counts.take_closed(), []);
         assert_eq!(counts.handles(), 0);
+    }
+
+    #[test]
+    fn the_node_hears_of_what_it_does_not_know_and_only_of_that() {
+        let mut counts = OpenCounts::default();
+        counts.open(Ino(7));
+        counts.open_told(Ino(8));
+        counts.close(Ino(7));
+        assert_eq!(counts.take_closed(), [], "it never heard of it");
+        counts.open(Ino(7));
+        assert_eq!(counts.tell_all(), [Ino(7)]);
+        assert_eq!(counts.tell_all(), []);
+        assert!(!counts.tell(Ino(7)));
+        counts.close(Ino(7));
+        assert!(counts.untell(Ino(7)) && !counts.untell(Ino(7)));
+        assert_eq!(counts.take_closed(), [], "said already");
+        counts.close(Ino(8));
+        assert_eq!((counts.tell_anew(), counts.closed_len()), (vec![], 0));
     }
 }

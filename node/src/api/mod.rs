@@ -19,6 +19,7 @@ mod change;
 mod credential;
 mod error;
 mod fenced;
+mod fsck;
 mod gate;
 mod grants;
 mod idempotency;
@@ -40,6 +41,7 @@ mod shell;
 mod state;
 mod tenants;
 mod token_bucket;
+mod usage;
 mod workspaces;
 
 use axum::Router;

@@ -3,7 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ApiState, accounts, api_keys, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, workspaces};
+use super::{ApiState, accounts, api_keys, fsck, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, usage, workspaces};
 
 /// The calls that take no credential.
 pub(super) fn open() -> OpenApiRouter<ApiState> {
@@ -30,6 +30,9 @@ pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::show, tenants::delete))
         .routes(routes!(workspaces::create, workspaces::list))
         .routes(routes!(workspaces::show, workspaces::delete))
+        .routes(routes!(fsck::run))
+        .routes(routes!(usage::list))
+        .routes(routes!(usage::show))
         .routes(routes!(grants::create))
         .routes(routes!(grants::list))
         .routes(routes!(grants::show, grants::revoke_one))

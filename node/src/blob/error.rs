@@ -41,6 +41,12 @@ pub enum BlobError {
         /// The directory.
         directory: PathBuf,
     },
+    /// It cannot be used as it is configured; the reason says what to change.
+    #[error("the segments have no place: {reason}")]
+    Unusable {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The store did not answer. What was asked for may have been done.
     #[error("the blob store is unavailable ({reason}); try again, it may already have been done")]
     Unavailable {

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use artifacts_core::protocol::DirectUrl;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{BlobError, BlobKey, BlobStore};
+use super::{BlobError, BlobKey, BlobStore, DirectOp, whole};
 use crate::store::fault::{Fault, FaultPlan, Faults};
 
 /// The operations of a blob store that can be made to fail.
@@ -51,11 +53,24 @@ impl FaultyBlobs {
     async fn run<T>(&self, op: BlobOp, call: impl Future<Output = Result<T, BlobError>>) -> Result<T, BlobError> {
         match self.faults.before(op).await {
             None => call.await,
-            Some(Fault::Fail) => Err(injected()),
-            Some(Fault::LoseAnswer) => {
+            Some(Fault::Fail) => Err(injected("injected fault")),
+            Some(Fault::Throttle) => Err(injected("injected throttling")),
+            Some(Fault::LoseAnswer | Fault::Truncate) => {
                 call.await?;
-                Err(injected())
+                Err(injected("injected loss of the answer"))
             }
+        }
+    }
+
+    /// A read: here an answer can be cut, and must be noticed to be.
+    async fn read(&self, key: &BlobKey, range: Range<u64>) -> Result<Bytes, BlobError> {
+        match self.faults.before(BlobOp::Get).await {
+            None => self.inner.get(key, range).await,
+            Some(Fault::Truncate) => {
+                let data = self.inner.get(key, range.clone()).await?;
+                whole(data.slice(..data.len().saturating_sub(1)), &range)
+            }
+            Some(_) => Err(injected("injected fault")),
         }
     }
 }
@@ -66,7 +81,8 @@ impl BlobStore for FaultyBlobs {
     }
 
     fn get(&self, key: &BlobKey, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, BlobError>> {
-        self.run(BlobOp::Get, self.inner.get(key, range)).boxed()
+        let key = key.clone();
+        async move { self.read(&key, range).await }.boxed()
     }
 
     fn len(&self, key: &BlobKey) -> BoxFuture<'_, Result<Option<u64>, BlobError>> {
@@ -80,8 +96,12 @@ impl BlobStore for FaultyBlobs {
     fn list(&self, prefix: &str, after: Option<&BlobKey>, limit: usize) -> BoxFuture<'_, Result<Vec<BlobKey>, BlobError>> {
         self.run(BlobOp::List, self.inner.list(prefix, after, limit)).boxed()
     }
+
+    fn direct_url(&self, key: &BlobKey, op: DirectOp, valid_for: Duration) -> BoxFuture<'_, Result<Option<DirectUrl>, BlobError>> {
+        self.inner.direct_url(key, op, valid_for)
+    }
 }
 
-fn injected() -> BlobError {
-    BlobError::unavailable("injected fault")
+fn injected(what: &str) -> BlobError {
+    BlobError::unavailable(what)
 }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::random::SystemEntropy;
+use crate::secret::Secret;
 use crate::store::fault::{Fault, FaultPlan};
 
-fn key(text: &str) -> BlobKey {
+pub(super) fn key(text: &str) -> BlobKey {
     BlobKey::new(text).unwrap()
 }
 
@@ -16,7 +18,7 @@ async fn listed(blobs: &dyn BlobStore, prefix: &str, after: Option<&BlobKey>, li
 }
 
 /// What the module promises of every blob store, on one that is empty.
-async fn conforms(blobs: Arc<dyn BlobStore>) {
+pub(super) async fn conforms(blobs: Arc<dyn BlobStore>) {
     an_object_is_put_once(&*blobs).await;
     ranges_are_read_exactly(&*blobs).await;
     deleting_is_idempotent(&*blobs).await;
@@ -129,6 +131,161 @@ async fn memory_conforms() {
 #[tokio::test]
 async fn a_faulty_blob_store_without_faults_conforms() {
     conforms(Arc::new(FaultyBlobs::new(Arc::new(MemoryBlobs::new()), FaultPlan::new(1)))).await;
+}
+
+/// Asks again what failed in passing, as every caller does in the end.
+struct Patient(FaultyBlobs);
+
+impl Patient {
+    async fn insist<T, F: Future<Output = Result<T, BlobError>>>(&self, call: impl Fn() -> F) -> Result<T, BlobError> {
+        loop {
+            match call().await {
+                Err(BlobError::Unavailable { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl BlobStore for Patient {
+    fn put(&self, key: &BlobKey, data: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.put(&key, data.clone())).await })
+    }
+
+    fn get(&self, key: &BlobKey, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.get(&key, range.clone())).await })
+    }
+
+    fn len(&self, key: &BlobKey) -> BoxFuture<'_, Result<Option<u64>, BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.len(&key)).await })
+    }
+
+    fn delete(&self, key: &BlobKey) -> BoxFuture<'_, Result<(), BlobError>> {
+        let key = key.clone();
+        Box::pin(async move { self.insist(|| self.0.delete(&key)).await })
+    }
+
+    fn list(&self, prefix: &str, after: Option<&BlobKey>, limit: usize) -> BoxFuture<'_, Result<Vec<BlobKey>, BlobError>> {
+        let (prefix, after) = (prefix.to_owned(), after.cloned());
+        Box::pin(async move { self.insist(|| self.0.list(&prefix, after.as_ref(), limit)).await })
+    }
+}
+
+/// What is promised holds as well for whoever asks again while every kind of fault goes on.
+pub(super) async fn conforms_under_faults(blobs: Arc<dyn BlobStore>) {
+    let mut plan = FaultPlan::new(11);
+    for op in [BlobOp::Put, BlobOp::Get, BlobOp::Len, BlobOp::Delete, BlobOp::List] {
+        for fault in [Fault::Fail, Fault::LoseAnswer, Fault::Truncate, Fault::Throttle] {
+            plan = plan.with_probability(op, 0.08, fault);
+        }
+    }
+    let patient = Arc::new(Patient(FaultyBlobs::new(blobs, plan)));
+    conforms(Arc::clone(&patient) as Arc<dyn BlobStore>).await;
+    assert!(patient.0.injected() > 100, "{} faults are too few to tell", patient.0.injected());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_directory_conforms() {
+    let root = tempfile::tempdir().unwrap();
+    conforms_under_faults(Arc::new(DirectoryBlobs::open(root.path()).await.unwrap())).await;
+}
+
+#[tokio::test]
+async fn faulty_memory_conforms() {
+    conforms_under_faults(Arc::new(MemoryBlobs::new())).await;
+}
+
+/// A store in a bucket of its own on a real server; `None` where there is none.
+async fn bucket() -> Option<S3Blobs> {
+    let config = tokio::task::spawn_blocking(|| {
+        let server = artifacts_tests::S3Server::shared().unwrap()?;
+        Some(server.bucket().unwrap())
+    });
+    let BlobsConfig::S3(config) = serde_json::from_value(config.await.unwrap()?).unwrap() else { panic!("not in S3") };
+    Some(S3Blobs::open(&config, Arc::new(SystemEntropy)).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bucket_conforms() {
+    let Some(blobs) = bucket().await else { return };
+    conforms(Arc::new(blobs)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_bucket_conforms() {
+    let Some(blobs) = bucket().await else { return };
+    conforms_under_faults(Arc::new(blobs)).await;
+}
+
+/// A signed request does what it was signed for, once it is sent just so, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_url_is_for_one_object_one_method_and_one_length() {
+    let Some(blobs) = bucket().await else { return };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (mine, minute) = (key("ws_1/seg_1"), Duration::from_secs(60));
+    let put = blobs.direct_url(&mine, DirectOp::Put { len_bytes: 4 }, minute).await.unwrap().unwrap();
+    let send = async |url: &str, body: &'static str, conditional: bool| {
+        let mut request = http.put(url).body(body);
+        if conditional {
+            request = request.header("if-none-match", "*");
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(send(&put.url, "longer", true).await, 403, "another length");
+    assert_eq!(send(&put.url, "data", false).await, 403, "without the condition");
+    assert_eq!(send(&put.url.replace("seg_1", "seg_2"), "data", true).await, 403, "another object");
+    assert_eq!(blobs.len(&mine).await.unwrap(), None);
+    assert_eq!(send(&put.url, "data", true).await, 200);
+    assert_eq!(blobs.len(&mine).await.unwrap(), Some(4));
+    assert_eq!(send(&put.url, "else", true).await, 412, "objects never change");
+    assert_eq!(http.get(&put.url).send().await.unwrap().status(), 403, "another method");
+
+    let get = blobs.direct_url(&mine, DirectOp::Get, minute).await.unwrap().unwrap();
+    for (range, wanted) in [("bytes=0-3", "data"), ("bytes=1-2", "at")] {
+        let answer = http.get(&get.url).header("range", range).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (206, wanted));
+    }
+    assert_eq!(http.get(get.url.replace("seg_1", "seg_2")).send().await.unwrap().status(), 403);
+    assert_eq!(http.delete(&get.url).send().await.unwrap().status(), 403);
+    let none = blobs.direct_url(&key("ws_1/none"), DirectOp::Get, minute).await.unwrap().unwrap();
+    assert_eq!(http.get(&none.url).send().await.unwrap().status(), 404);
+
+    let brief = blobs.direct_url(&mine, DirectOp::Get, Duration::from_secs(1)).await.unwrap().unwrap();
+    assert_eq!(brief.expires_in_ms, 1_000);
+    crate::time::pause(Duration::from_millis(3_000)).await;
+    assert_eq!(http.get(&brief.url).send().await.unwrap().status(), 403, "its time is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_that_refuses_says_what_to_do() {
+    let config = tokio::task::spawn_blocking(|| {
+        let server = artifacts_tests::S3Server::shared().unwrap()?;
+        Some(server.bucket().unwrap())
+    });
+    let Some(config) = config.await.unwrap() else { return };
+    let BlobsConfig::S3(config) = serde_json::from_value(config).unwrap() else { panic!("not in S3") };
+    let refusal = async |config: S3Config| match S3Blobs::open(&config, Arc::new(SystemEntropy)).await {
+        Ok(_) => panic!("it opens"),
+        Err(error) => error.to_string(),
+    };
+    let wrong = refusal(S3Config { secret_access_key: Some(Secret::new("wrong")), ..config.clone() }).await;
+    assert!(wrong.contains("refuses the credentials") && !wrong.contains("test-secret"), "{wrong}");
+    let missing = refusal(S3Config { bucket: "no-such-bucket".to_owned(), ..config }).await;
+    assert!(missing.contains("has no bucket"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_short_read_is_an_error_and_never_data() {
+    let plan = FaultPlan::new(1).with_probability(BlobOp::Get, 1.0, Fault::Truncate);
+    let blobs = FaultyBlobs::new(Arc::new(MemoryBlobs::new()), plan);
+    blobs.put(&key("a"), "data".into()).await.unwrap();
+    for range in [0..4, 1..2] {
+        let error = blobs.get(&key("a"), range).await.unwrap_err();
+        assert!(matches!(error, BlobError::Unavailable { .. }), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::records::{SessionRecord, SessionRight, WorkspaceRecord};
-use crate::sessions::{FenceReport, SessionStatus, Sessions};
+use crate::sessions::{CheckOptions, CheckReport, FenceReport, SessionStatus, Sessions, Storage};
 use crate::store::StoreError;
 
 /// What the control plane needs of the data plane. [`Sessions`] is the real one; tests bring their own.
@@ -28,6 +28,12 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// What a workspace holds.
     fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// What a workspace takes in the store and in objects.
+    fn storage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>>;
+
+    /// Proves that a workspace's metadata and data agree; see [`Sessions::check`].
+    fn check<'a>(&'a self, workspace: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>>;
 
     /// Removes all records and blobs of a workspace whose sessions have been fenced. Can be repeated.
     fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -52,6 +58,14 @@ impl DataPlane for Sessions {
 
     fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
         Sessions::usage(self, workspace).boxed()
+    }
+
+    fn storage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>> {
+        Sessions::storage(self, workspace).boxed()
+    }
+
+    fn check<'a>(&'a self, workspace: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>> {
+        Sessions::check(self, workspace, options).boxed()
     }
 
     fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -15,4 +15,7 @@ mod tests;
 pub(crate) use actor::{Connection, SessionActor, SessionArguments, SessionMessage};
 pub(crate) use handle::{Handle, Shared};
 pub(crate) use opening::Opened;
+pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
+
+pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, Storage};

@@ -117,6 +117,7 @@ impl Sessions {
             expires_in_ms: record.expires_at.map(|at| at.since_ms(context.clock.wall())),
             inodes,
             durable_seq: attached.durable_seq,
+            data_path: context.config.data_path(),
         };
         Ok(Opened { welcome, handle, workspace, standing })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
+use artifacts_core::ticket::Mode;
 use artifacts_core::{SessionId, Timestamp, WorkspaceId};
 use parking_lot::{Mutex, RwLock};
 use ractor::{ActorRef, RpcReplyPort};
@@ -17,7 +18,9 @@ use crate::blob::BlobError;
 use crate::context::SharedContext;
 use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::store::{Batch, Durability, KeyRange, StoreError};
-use crate::workspace::{WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage};
+use crate::workspace::{
+    self, AbsentWriters, CheckOptions, CheckReport, FenceSession, Storage, WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage,
+};
 
 /// What came of a fence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,9 +162,42 @@ impl Sessions {
             .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
             .map(|handle| handle.record.id)
             .collect();
-        let arguments = WorkspaceArguments { context: self.0.context.clone(), record: record.clone(), writer, on_record };
+        let arguments = WorkspaceArguments {
+            context: self.0.context.clone(),
+            record: record.clone(),
+            writer,
+            on_record,
+            fence: self.fence_session(),
+            absent_writers: self.absent_writers(record.id),
+        };
         let actor = self.0.workspaces.get_or_start(record.id, WorkspaceActor, arguments).await;
         actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })
+    }
+
+    /// Ends a session whose workspace gives what it held to somebody else. Does not wait: the workspace's actor is who asks.
+    fn fence_session(&self) -> FenceSession {
+        let handles = self.0.handles.clone();
+        Arc::new(move |session| {
+            if let Some(handle) = handles.read().get(&session) {
+                let ((sealed, _), (confirmed, _)) = (oneshot::channel(), oneshot::channel());
+                let _ = handle.actor.cast(SessionMessage::Fence { reason: FenceReason::LeaseLost, sealed, confirmed });
+            }
+        })
+    }
+
+    /// Whether a mount that may still send what it holds is away, unless it has been for longer than is asked.
+    fn absent_writers(&self, workspace: WorkspaceId) -> AbsentWriters {
+        let (handles, clock) = (self.0.handles.clone(), self.0.context.clock.clone());
+        Arc::new(move |longest| {
+            let now_ms = clock.monotonic_ms();
+            handles.read().values().any(|handle| {
+                handle.record.workspace == workspace
+                    && handle.record.mode == Mode::Rw
+                    && handle.shared.accepts()
+                    && !handle.shared.connected()
+                    && u128::from(now_ms.saturating_sub(handle.shared.heard_ms())) <= longest.as_millis()
+            })
+        })
     }
 
     /// A number for a new stream.
@@ -277,6 +313,24 @@ impl Sessions {
         }
     }
 
+    /// What a workspace takes in the store and in objects.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn storage(&self, workspace: WorkspaceId) -> Result<Storage, StoreError> {
+        let usage = self.usage(workspace).await?;
+        workspace::storage(&*self.0.context.store, workspace, usage).await
+    }
+
+    /// Proves that a workspace's metadata and data agree, while it is in use.
+    ///
+    /// # Errors
+    /// The store's, when another check is under way, and when the workspace changes too fast.
+    pub async fn check(&self, record: &WorkspaceRecord, options: CheckOptions) -> Result<CheckReport, StoreError> {
+        let actor = self.workspace(record).await?;
+        workspace::check(&self.0.context, record.id, &actor, options).await
+    }
+
     /// Removes all records and blobs of a workspace whose sessions have been fenced. Can be repeated.
     ///
     /// # Errors
@@ -287,16 +341,7 @@ impl Sessions {
             let _ = actor.stop_and_wait(None, None).await;
         }
         let context = &self.0.context;
-        let prefix = workspace.to_string();
-        loop {
-            let blobs = context.blobs.list(&prefix, None, PAGE).await.map_err(blob_error)?;
-            if blobs.is_empty() {
-                break;
-            }
-            for key in &blobs {
-                context.blobs.delete(key).await.map_err(blob_error)?;
-            }
-        }
+        self.delete_objects(workspace).await?;
         let range = KeyRange::prefix(&WorkspaceKeys(workspace).all());
         loop {
             let page = context.store.scan(range.clone(), PAGE).await?;
@@ -309,8 +354,23 @@ impl Sessions {
             }
             context.store.write(batch, Durability::Visible).await?;
         }
+        self.delete_objects(workspace).await?;
         self.0.writers.lock().remove(&workspace);
         Ok(())
+    }
+
+    async fn delete_objects(&self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        let blobs = &self.0.context.blobs;
+        let prefix = format!("{workspace}/");
+        loop {
+            let listed = blobs.list(&prefix, None, PAGE).await.map_err(blob_error)?;
+            if listed.is_empty() {
+                return Ok(());
+            }
+            for key in &listed {
+                blobs.delete(key).await.map_err(blob_error)?;
+            }
+        }
     }
 
     /// Makes everything that was applied durable and stops all actors.
@@ -332,7 +392,7 @@ fn blob_error(error: BlobError) -> StoreError {
 }
 
 /// Asks an actor; one that is gone makes the caller come again.
-pub(super) async fn ask<M: ractor::Message, T: Send + 'static>(
+pub(crate) async fn ask<M: ractor::Message, T: Send + 'static>(
     actor: &ActorRef<M>,
     message: impl FnOnce(RpcReplyPort<T>) -> M,
 ) -> Result<T, StoreError> {

@@ -18,6 +18,10 @@ pub enum Fault {
     Fail,
     /// The call takes effect, but its answer is lost: the caller sees the same error as for [`Fault::Fail`].
     LoseAnswer,
+    /// The call takes effect, but its answer is cut short. Only data can be cut; for other answers, as [`Fault::LoseAnswer`].
+    Truncate,
+    /// The call fails and has no effect: whoever is asked has too much to do. As [`Fault::Fail`] where that makes no difference.
+    Throttle,
 }
 
 /// Awaited before a call goes on; a simulator lets its own time pass in it.

@@ -70,8 +70,8 @@ impl Store for FaultyStore {
         async move {
             match self.faults.before(StoreOp::Write).await {
                 None => self.inner.write(batch, durability).await,
-                Some(Fault::Fail) => Err(injected()),
-                Some(Fault::LoseAnswer) => {
+                Some(Fault::Fail | Fault::Throttle) => Err(injected()),
+                Some(Fault::LoseAnswer | Fault::Truncate) => {
                     self.inner.write(batch, durability).await?;
                     Err(injected())
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::StreamState;
 use crate::api::ApiError;
-use crate::blob::BlobError;
+use crate::blob::{BlobError, whole};
 use crate::sessions::Handle;
 use crate::workspace::segment_key;
 
@@ -18,7 +18,7 @@ use crate::workspace::segment_key;
 pub(super) const SEGMENT_MAX_BYTES: usize = 8 << 20;
 
 /// The session whose `{session}.{secret}` a request bears.
-fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Handle>, ApiError> {
+pub(super) fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Handle>, ApiError> {
     let unauthorized = || ApiError::new(ErrorCode::Unauthorized, "the data endpoints take a session's id and secret");
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let (id, secret) = bearer.and_then(|text| text.split_once('.')).ok_or_else(unauthorized)?;
@@ -26,7 +26,7 @@ fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Handle>, ApiE
     state.sessions.authenticate(id, secret).ok_or_else(unauthorized)
 }
 
-fn segment(text: &str) -> Result<SegmentId, ApiError> {
+pub(super) fn segment(text: &str) -> Result<SegmentId, ApiError> {
     text.parse().map_err(|_| ApiError::new(ErrorCode::InvalidRequest, "the path names no segment: expected seg_…"))
 }
 
@@ -52,7 +52,8 @@ pub(super) async fn put_segment(
     Ok(StatusCode::CREATED.into_response())
 }
 
-/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included.
+/// Reads a part of a segment: `Range: bytes=first-last`, both required, both included. A range that reaches behind the
+/// end is cut there (RFC 9110, 14.1.2), so that a reader may ask for more than one block without knowing what follows.
 pub(super) async fn get_segment(
     State(state): State<StreamState>,
     Path(id): Path<String>,
@@ -68,12 +69,19 @@ pub(super) async fn get_segment(
     let (first, last) =
         bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
     let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-    let data = state.context.blobs.get(&key, first..last + 1).await.map_err(blob_error)?;
+    // A reader that wants what lies beside something may ask beyond the end.
+    let blobs = &state.context.blobs;
+    let wanted = first..last + 1;
+    let (wanted, data) = match blobs.get(&key, wanted.clone()).await {
+        Err(BlobError::OutOfRange { len_bytes, .. }) if first < len_bytes => (first..len_bytes, blobs.get(&key, first..len_bytes).await),
+        outcome => (wanted, outcome),
+    };
+    let data = data.and_then(|data| whole(data, &wanted)).map_err(blob_error)?;
     metrics::counter!("artifacts_segment_bytes_read_total").increment(data.len() as u64);
     Ok((StatusCode::PARTIAL_CONTENT, [(CONTENT_TYPE, "application/octet-stream")], data).into_response())
 }
 
-fn blob_error(error: BlobError) -> ApiError {
+pub(super) fn blob_error(error: BlobError) -> ApiError {
     match error {
         BlobError::NotFound { .. } => ApiError::new(ErrorCode::NotFound, "there is no such segment in this workspace"),
         BlobError::AlreadyExists { .. } => ApiError::new(ErrorCode::IdempotencyConflict, "another segment has this id"),

@@ -4,6 +4,7 @@
 //! [`socket::QUESTIONS_MAX`] unanswered frames, which bounds the mailboxes behind it.
 
 mod data;
+mod direct;
 mod socket;
 
 use artifacts_core::protocol::FRAME_MAX_BYTES;
@@ -25,11 +26,12 @@ pub(crate) struct StreamState {
     pub(crate) shutdown: Shutdown,
 }
 
-/// `/v1/stream` and `/v1/data/{segment}`.
+/// `/v1/stream`, `/v1/data/{segment}` and `/v1/data/{segment}/url`.
 pub(crate) fn router(state: StreamState) -> Router {
     Router::new()
         .route("/v1/stream", get(open_stream))
         .route("/v1/data/{segment}", get(data::get_segment).put(data::put_segment))
+        .route("/v1/data/{segment}/url", get(direct::segment_url))
         .layer(axum::extract::DefaultBodyLimit::max(data::SEGMENT_MAX_BYTES))
         .with_state(state)
 }

@@ -1,17 +1,18 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery};
+use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
-use super::keys::{WorkspaceKeys, segment_key};
+use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
+use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
@@ -22,8 +23,6 @@ const INODES_AT_A_TIME: u64 = 16 * 1024;
 const ORDER_GAP: u64 = 1 << 32;
 /// How often a flush begins if nobody waits for one: what a crash can cost a mount that dies with the node.
 const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
-/// How long a dead segment is kept for readers that have just learnt where it is.
-const SEGMENT_GRACE: std::time::Duration = std::time::Duration::from_secs(60);
 /// One session may hold so many files open.
 pub(super) const OPEN_MAX: usize = 1 << 20;
 
@@ -38,7 +37,14 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// Ends a session that held the workspace's lease and cannot be waited for.
+    pub(crate) fence: FenceSession,
+    /// See [`Upkeep`].
+    pub(crate) absent_writers: AbsentWriters,
 }
+
+/// Ends a session because what it held goes to somebody else.
+pub(crate) type FenceSession = Arc<dyn Fn(SessionId) + Send + Sync>;
 
 pub(crate) struct WorkspaceState {
     pub(super) context: SharedContext,
@@ -50,9 +56,9 @@ pub(crate) struct WorkspaceState {
     /// Sessions that are over and whose progress is to be forgotten.
     pub(super) departed: Vec<SessionId>,
     pub(super) open: OpenFiles,
-    /// Segments that died since the last flush began, and those of the flush under way.
+    /// Segments that died since the last flush began.
     pub(super) dead_segments: Vec<SegmentId>,
-    pub(super) dying_segments: Vec<SegmentId>,
+    pub(super) upkeep: Upkeep,
     /// Held by whoever writes this workspace's keys, so that a new actor begins only after the last flush of the
     /// one before.
     pub(super) writer: Arc<tokio::sync::Mutex<()>>,
@@ -62,6 +68,11 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
+    /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
+    pub(super) lease: WorkspaceLease,
+    pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
+    pub(super) lease_released: bool,
+    pub(super) fence: FenceSession,
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
@@ -73,8 +84,12 @@ impl Actor for WorkspaceActor {
     type State = WorkspaceState;
     type Arguments = WorkspaceArguments;
 
-    async fn pre_start(&self, _: ActorRef<WorkspaceMessage>, arguments: WorkspaceArguments) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record } = arguments;
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WorkspaceMessage>,
+        arguments: WorkspaceArguments,
+    ) -> Result<WorkspaceState, ActorProcessingErr> {
+        let WorkspaceArguments { context, record, writer, on_record, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -85,6 +100,8 @@ impl Actor for WorkspaceActor {
         meta.next_order += ORDER_GAP;
         let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
         let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
+        let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
+        let upkeep = Upkeep::new(absent_writers, &context.config.upkeep, context.clock.monotonic_ms(), unpacked);
         let mut state = WorkspaceState {
             context,
             keys,
@@ -95,20 +112,25 @@ impl Actor for WorkspaceActor {
             departed: Vec::new(),
             open: OpenFiles::default(),
             dead_segments: Vec::new(),
-            dying_segments: Vec::new(),
+            upkeep,
             writer,
             held: VecDeque::new(),
             tick_scheduled: false,
             recovery,
             deferred: VecDeque::new(),
+            lease: WorkspaceLease::new(meta.next_order),
+            waiting_for_lease: VecDeque::new(),
+            lease_released: false,
+            fence,
             dirty: false,
             flush_wanted: false,
             flush_under_way: false,
             drains: Vec::new(),
         };
         if state.recovery.is_none() {
-            state.purge_orphans().await.map_err(|error| format!("{error}"))?;
+            state.purge_orphans(&myself).await.map_err(|error| format!("{error}"))?;
         }
+        state.schedule_upkeep(&myself);
         Ok(state)
     }
 
@@ -118,9 +140,7 @@ impl Actor for WorkspaceActor {
         message: WorkspaceMessage,
         state: &mut WorkspaceState,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some(message) = state.defer(message) {
-            state.take(&myself, message).await?;
-        }
+        state.route(&myself, message).await?;
         if state.recovery.as_ref().is_some_and(Recovery::is_complete) {
             state.recover(&myself).await?;
         }
@@ -128,6 +148,11 @@ impl Actor for WorkspaceActor {
             && let Some(message) = state.held.pop_front()
         {
             state.take(&myself, message).await?;
+        }
+        while std::mem::take(&mut state.lease_released) {
+            for message in std::mem::take(&mut state.waiting_for_lease) {
+                state.route(&myself, message).await?;
+            }
         }
         if state.dirty && !state.tick_scheduled {
             state.tick_scheduled = true;
@@ -138,6 +163,17 @@ impl Actor for WorkspaceActor {
 }
 
 impl WorkspaceState {
+    /// Takes a message, now or when it is its turn.
+    async fn route(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
+        if let Some(message) = self.defer(message)
+            && let Some(message) = self.defer_to_lease(myself, message)
+            && let Some(message) = self.hold(message)
+        {
+            self.take(myself, message).await?;
+        }
+        Ok(())
+    }
+
     /// During the grace, sets aside what has to wait for its end.
     fn defer(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
         if let WorkspaceMessage::Attach(Attachment { session, resumes: false, .. }, _) = &message {
@@ -148,16 +184,23 @@ impl WorkspaceState {
             && match &message {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. }),
+                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease),
                 _ => false,
             };
         if waits {
             self.deferred.push_back(message);
             return None;
         }
-        // Commits keep their order: behind one that waits, all wait.
+        Some(message)
+    }
+
+    /// Sets commits aside while the store does not keep up.
+    fn hold(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
+        // Frames keep their order: behind a commit that waits, all wait. A lease is not given back before what its holder
+        // has decided.
         let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }, _));
-        if commits && (self.falls_behind() || !self.held.is_empty()) {
+        let waits = if self.held.is_empty() { commits && self.falls_behind() } else { matches!(&message, WorkspaceMessage::Frame(..)) };
+        if waits {
             self.held.push_back(message);
             return None;
         }
@@ -165,8 +208,13 @@ impl WorkspaceState {
     }
 
     /// Whether so much waits for the store that nothing more may be applied.
-    fn falls_behind(&self) -> bool {
+    pub(super) fn falls_behind(&self) -> bool {
         self.flush_under_way && self.layers.pending_bytes() > PENDING_MAX_BYTES
+    }
+
+    /// Whether ops wait because the store does not keep up.
+    pub(super) fn has_held_back(&self) -> bool {
+        !self.held.is_empty()
     }
 
     async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
@@ -178,7 +226,13 @@ impl WorkspaceState {
             }
             WorkspaceMessage::Flushed(result) => return self.flushed(myself, result),
             WorkspaceMessage::Attach(attachment, reply) => {
-                let _ = reply.send(self.attach(attachment).await);
+                let session = attachment.session;
+                let attached = self.attach(attachment).await;
+                if attached.is_ok() {
+                    let effects = self.lease.attach(session);
+                    self.perform(myself, effects);
+                }
+                let _ = reply.send(attached);
             }
             WorkspaceMessage::ReserveInodes(reply) => {
                 let _ = reply.send(self.reserve_inodes().await);
@@ -198,16 +252,24 @@ impl WorkspaceState {
                     self.dirty = true;
                 }
                 let _ = reply.send(());
-                for ino in self.open.close_all(session) {
-                    self.purge_if_orphan(ino).await?;
-                }
+                self.let_go(myself, session).await?;
+                let effects = self.lease.depart(session);
+                self.perform(myself, effects);
             }
-            WorkspaceMessage::Lapsed(session) => self.settle(session),
+            WorkspaceMessage::Lapsed(session) => {
+                self.settle(session);
+                let effects = self.lease.lapse(session);
+                self.perform(myself, effects);
+            }
+            WorkspaceMessage::RecallExpired(epoch) => {
+                let effects = self.lease.recall_expired(epoch);
+                self.perform(myself, effects);
+            }
             WorkspaceMessage::Usage(reply) => {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));
             }
-            WorkspaceMessage::DeleteSegments(segments) => self.delete_segments(segments).await,
+            WorkspaceMessage::Upkeep(message) => return self.upkeep(myself, message).await,
             WorkspaceMessage::Drain(reply) => {
                 self.drains.push(reply);
                 if self.dirty || self.flush_under_way {
@@ -267,7 +329,7 @@ impl WorkspaceState {
             match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
                 Err(Failure::Refused(Errno::ENOENT)) => {
                     let ino = Ino(self.reserve_inodes().await?.first);
-                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, uid: 0, gid: 0 };
+                    let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, umask: 0, uid: 0, gid: 0 };
                     let time = (self.context.clock.wall().unix_ms() as i64).saturating_mul(1_000_000);
                     let op = Op { mutation, time };
                     let context = namespace::Context::default();
@@ -311,16 +373,38 @@ impl WorkspaceState {
             ClientFrame::Closed { inodes } => {
                 for ino in inodes {
                     if self.open.close(session, ino) {
-                        self.purge_if_orphan(ino).await?;
+                        self.purge_if_orphan(myself, ino).await?;
                     }
                 }
                 Ok(())
             }
             ClientFrame::ResendDone { open } => {
-                for ino in open.into_iter().take(OPEN_MAX) {
-                    self.open.open(session, ino);
+                let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
+                for ino in self.open.replace(session, &open) {
+                    self.purge_if_orphan(myself, ino).await?;
                 }
                 self.settle(session);
+                Ok(())
+            }
+            ClientFrame::Opened { inodes } => {
+                let room = OPEN_MAX.saturating_sub(self.open.count(session));
+                for ino in inodes.into_iter().take(room) {
+                    self.open.open(session, ino);
+                }
+                Ok(())
+            }
+            ClientFrame::WantLease => {
+                self.want_lease(myself, session);
+                Ok(())
+            }
+            ClientFrame::ClaimLease { epoch } => {
+                let effects = self.lease.claim(session, epoch);
+                self.perform(myself, effects);
+                Ok(())
+            }
+            ClientFrame::ReturnLease => {
+                let effects = self.lease.give_back(session);
+                self.perform(myself, effects);
                 Ok(())
             }
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
@@ -340,7 +424,7 @@ impl WorkspaceState {
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
-                Admission::Apply => self.execute(resent.session, resent.op).await?,
+                Admission::Apply => self.execute(myself, resent.session, resent.op).await?,
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };
@@ -351,69 +435,16 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
-        self.purge_orphans().await?;
+        self.purge_orphans(myself).await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
-            self.take(myself, message).await?;
+            Box::pin(self.route(myself, message)).await?;
         }
         Ok(())
-    }
-
-    /// Removes the inodes without links that nobody has open: those of mounts that died with the node.
-    async fn purge_orphans(&mut self) -> Result<(), StoreError> {
-        let orphans = self.layers.ask(|view| namespace::orphans(view)).await.map_err(store_error)?;
-        for ino in orphans {
-            self.purge_if_orphan(ino).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn purge_if_orphan(&mut self, ino: Ino) -> Result<(), StoreError> {
-        if self.open.is_open(ino) || self.recovery.is_some() {
-            return Ok(());
-        }
-        loop {
-            let mut more = false;
-            let purged = self
-                .run(|view| {
-                    namespace::purge(view, ino).map(|(applied, rest)| {
-                        more = rest;
-                        applied
-                    })
-                })
-                .await;
-            match purged {
-                Ok(_) if more => {}
-                // Still linked, or gone already.
-                Ok(_) | Err(Failure::Refused(_)) => return Ok(()),
-                Err(Failure::Store(error)) => return Err(error),
-            }
-        }
-    }
-
-    /// The flush that made them dead is durable; once their readers are done they can go.
-    pub(super) fn bury_dead_segments(&mut self, myself: &ActorRef<WorkspaceMessage>) {
-        let segments = std::mem::take(&mut self.dying_segments);
-        if !segments.is_empty() {
-            myself.send_after(SEGMENT_GRACE, move || WorkspaceMessage::DeleteSegments(segments));
-        }
-    }
-
-    async fn delete_segments(&mut self, segments: Vec<SegmentId>) {
-        for segment in segments {
-            let alive = self.layers.ask(|view| namespace::segment_in_use(view, segment)).await;
-            if !matches!(alive, Ok(false)) {
-                continue;
-            }
-            let Ok(key) = segment_key(self.keys.0, segment) else { continue };
-            if let Err(error) = self.context.blobs.delete(&key).await {
-                tracing::warn!(%segment, %error, "a dead segment could not be deleted");
-            }
-        }
     }
 }
 
-fn store_error(failure: Failure) -> StoreError {
+pub(super) fn store_error(failure: Failure) -> StoreError {
     match failure {
         Failure::Store(error) => error,
         Failure::Refused(errno) => StoreError::Corrupt { reason: format!("the namespace answers {errno}") },

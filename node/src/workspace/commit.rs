@@ -1,7 +1,7 @@
 //! Ops: admitted once, applied in order, answered at once.
 
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Mutation, NewNode, Op, Outcome, Source};
+use artifacts_core::namespace::{self, Errno, Mutation, Op, Outcome, Source};
 use artifacts_core::protocol::{INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
 use artifacts_core::session::Admission;
 use artifacts_core::ticket::Mode;
@@ -44,7 +44,7 @@ impl WorkspaceState {
                         recovery.resend(session, numbered);
                     }
                 }
-                Admission::Apply => results.push(self.execute(session, numbered).await?),
+                Admission::Apply => results.push(self.execute(myself, session, numbered).await?),
                 Admission::Gap => {
                     // Only a broken or hostile agent leaves a gap; every op behind it is refused alike.
                     results.push(OpResult { seq: numbered.seq, order: 0, result: Err(Errno::EPROTO) });
@@ -71,7 +71,9 @@ impl WorkspaceState {
             | Mutation::Link { ino, .. }
             | Mutation::SetAttr { ino, .. }
             | Mutation::Write { ino, .. }
-            | Mutation::Punch { ino, .. } => *ino,
+            | Mutation::Punch { ino, .. }
+            | Mutation::SetAcl { ino, .. }
+            | Mutation::Clone { to: ino, .. } => *ino,
             _ => return Outcome::default(),
         };
         let attr = self.layers.ask(|view| namespace::attr(view, ino)).await.ok();
@@ -79,7 +81,12 @@ impl WorkspaceState {
     }
 
     /// Applies the next op of a session and notes its result.
-    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
+    pub(super) async fn execute(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        numbered: NumberedOp,
+    ) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
         let order = self.meta.next_order;
         self.meta.next_order += 1;
@@ -96,19 +103,13 @@ impl WorkspaceState {
                 Err(Failure::Store(error)) => return Err(error),
             },
         };
-        if let Ok(Outcome { attr: Some(attr), .. }) = &result
-            && matches!(op.mutation, Mutation::Create { node: NewNode::File, .. })
-        {
-            // creat(2) opens what it makes.
-            self.open.open(session, attr.ino);
-        }
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.record(seq, result.clone());
         }
         self.dirty = true;
         if let Ok(outcome) = &result {
             for ino in outcome.orphaned.clone() {
-                self.purge_if_orphan(ino).await?;
+                self.purge_if_orphan(myself, ino).await?;
             }
         }
         Ok(OpResult { seq, order, result })

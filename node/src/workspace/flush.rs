@@ -11,7 +11,7 @@ use crate::store::{Batch, Durability, StoreError};
 /// A flush begins by itself when this much waits, in bytes.
 const FLUSH_BYTES: usize = 8 << 20;
 /// When this much waits although a flush is under way, nothing more is applied until it has ended, in bytes.
-pub(super) const PENDING_MAX_BYTES: usize = 96 << 20;
+pub(super) const PENDING_MAX_BYTES: usize = 32 << 20;
 
 /// The workspace's counters, durable with each flush.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -45,8 +45,9 @@ impl WorkspaceState {
     /// Everything since the last flush as one batch.
     fn cut(&mut self) -> Result<Batch, StoreError> {
         let mut batch = Batch::new();
-        self.layers.begin_flush(&mut batch)?;
-        self.dying_segments.append(&mut self.dead_segments);
+        let inline = self.layers.begin_flush(&mut batch)?;
+        self.mark_unpacked(&mut batch, inline);
+        self.bury(&mut batch);
         for (id, member) in &mut self.members {
             if member.inbox.applied() != member.flushing {
                 member.flushing = member.inbox.applied();
@@ -65,8 +66,12 @@ impl WorkspaceState {
         let store = self.context.store.clone();
         let workspace = self.keys.0;
         let writer = self.writer.clone();
+        let snapshot = self.upkeep.snapshot.clone();
         tokio::spawn(async move {
             let _alone = writer.lock().await;
+            if let Some(snapshot) = snapshot {
+                snapshot.keep(&*store, &batch).await;
+            }
             let mut pause = tokio::time::interval(RETRY);
             loop {
                 pause.tick().await;
@@ -91,14 +96,17 @@ impl WorkspaceState {
         self.flush_under_way = false;
         result?;
         metrics::counter!("artifacts_flushes_total").increment(1);
-        self.layers.end_flush();
+        let flushed = self.layers.end_flush();
+        self.note_flushed(flushed);
+        self.buried();
+        self.open_snapshot();
         for member in self.members.values_mut() {
             if member.flushing > member.durable {
                 member.durable = member.flushing;
                 member.send(ServerFrame::Durable { seq: member.durable });
             }
         }
-        self.bury_dead_segments(myself);
+        self.schedule_upkeep(myself);
         if !self.dirty && !self.drains.is_empty() {
             for reply in self.drains.drain(..) {
                 let _ = reply.send(Ok(()));

@@ -1,12 +1,15 @@
 use artifacts_core::{SegmentId, SessionId, WorkspaceId};
 
 use crate::blob::{BlobKey, InvalidBlobKey};
+use crate::store::KeyRange;
 
 /// The first byte of every key of a workspace.
 const TABLE: u8 = b'W';
 /// Behind the workspace's id: what is not part of the namespace. The namespace's own keys begin with lower case.
 const META: u8 = b'A';
 const PROGRESS: u8 = b'B';
+const DEAD: u8 = b'C';
+const UNPACKED: u8 = b'D';
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,32 @@ impl WorkspaceKeys {
     /// A record of the namespace, by its own encoded key.
     pub(crate) fn namespace(self, key: &[u8]) -> Vec<u8> {
         [&self.all()[..], key].concat()
+    }
+
+    /// All records of the namespace.
+    pub(crate) fn whole_namespace(self) -> KeyRange {
+        KeyRange::between(&self.namespace(b"a"), &self.namespace(b"{"))
+    }
+
+    /// That a segment is dead and its object to be deleted.
+    pub(crate) fn dead(self, segment: SegmentId) -> Vec<u8> {
+        [&self.all_dead()[..], &segment.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of dead segments begin with.
+    pub(crate) fn all_dead(self) -> Vec<u8> {
+        self.namespace(&[DEAD])
+    }
+
+    /// The segment of a key that begins with `all`.
+    pub(crate) fn segment_of(all: &[u8], key: &[u8]) -> Option<SegmentId> {
+        let bits = key.strip_prefix(all)?.try_into().ok()?;
+        Some(SegmentId::from_bits(u128::from_be_bytes(bits)))
+    }
+
+    /// That small data may wait to be packed.
+    pub(crate) fn unpacked(self) -> Vec<u8> {
+        self.namespace(&[UNPACKED])
     }
 
     /// The workspace's counters.

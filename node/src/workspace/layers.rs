@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use artifacts_core::namespace::{Changes, Errno, Key, Missing, Record, SegmentRecord, Stop, View, encoded_start};
+use artifacts_core::SegmentId;
+use artifacts_core::namespace::{Changes, Errno, Extent, Ino, Key, Missing, Record, SegmentRecord, Source, Stop, View, encoded_start};
 
 use super::keys::{WorkspaceKeys, segment_key};
 use crate::blob::BlobStore;
@@ -11,8 +12,8 @@ use crate::store::{Batch, KeyRange, Store, StoreError};
 /// Records by encoded key; `None` marks one that is deleted.
 type Layer = BTreeMap<Vec<u8>, Option<Record>>;
 
-/// How many clean records a generation of the cache holds. A record takes about 200 bytes.
-const GENERATION: usize = 16 * 1024;
+/// How much memory a generation of clean records may take, in bytes.
+const GENERATION_BYTES: usize = 8 << 20;
 /// How many records one load of a range brings.
 const RANGE_LOAD: usize = 64;
 
@@ -27,6 +28,14 @@ pub(super) struct Layers {
     flushing: Layer,
     /// Two generations: the younger is filled; when it is full it becomes the elder, and the elder is dropped.
     clean: [HashMap<Vec<u8>, Option<Record>>; 2],
+    young_bytes: usize,
+    /// Segments whose objects are being deleted: nothing may name them.
+    condemned: BTreeSet<SegmentId>,
+}
+
+/// What a flush has made durable of the extents it held: where, and how long they are if their bytes are in the store.
+pub(super) struct Flushed {
+    pub(super) extents: Vec<(Ino, u64, Option<u32>)>,
 }
 
 /// Why a question could not be answered.
@@ -40,7 +49,17 @@ pub(super) enum Failure {
 
 impl Layers {
     pub(super) fn new(keys: WorkspaceKeys, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { keys, store, blobs, pending: Layer::new(), pending_bytes: 0, flushing: Layer::new(), clean: Default::default() }
+        Self {
+            keys,
+            store,
+            blobs,
+            pending: Layer::new(),
+            pending_bytes: 0,
+            flushing: Layer::new(),
+            clean: Default::default(),
+            young_bytes: 0,
+            condemned: BTreeSet::new(),
+        }
     }
 
     /// Runs a pure question, and fetches what it misses until it can be answered.
@@ -57,8 +76,11 @@ impl Layers {
             match missing {
                 Missing::Key(key) => {
                     let record = self.load(&key).await.map_err(Failure::Store)?;
-                    if is_kept(&key, record.as_ref()) {
-                        self.keep_clean(key.encode(), record);
+                    let encoded = key.encode();
+                    // What stands above the clean records would hide it there.
+                    let is_hidden = self.pending.contains_key(&encoded) || self.flushing.contains_key(&encoded);
+                    if is_kept(&key, record.as_ref()) && !is_hidden {
+                        self.keep_clean(encoded, record);
                     } else {
                         passing.insert(key, record);
                     }
@@ -69,9 +91,17 @@ impl Layers {
     }
 
     async fn load(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        let stored = self.store.get(&self.keys.namespace(&key.encode())).await?;
-        let Key::Segment(id) = key else { return stored.map(|bytes| decode(&bytes)).transpose() };
-        if let Some(bytes) = stored {
+        let encoded = key.encode();
+        let Key::Segment(id) = key else {
+            let stored = self.store.get(&self.keys.namespace(&encoded)).await?;
+            return stored.map(|bytes| decode(&bytes)).transpose();
+        };
+        if self.condemned.contains(id) {
+            return Ok(None);
+        }
+        // One that died and is asked for again was deleted above the store.
+        let died = self.pending.contains_key(&encoded) || self.flushing.contains_key(&encoded);
+        if !died && let Some(bytes) = self.store.get(&self.keys.namespace(&encoded)).await? {
             return decode(&bytes).map(Some);
         }
         // It may have been put by a mount and named by no op yet.
@@ -99,9 +129,11 @@ impl Layers {
     }
 
     fn keep_clean(&mut self, key: Vec<u8>, record: Option<Record>) {
-        if self.clean[0].len() >= GENERATION {
+        self.young_bytes += 96 + 2 * key.len() + record.as_ref().map_or(0, clean_weight);
+        if self.young_bytes > GENERATION_BYTES {
             self.clean.swap(0, 1);
-            self.clean[0].clear();
+            self.clean[0] = HashMap::new();
+            self.young_bytes = 0;
         }
         self.clean[0].insert(key, record);
     }
@@ -119,8 +151,50 @@ impl Layers {
         self.pending_bytes
     }
 
-    /// Starts a flush: what was pending is now being flushed. There must be none under way.
-    pub(super) fn begin_flush(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+    /// From now on nothing may name this segment.
+    pub(super) fn condemn(&mut self, segment: SegmentId) {
+        self.condemned.insert(segment);
+    }
+
+    /// Its object is gone, or stays.
+    pub(super) fn absolve(&mut self, segment: SegmentId) {
+        self.condemned.remove(&segment);
+    }
+
+    /// Whether its object is being deleted.
+    pub(super) fn is_condemned(&self, segment: SegmentId) -> bool {
+        self.condemned.contains(&segment)
+    }
+
+    /// Remembers a segment that was just put, so that its object need not be asked for its length.
+    pub(super) fn know_segment(&mut self, segment: SegmentId, len: u64) {
+        let key = Key::Segment(segment).encode();
+        let known = |layer: &Layer| layer.contains_key(&key);
+        if !known(&self.pending) && !known(&self.flushing) && !self.clean.iter().any(|generation| generation.contains_key(&key)) {
+            self.keep_clean(key, Some(Record::Segment(SegmentRecord { len, live_bytes: 0 })));
+        }
+    }
+
+    /// Whether a change of a segment's record is not durable yet.
+    pub(super) fn is_changing(&self, segment: SegmentId) -> bool {
+        let key = Key::Segment(segment).encode();
+        self.pending.contains_key(&key) || self.flushing.contains_key(&key)
+    }
+
+    /// Whether anything lies in a segment, by the records alone.
+    pub(super) async fn is_named(&self, segment: SegmentId) -> Result<bool, StoreError> {
+        let key = Key::Segment(segment).encode();
+        let record = match self.pending.get(&key).or_else(|| self.flushing.get(&key)) {
+            Some(record) => record.clone(),
+            None => self.store.get(&self.keys.namespace(&key)).await?.map(|bytes| decode(&bytes)).transpose()?,
+        };
+        Ok(matches!(record, Some(Record::Segment(record)) if record.live_bytes > 0))
+    }
+
+    /// Starts a flush: what was pending is now being flushed. There must be none under way. Answers whether it holds data
+    /// that is in no segment.
+    pub(super) fn begin_flush(&mut self, batch: &mut Batch) -> Result<bool, StoreError> {
+        let mut inline = false;
         self.pending_bytes = 0;
         self.flushing = std::mem::take(&mut self.pending);
         for (key, record) in &self.flushing {
@@ -129,20 +203,29 @@ impl Layers {
                 Some(record) => batch.put(stored, encode(record)?),
                 None => batch.delete(stored),
             };
+            inline |= matches!(record, Some(Record::Extent(Extent { source: Source::Inline { .. }, .. })));
         }
-        Ok(())
+        Ok(inline)
     }
 
     /// The flush has ended well: what it held is clean.
-    pub(super) fn end_flush(&mut self) {
+    pub(super) fn end_flush(&mut self) -> Flushed {
+        let mut extents = Vec::new();
         for (encoded, record) in std::mem::take(&mut self.flushing) {
-            if Key::decode(&encoded).is_some_and(|key| is_kept(&key, record.as_ref())) {
+            let key = Key::decode(&encoded);
+            if let Some(Key::Extent(ino, offset)) = key {
+                let inline = matches!(&record, Some(Record::Extent(Extent { source: Source::Inline { .. }, .. })));
+                let len = record.as_ref().and_then(|record| if let Record::Extent(extent) = record { Some(extent.len) } else { None });
+                extents.push((ino, offset, len.filter(|_| inline)));
+            }
+            if key.is_some_and(|key| is_kept(&key, record.as_ref())) {
                 self.keep_clean(encoded, record);
             } else {
                 // What an earlier question found there is not true any more.
                 self.clean.iter_mut().for_each(|generation| drop(generation.remove(&encoded)));
             }
         }
+        Flushed { extents }
     }
 }
 
@@ -156,8 +239,15 @@ fn is_kept(key: &Key, record: Option<&Record>) -> bool {
     }
 }
 
+/// Roughly what a clean record takes beside its key, in bytes.
+fn clean_weight(record: &Record) -> usize {
+    match record {
+        Record::Inode(inode) => size_of::<Record>() + inode.target.len(),
+        _ => size_of::<Record>(),
+    }
+}
+
 fn weight(record: &Record) -> usize {
-    use artifacts_core::namespace::{Extent, Source};
     match record {
         Record::Extent(Extent { source: Source::Inline { data, .. }, .. }) | Record::Xattr(data) => 256 + data.len(),
         _ => 256,
@@ -210,6 +300,8 @@ impl View for LayeredView<'_> {
         let Layers { pending, flushing, clean: [young, old], .. } = self.layers;
         let known = pending.get(&encoded).or_else(|| flushing.get(&encoded)).or_else(|| young.get(&encoded)).or_else(|| old.get(&encoded));
         match known {
+            // A segment that died may have more in it than was named so far: only its object tells.
+            Some(None) if matches!(key, Key::Segment(_)) => self.passing.get(key).cloned().ok_or_else(|| Missing::Key(key.clone())),
             Some(record) => Ok(record.clone()),
             None => self.passing.get(key).cloned().ok_or_else(|| Missing::Key(key.clone())),
         }

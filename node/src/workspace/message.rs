@@ -1,11 +1,12 @@
+use artifacts_core::SessionId;
 use artifacts_core::namespace::{Ino, Usage};
 use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame};
 use artifacts_core::session::InodeRanges;
 use artifacts_core::ticket::Mode;
-use artifacts_core::{SegmentId, SessionId};
 use ractor::RpcReplyPort;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::upkeep::UpkeepMessage;
 use crate::store::StoreError;
 
 /// Where a session's frames go. Unbounded, because the stream lets in only so many questions at a time.
@@ -48,14 +49,16 @@ pub(crate) enum WorkspaceMessage {
     Seal(SessionId, RpcReplyPort<()>),
     /// This session has lapsed: nobody waits for what it might send again.
     Lapsed(SessionId),
+    /// The time in which the holder of this lease had to give it back is over.
+    RecallExpired(u64),
     /// What the workspace holds.
     Usage(RpcReplyPort<Result<Usage, StoreError>>),
     /// A flush has ended.
     Flushed(Result<(), StoreError>),
     /// Time for what is done now and then.
     Tick,
-    /// These segments have been dead for longer than anybody could still be reading them.
-    DeleteSegments(Vec<SegmentId>),
     /// Make everything durable and answer.
     Drain(RpcReplyPort<Result<(), StoreError>>),
+    /// About what goes on beside ops.
+    Upkeep(UpkeepMessage),
 }

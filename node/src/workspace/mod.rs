@@ -3,20 +3,39 @@
 //! The [`WorkspaceActor`] is the only writer of the workspace's keys. It works off one message at a time, so the
 //! order in which it applies ops is the workspace's order. An op is visible to everybody when it is applied; it is
 //! durable when the flush that holds it has ended. A flush is one atomic batch of all changes since the one before
-//! and of how far each session has come, so a crash leaves exactly a prefix of the order.
+//! and of how far each session has come, so a crash leaves exactly a prefix of the order. A mount that is alone may hold the
+//! workspace's lease and decide by itself; its ops then come in batches, and everybody else waits until it has given it back.
 
 mod actor;
+mod collection;
 mod commit;
+mod compaction;
+mod errand;
 mod flush;
+mod fsck;
 mod keys;
 mod layers;
+mod lease;
 mod member;
 mod message;
+mod packer;
+mod packing;
+mod purging;
 mod questions;
+mod segment_reader;
+mod snapshot;
+mod storage;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use actor::{WorkspaceActor, WorkspaceArguments};
+pub(crate) use actor::{FenceSession, WorkspaceActor, WorkspaceArguments};
+pub(crate) use fsck::check;
+pub use fsck::{CheckFinding, CheckOptions, CheckReport};
 pub(crate) use keys::{WorkspaceKeys, segment_key};
 pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
+pub use storage::Storage;
+pub(crate) use storage::storage;
+pub(crate) use upkeep::AbsentWriters;
+pub use upkeep::UpkeepRules;

@@ -78,6 +78,7 @@ impl WorkspaceState {
                 let usage = layers.ask(|view| namespace::usage(view)).await?;
                 Answer::Usage { usage, bytes: self.limits.bytes, inodes: self.limits.inodes }
             }
+            Request::Fetch(fetch) => return self.fetch(session, fetch).await,
             // Needs the session's record, so its stream answers it.
             Request::ReserveInodes => return Err(Failure::Refused(Errno::EINVAL)),
         })

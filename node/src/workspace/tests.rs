@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod upkeep;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, Name, NewNode, Op, Outcome, Position, Usage};
@@ -13,10 +16,10 @@ use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::blob::MemoryBlobs;
+use crate::blob::{BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
-use crate::context::Context;
+use crate::context::{Context, SharedContext};
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
 use crate::store::{Batch, Durability, MemoryStore, Store as _};
@@ -27,6 +30,12 @@ struct Lab {
     store: Arc<MemoryStore>,
     blobs: Arc<MemoryBlobs>,
     record: WorkspaceRecord,
+    fenced: Arc<parking_lot::Mutex<Vec<SessionId>>>,
+    rules: UpkeepRules,
+    /// What stands before the blobs, where a test wants them to fail.
+    faulty: Option<Arc<FaultyBlobs>>,
+    /// Whether a writer is away.
+    absent: Arc<AtomicBool>,
 }
 
 impl Lab {
@@ -42,7 +51,15 @@ impl Lab {
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
         };
-        let lab = Self { store: Arc::new(MemoryStore::new()), blobs: Arc::new(MemoryBlobs::new()), record };
+        let lab = Self {
+            store: Arc::new(MemoryStore::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            record,
+            rules: UpkeepRules::default(),
+            faulty: None,
+            absent: Arc::default(),
+            fenced: Arc::default(),
+        };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
             batch.put(WorkspaceKeys(lab.record.id).namespace(&key.encode()), postcard::to_stdvec(&record.unwrap()).unwrap());
@@ -51,20 +68,37 @@ impl Lab {
         lab
     }
 
-    async fn start(&self, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
-        let context = Context {
-            config: NodeConfig::default(),
+    fn context(&self) -> SharedContext {
+        Arc::new(Context {
+            config: NodeConfig { upkeep: self.rules.clone(), ..NodeConfig::default() },
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             store: self.store.clone(),
-            blobs: self.blobs.clone(),
+            blobs: self.faulty.clone().map_or(self.blobs.clone() as Arc<dyn BlobStore>, |faulty| faulty),
             catalog: Catalog::new(self.store.clone()),
             key_ring: parking_lot::RwLock::new(KeyRing::default()),
             revocations: parking_lot::RwLock::default(),
             endpoints: Vec::new(),
+        })
+    }
+
+    async fn start(&self, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
+        let absent = self.absent.clone();
+        let arguments = WorkspaceArguments {
+            context: self.context(),
+            record: self.record.clone(),
+            writer: Arc::default(),
+            on_record,
+            absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
+            fence: self.fence(),
         };
-        let arguments = WorkspaceArguments { context: Arc::new(context), record: self.record.clone(), writer: Arc::default(), on_record };
         Actor::spawn(None, WorkspaceActor, arguments).await.unwrap().0
+    }
+
+    /// Fences as a session's actor does: the workspace hears of it as a seal.
+    fn fence(&self) -> FenceSession {
+        let fenced = self.fenced.clone();
+        Arc::new(move |session| fenced.lock().push(session))
     }
 
     /// The process is gone, and with it what was not durable.
@@ -172,7 +206,7 @@ fn name(text: &str) -> Name {
 }
 
 fn create(parent: Ino, text: &str, ino: u64, node: NewNode) -> Mutation {
-    Mutation::Create { parent, name: name(text), ino: Ino(ino), node, mode: 0o644, uid: 0, gid: 0 }
+    Mutation::Create { parent, name: name(text), ino: Ino(ino), node, mode: 0o644, umask: 0, uid: 0, gid: 0 }
 }
 
 fn file(text: &str, ino: u64) -> Mutation {
@@ -305,7 +339,6 @@ async fn only_leased_inode_numbers_and_known_segments_are_taken() {
     let write =
         Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![Extent { len: 4, source }], kill_privileges: false };
     assert_eq!(a.commit(write.clone()).await.1, Err(Errno::EINVAL), "no such segment");
-    use crate::blob::BlobStore as _;
     lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(b"data")).await.unwrap();
     a.commit(write).await.1.unwrap();
     assert_eq!(usage(&actor).await.bytes, 4);
@@ -334,6 +367,7 @@ async fn an_unlinked_file_lives_until_its_last_close_on_any_mount() {
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
     a.commit(file("f", 1_000)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     b.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     a.commit(unlink("f")).await.1.unwrap();
     a.send(ClientFrame::Closed { inodes: vec![Ino(1_000)] });
@@ -344,12 +378,39 @@ async fn an_unlinked_file_lives_until_its_last_close_on_any_mount() {
     assert_eq!(usage(&actor).await.inodes, 1);
 }
 
+/// mknod(2) opens nothing, so nothing would ever close what it makes.
+#[tokio::test]
+async fn a_file_that_nobody_opened_goes_with_its_last_link() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(file("f", 1_000)).await.1.unwrap();
+    a.commit(unlink("f")).await.1.unwrap();
+    assert_eq!(usage(&actor).await.inodes, 1);
+}
+
+#[tokio::test]
+async fn a_removed_directory_goes_with_the_last_open_file_that_stood_in_it() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(create(Ino::ROOT, "d", 1_000, NewNode::Directory)).await.1.unwrap();
+    a.commit(create(Ino(1_000), "f", 1_001, NewNode::File)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_001) }).await.unwrap();
+    a.commit(Mutation::Unlink { parent: Ino(1_000), name: name("f") }).await.1.unwrap();
+    a.commit(Mutation::RemoveDir { parent: Ino::ROOT, name: name("d") }).await.1.unwrap();
+    assert_eq!(usage(&actor).await.inodes, 3);
+    a.send(ClientFrame::Closed { inodes: vec![Ino(1_001)] });
+    assert_eq!(usage(&actor).await.inodes, 1);
+}
+
 #[tokio::test]
 async fn orphans_of_mounts_that_died_with_the_node_are_collected() {
     let mut lab = Lab::new().await;
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     a.commit(file("f", 1_000)).await.1.unwrap();
+    a.ask(Request::Open { ino: Ino(1_000) }).await.unwrap();
     a.commit(unlink("f")).await.1.unwrap();
     a.make_durable().await;
     assert_eq!(usage(&actor).await.inodes, 2, "a has it open");
@@ -367,7 +428,6 @@ async fn the_quota_on_inodes_is_hard() {
         a.commit(file(&format!("f{index}"), 1_000 + index)).await.1.unwrap();
     }
     assert_eq!(a.commit(file("one-too-many", 1_999)).await.1, Err(Errno::EDQUOT));
-    a.send(ClientFrame::Closed { inodes: (1_000..2_000).map(Ino).collect() });
     a.commit(unlink("f0")).await.1.unwrap();
     a.commit(file("fits-now", 1_999)).await.1.unwrap();
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 26] = [
+const CALLS: [&str; 29] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/sessions/{id}",
@@ -22,15 +22,18 @@ const CALLS: [&str; 26] = [
     "get /v1/sessions",
     "get /v1/tenants",
     "get /v1/tenants/{slug}",
+    "get /v1/usage",
     "get /v1/whoami",
     "get /v1/workspaces",
     "get /v1/workspaces/{handle}/{name}",
+    "get /v1/workspaces/{handle}/{name}/usage",
     "post /v1/accounts",
     "post /v1/api-keys",
     "post /v1/grants/revoke",
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",
+    "post /v1/workspaces/{handle}/{name}/fsck",
     "post /v1/workspaces/{handle}/{name}/grants",
 ];
 

@@ -19,7 +19,7 @@ use artifacts_node::context::{Context, SharedContext};
 use artifacts_node::control::{Control, DataPlane, hits};
 use artifacts_node::random::{SharedEntropy, SystemEntropy};
 use artifacts_node::records::{SessionRecord, SessionRight, WorkspaceRecord};
-use artifacts_node::sessions::{FenceReport, SessionStatus};
+use artifacts_node::sessions::{CheckFinding, CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
 use artifacts_node::store::fault::FaultPlan;
 use artifacts_node::store::{FaultyStore, MemoryStore, StoreError};
 use artifacts_node::time::Clock;
@@ -98,6 +98,18 @@ impl DataPlane for FakeDataPlane {
     fn usage(&self, _: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
         assert!(!self.0.broken.load(Ordering::SeqCst), "planted");
         ready(Ok(Usage { bytes: 42, inodes: 7 })).boxed()
+    }
+
+    fn storage(&self, _: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>> {
+        let usage = Usage { bytes: 42, inodes: 7 };
+        ready(Ok(Storage { usage, inline_bytes: 2, segments: 3, stored_bytes: 80, live_bytes: 40, dead_segments: 1 })).boxed()
+    }
+
+    fn check<'a>(&'a self, _: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>> {
+        let finding = |text: &str, repairable| CheckFinding { text: text.to_owned(), repairable, repaired: repairable && options.repair };
+        let findings = vec![finding("usage: recorded 1, counted 2", true), finding("a name is lost", false)];
+        let verified_bytes = if options.data { 42 } else { 0 };
+        ready(Ok(CheckReport { findings, inodes: 7, bytes: 42, segments: 3, objects: 3, verified_bytes, ..CheckReport::default() })).boxed()
     }
 
     fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -15,4 +15,5 @@ mod restart;
 mod revocation;
 mod scopes;
 mod tickets;
+mod usage;
 mod validation;

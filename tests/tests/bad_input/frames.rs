@@ -104,7 +104,7 @@ impl Session {
     fn make_file(&mut self) -> Result<()> {
         let name = Name::new(format!("file-{}", self.files).into_bytes()).map_err(|errno| anyhow::anyhow!("{errno}"))?;
         let ino = Ino(self.welcome.inodes.first + self.files);
-        let mutation = Mutation::Create { parent: Ino::ROOT, name, ino, node: NewNode::File, mode: 0o644, uid: 0, gid: 0 };
+        let mutation = Mutation::Create { parent: Ino::ROOT, name, ino, node: NewNode::File, mode: 0o644, umask: 0, uid: 0, gid: 0 };
         let result = self.stream.commit_as(self.files + 1, mutation)?;
         ensure!(result.result.is_ok(), "a good op is refused: {result:?}");
         self.files += 1;

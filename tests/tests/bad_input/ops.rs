@@ -16,7 +16,7 @@ fn name(text: &str) -> Result<Name> {
 }
 
 fn create(parent: Ino, text: &str, ino: Ino, node: NewNode) -> Result<Mutation> {
-    Ok(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o644, uid: 0, gid: 0 })
+    Ok(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o644, umask: 0, uid: 0, gid: 0 })
 }
 
 fn write(ino: Ino, position: Position, extents: Vec<Extent>) -> Mutation {

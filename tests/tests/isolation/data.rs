@@ -30,6 +30,14 @@ fn segments_are_reached_by_their_own_workspace_alone() -> Result<()> {
         ensure!(read.status == 206 && read.text.as_bytes() == CONTENT, "the owner reads {} {}", read.status, read.text);
         ensure!(get(&api, Some(&bearer(&reader)), segment)?.text.as_bytes() == CONTENT, "the reader cannot read");
 
+        let beyond = api.send_bytes(
+            "GET",
+            &format!("/v1/data/{segment}"),
+            &[("authorization", &format!("Bearer {}", bearer(&owner))), ("range", "bytes=5-1000000")],
+            None,
+        )?;
+        ensure!(beyond.status == 206 && beyond.text.as_bytes() == &CONTENT[5..], "behind the end: {} {}", beyond.status, beyond.text);
+
         get(&api, Some(&bearer(&other)), segment)?.expect_error(404, "not_found")?;
         put(&api, Some(&bearer(&reader)), SegmentId::from_bits(77), CONTENT)?.expect_error(403, "forbidden")?;
         let wrong = [

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use artifacts_core::namespace::{
-    Attr, Errno, Extent, FileKind, Ino, Mutation, Name, NewNode, Piece, Position, RenameMode, SetAttr, XattrMode,
+    AclKind, Attr, Errno, Extent, FileKind, Ino, Mutation, Name, NewNode, Piece, Position, RenameMode, SetAttr, XattrMode,
 };
 use artifacts_core::protocol::{Answer, InodeRange, Request};
 use artifacts_tests::RawStream;
@@ -59,7 +59,7 @@ impl Numbers {
 /// Makes a file or directory.
 pub(crate) fn create(stream: &mut RawStream, numbers: &mut Numbers, parent: Ino, text: &str, node: NewNode) -> Result<Ino> {
     let ino = numbers.take()?;
-    let result = stream.commit(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o755, uid: 0, gid: 0 })?;
+    let result = stream.commit(Mutation::Create { parent, name: name(text)?, ino, node, mode: 0o755, umask: 0, uid: 0, gid: 0 })?;
     result.result.map_err(|errno| anyhow!("{text}: {errno}"))?;
     Ok(ino)
 }
@@ -77,7 +77,7 @@ pub(crate) fn every_mutation(dir: Ino, file: Ino, called: &str, fresh: Ino) -> R
         Ok(Mutation::Rename { parent: dir, name: name(called)?, new_parent: dir, new_name: name("renamed")?, mode })
     };
     let make = |node| -> Result<Mutation> {
-        Ok(Mutation::Create { parent: dir, name: name("made")?, ino: fresh, node, mode: 0o644, uid: 0, gid: 0 })
+        Ok(Mutation::Create { parent: dir, name: name("made")?, ino: fresh, node, mode: 0o644, umask: 0, uid: 0, gid: 0 })
     };
     Ok(vec![
         ("create", make(NewNode::File)?),
@@ -94,6 +94,9 @@ pub(crate) fn every_mutation(dir: Ino, file: Ino, called: &str, fresh: Ino) -> R
         ("write", write(file, b"overwritten")),
         ("punch", Mutation::Punch { ino: file, offset: 0, len: 4, extend: false }),
         ("setxattr", Mutation::SetXattr { ino: file, name: Bytes::from_static(b"user.a"), value, mode: XattrMode::Any }),
+        ("setfacl", Mutation::SetAcl { ino: file, kind: AclKind::Access, acl: None, kill_set_group_id: false }),
+        ("read", Mutation::Access { ino: file }),
+        ("copy", Mutation::Clone { from: file, from_offset: 0, to: file, to_offset: 100, len: 4, kill_privileges: false }),
         ("removexattr", Mutation::RemoveXattr { ino: file, name: Bytes::from_static(b"user.a") }),
     ])
 }

@@ -79,7 +79,7 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 21] = [
+const CONTRACT: [&str; 24] = [
     "POST /v1/accounts",
     "GET /v1/whoami",
     "POST /v1/api-keys",
@@ -93,6 +93,9 @@ const CONTRACT: [&str; 21] = [
     "GET /v1/workspaces",
     "GET /v1/workspaces/{handle}/{name}",
     "DELETE /v1/workspaces/{handle}/{name}",
+    "POST /v1/workspaces/{handle}/{name}/fsck",
+    "GET /v1/workspaces/{handle}/{name}/usage",
+    "GET /v1/usage",
     "POST /v1/workspaces/{handle}/{name}/grants",
     "GET /v1/grants",
     "GET /v1/grants/{id}",
@@ -113,7 +116,7 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
             (About::Public, template.to_owned(), None)
         }
         ("POST", "/v1/accounts") => (About::Cluster, template.to_owned(), Some(json!({ "handle": "intruder" }))),
-        ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions") => {
+        ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage") => {
             (About::Caller, template.to_owned(), None)
         }
         ("POST", "/v1/api-keys") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
@@ -122,6 +125,8 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         ("DELETE", "/v1/api-keys/{id}") => (About::Named, format!("/v1/api-keys/{key}"), None),
         ("GET" | "DELETE", "/v1/tenants/{slug}") => (About::Named, format!("/v1/tenants/{tenant}"), None),
         ("GET" | "DELETE", "/v1/workspaces/{handle}/{name}") => (About::Named, format!("/v1/workspaces/{address}"), None),
+        ("GET", "/v1/workspaces/{handle}/{name}/usage") => (About::Named, format!("/v1/workspaces/{address}/usage"), None),
+        ("POST", "/v1/workspaces/{handle}/{name}/fsck") => (About::Named, format!("/v1/workspaces/{address}/fsck"), Some(json!({}))),
         ("POST", "/v1/workspaces/{handle}/{name}/grants") => (About::Named, format!("/v1/workspaces/{address}/grants"), Some(grant_body)),
         ("GET", "/v1/grants") => (About::Named, format!("/v1/grants?tenant_slug={tenant}&runtime_id={runtime}&workspace={address}"), None),
         ("GET" | "DELETE", "/v1/grants/{id}") => (About::Named, format!("/v1/grants/{grant}"), None),

@@ -120,6 +120,7 @@ fn inode_numbers_of_others_are_refused() -> Result<()> {
                 ino: Ino(number),
                 node: NewNode::File,
                 mode: 0o644,
+                umask: 0,
                 uid: 0,
                 gid: 0,
             };
@@ -130,8 +131,16 @@ fn inode_numbers_of_others_are_refused() -> Result<()> {
         // A number serves once.
         let mut numbers = Numbers(of_other.inodes);
         let first = create(&mut other, &mut numbers, Ino::ROOT, "first", NewNode::File)?;
-        let again =
-            Mutation::Create { parent: Ino::ROOT, name: name("again")?, ino: first, node: NewNode::File, mode: 0o644, uid: 0, gid: 0 };
+        let again = Mutation::Create {
+            parent: Ino::ROOT,
+            name: name("again")?,
+            ino: first,
+            node: NewNode::File,
+            mode: 0o644,
+            umask: 0,
+            uid: 0,
+            gid: 0,
+        };
         ensure!(other.commit(again)?.result.is_err(), "two files were made under one number");
         other.expect_standing()
     })

@@ -67,7 +67,6 @@ impl Stage {
         let state = self.state_dir();
         let mut request = MountRequest::with_ticket(ticket, &mountpoint)?;
         request.options.state_dir = state;
-        request.options.cache_dir = Some(self.root.join("cache"));
         self.mountpoints.push(mountpoint.clone());
         // If the quickstart is told to end meanwhile, this goes on; `clear` waits for it.
         let mounting = self.mounting.insert(tokio::task::spawn_blocking(|| mounting::mount_quietly(request)));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::tests::content::bytes_of;
 use super::super::{
-    Attr, Errno, FileKind, Ino, Key, MemoryView, Name, Nanos, Outcome, Record, Usage, attr, check, lookup, read_dir, read_link, usage,
-    xattr, xattr_names,
+    ACL_ACCESS, ACL_DEFAULT, Attr, Errno, FileKind, Ino, Key, MemoryView, Name, Nanos, Outcome, Record, Usage, attr, check, lookup,
+    read_dir, read_link, usage, xattr, xattr_names,
 };
 use super::model::{Answer, Body, Model, Node};
 
@@ -97,7 +97,9 @@ fn inode(view: &MemoryView, model: &Model, node: &Node, attr: &Attr, differences
     same("attributes", attr, &expected, differences);
     let xattrs: BTreeMap<_, _> =
         xattr_names(view, ino).unwrap().into_iter().map(|name| (name.clone(), xattr(view, ino, &name).unwrap())).collect();
-    same("extended attributes", &xattrs, &node.xattrs, differences);
+    let acls = [(ACL_ACCESS, &node.access), (ACL_DEFAULT, &node.default)];
+    let acls = acls.into_iter().filter_map(|(name, acl)| Some((name, acl.as_ref()?.encode())));
+    same("extended attributes", xattrs, node.xattrs.clone().into_iter().chain(acls).collect(), differences);
     match &node.body {
         Body::File { cells, .. } => {
             let bytes: BTreeMap<_, _> = cells.iter().map(|(at, (byte, _))| (*at, *byte)).collect();

@@ -10,6 +10,7 @@
 
 mod compare;
 mod model;
+mod model_acl;
 mod step;
 
 use proptest::prelude::*;
@@ -17,8 +18,8 @@ use proptest::test_runner::Config;
 
 use super::tests::lazy_view::LazyView;
 use super::{
-    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Stop, View, apply, attr, format, lookup, orphans, pieces, purge, read_dir,
-    read_link, usage, within, xattr, xattr_names,
+    Changes, Context, Errno, Ino, Limits, MemoryView, Outcome, Source, Stop, View, apply, attr, format, lookup, orphans, pieces, purge,
+    read_dir, read_link, repoint, usage, within, xattr, xattr_names,
 };
 use compare::History;
 use model::Model;
@@ -49,6 +50,11 @@ fn happen(
     limits: &Limits,
     ask: impl Fn(&MemoryView, &Context, &Event) -> Result<(Changes, Outcome), Errno>,
 ) -> Result<Outcome, Errno> {
+    if let Event::Move(relocation, len) = event
+        && let Source::Block { segment, .. } = relocation.to.source
+    {
+        view.absorb(&step::put(segment, *len));
+    }
     let scope = if let Event::Op { scope, .. } = event { *scope } else { Ino::ROOT };
     let (changes, outcome) = ask(view, &Context { scope, limits: limits.clone() }, event)?;
     view.absorb(&changes);
@@ -63,6 +69,7 @@ fn decide(view: &impl View, context: &Context, event: &Event) -> Result<(Changes
             assert!(!more, "no file of this world is that long");
             (applied.changes, applied.outcome)
         }),
+        Event::Move(relocation, _) => repoint(view, relocation).map(|applied| (applied.changes, applied.outcome)),
         Event::Put(id, len) => Ok((step::put(*id, *len), Outcome::default())),
     }
 }
@@ -143,7 +150,8 @@ fn all_about(view: &impl View, ino: Ino) -> Result<Vec<String>, Stop> {
         told(pieces(view, ino, 10, 10, 1))?,
         told(xattr_names(view, ino))?,
         told(usage(view))?,
-        told(orphans(view))?,
+        told(orphans(view, None, 100))?,
+        told(orphans(view, Some(Ino::FIRST_LEASED), 1))?,
         told(within(view, ino, Ino::FIRST_LEASED).map_err(Stop::from))?,
     ];
     for name in step::names() {

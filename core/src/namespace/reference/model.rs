@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::super::tests::content::extent_bytes;
 use super::super::{
-    Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name, Nanos, NewNode, Position, RenameMode,
-    SetAttr, Source, Written, XattrMode,
+    ACL_ACCESS, ACL_DEFAULT, AclKind, Context, EXTENT_MAX_BYTES, Errno, Extent, FILE_MAX_BYTES, FileKind, Ino, Limits, Mutation, Name,
+    Nanos, NewNode, Position, Relocation, RenameMode, SetAttr, Source, Written, XattrMode,
 };
+use super::model_acl::ModelAcl;
 use super::step::Event;
 use crate::SegmentId;
 
@@ -35,9 +36,14 @@ pub(super) struct Node {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) xattrs: BTreeMap<Bytes, Bytes>,
+    /// Its access control list, as a mode for everybody whom it names: see [`ModelAcl`].
+    pub(super) access: Option<ModelAcl>,
+    /// What it hands down.
+    pub(super) default: Option<ModelAcl>,
     /// How often its content has changed (mtime) and how often anything of it (ctime).
     pub(super) touched: u32,
     pub(super) changed: u32,
+    /// Set by hand or by an access.
     pub(super) atime: Option<Nanos>,
     /// The mtime that was set by hand and stands.
     pub(super) mtime: Option<Nanos>,
@@ -64,7 +70,7 @@ pub(super) struct Model {
 impl Node {
     fn new(body: Body, mode: u16, uid: u32, gid: u32, dir: Ino) -> Self {
         let xattrs = BTreeMap::new();
-        Self { body, mode, uid, gid, xattrs, touched: 0, changed: 0, atime: None, mtime: None, last_dir: dir }
+        Self { body, mode, uid, gid, xattrs, access: None, default: None, touched: 0, changed: 0, atime: None, mtime: None, last_dir: dir }
     }
 
     pub(super) fn kind(&self) -> FileKind {
@@ -90,6 +96,29 @@ impl Node {
         self.mtime = None;
     }
 
+    /// The bytes it counts besides those of its content.
+    fn extra_bytes(&self) -> u64 {
+        let target = if let Body::Symlink(target) = &self.body { target.len() } else { 0 };
+        let acls = [(&ACL_ACCESS, &self.access), (&ACL_DEFAULT, &self.default)];
+        let acls = acls.into_iter().filter_map(|(name, acl)| Some(name.len() + acl.as_ref()?.encode().len()));
+        let xattrs = self.xattrs.iter().map(|(name, value)| name.len() + value.len());
+        (target + acls.sum::<usize>() + xattrs.sum::<usize>()) as u64
+    }
+
+    /// Capabilities fall with any change of content.
+    fn kill_capability(&mut self) {
+        if !self.is_dir() {
+            self.xattrs.remove(&b"security.capability"[..]);
+        }
+    }
+
+    fn set_mode(&mut self, mode: u16) {
+        self.mode = mode;
+        if let Some(acl) = &mut self.access {
+            (acl.user, acl.mask, acl.other) = (mode >> 6 & 7, mode >> 3 & 7, mode & 7);
+        }
+    }
+
     fn kill_privileges(&mut self) {
         if !self.is_dir() {
             self.mode &= if self.mode & 0o010 == 0 { !0o4000 } else { !0o6000 };
@@ -107,8 +136,12 @@ impl Model {
     pub(super) fn happen(&mut self, event: &Event, limits: &Limits) -> Result<Answer, Errno> {
         let mut next = self.clone();
         let mut answer = match event {
-            Event::Op { scope, op } => next.apply(&op.mutation, &Context { scope: *scope, limits: limits.clone() })?,
+            Event::Op { scope, op } => next.apply(&op.mutation, op.time, &Context { scope: *scope, limits: limits.clone() })?,
             Event::Purge(ino) => next.purge(*ino)?,
+            Event::Move(relocation, len) => {
+                next.relocate(relocation, *len);
+                Answer::default()
+            }
             Event::Put(id, len) => {
                 next.segments.insert(*id, *len);
                 Answer::default()
@@ -119,6 +152,16 @@ impl Model {
         next.segments.retain(|id, _| !answer.dead_segments.contains(id));
         *self = next;
         Ok(answer)
+    }
+
+    /// Lets a stretch of a file lie in another segment, and nothing else.
+    fn relocate(&mut self, relocation: &Relocation, segment_len: u64) {
+        let Source::Block { segment, .. } = relocation.to.source else { return };
+        self.segments.insert(segment, segment_len);
+        let Some(Node { body: Body::File { cells, .. }, .. }) = self.nodes.get_mut(&relocation.ino) else { return };
+        for (_, cell) in cells.range_mut(relocation.offset..relocation.offset + u64::from(relocation.to.len)) {
+            cell.1 = Some(segment);
+        }
     }
 
     /// The directories in which an inode has links, one for each.
@@ -152,9 +195,9 @@ impl Model {
         live
     }
 
-    /// The bytes of all files that are not holes.
+    /// The bytes of all files that are not holes, and what else counts.
     pub(super) fn bytes(&self) -> u64 {
-        let len = |node: &Node| if let Body::File { cells, .. } = &node.body { cells.len() as u64 } else { 0 };
+        let len = |node: &Node| node.extra_bytes() + if let Body::File { cells, .. } = &node.body { cells.len() as u64 } else { 0 };
         self.nodes.values().map(len).sum()
     }
 
@@ -214,14 +257,14 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, mutation: &Mutation, context: &Context) -> Result<Answer, Errno> {
+    fn apply(&mut self, mutation: &Mutation, now: Nanos, context: &Context) -> Result<Answer, Errno> {
         if context.scope != Ino::ROOT && !mutation.names().into_iter().all(|ino| self.is_within(ino, context.scope)) {
             return Err(Errno::ENOENT);
         }
         let mut answer = Answer::default();
         match mutation {
-            Mutation::Create { parent, name, ino, node, mode, uid, gid } => {
-                self.create((*parent, name), *ino, node, *mode, (*uid, *gid), &context.limits)?;
+            Mutation::Create { parent, name, ino, node, mode, umask, uid, gid } => {
+                self.create((*parent, name), *ino, node, (*mode, *umask), (*uid, *gid), &context.limits)?;
                 answer.attr_of = Some(*ino);
             }
             Mutation::Link { ino, parent, name } => {
@@ -273,9 +316,11 @@ impl Model {
                 let node = self.node_mut(*ino)?;
                 node.body = Body::File { size: if *extend { size.max(end) } else { size }, cells };
                 node.touch();
+                node.kill_capability();
                 answer.attr_of = Some(*ino);
             }
             Mutation::SetXattr { ino, name, value, mode } => {
+                let before = self.bytes();
                 let node = self.node_mut(*ino)?;
                 match mode {
                     XattrMode::Create if node.xattrs.contains_key(name) => return Err(Errno::EEXIST),
@@ -283,7 +328,30 @@ impl Model {
                     _ => node.xattrs.insert(name.clone(), value.clone()),
                 };
                 node.changed += 1;
+                self.check_quota(before, &context.limits)?;
                 answer.attr_of = Some(*ino);
+            }
+            Mutation::SetAcl { ino, kind, acl, kill_set_group_id } => {
+                let before = self.bytes();
+                self.set_acl(*ino, *kind, acl.as_ref().map(ModelAcl::decode), *kill_set_group_id)?;
+                self.check_quota(before, &context.limits)?;
+                answer.attr_of = Some(*ino);
+            }
+            Mutation::Access { ino } => self.node_mut(*ino)?.atime = Some(now),
+            Mutation::Clone { from, from_offset, to, to_offset, len, kill_privileges } => {
+                let before = self.bytes();
+                let written = self.copy((*from, *from_offset), (*to, *to_offset), *len)?;
+                if written.len > 0 {
+                    let node = self.node_mut(*to)?;
+                    node.touch();
+                    if *kill_privileges {
+                        node.kill_privileges();
+                    }
+                    node.kill_capability();
+                }
+                self.check_quota(before, &context.limits)?;
+                answer.written = Some(written);
+                answer.attr_of = Some(*to);
             }
             Mutation::RemoveXattr { ino, name } => {
                 let node = self.node_mut(*ino)?;
@@ -295,8 +363,61 @@ impl Model {
         Ok(answer)
     }
 
-    fn create(&mut self, at: (Ino, &Name), ino: Ino, new: &NewNode, mode: u16, owner: (u32, u32), limits: &Limits) -> Result<(), Errno> {
-        let (parent, name) = at;
+    fn check_quota(&self, before: u64, limits: &Limits) -> Result<(), Errno> {
+        let after = self.bytes();
+        if after > before && limits.bytes.is_some_and(|limit| after > limit) { Err(limits.exceeded) } else { Ok(()) }
+    }
+
+    fn set_acl(&mut self, ino: Ino, kind: AclKind, acl: Option<ModelAcl>, kill_set_group_id: bool) -> Result<(), Errno> {
+        let node = self.node_mut(ino)?;
+        match (kind, &acl) {
+            _ if node.kind() == FileKind::Symlink => return Err(Errno::EOPNOTSUPP),
+            (AclKind::Default, Some(_)) if !node.is_dir() => return Err(Errno::EACCES),
+            (AclKind::Default, _) => node.default = acl,
+            (AclKind::Access, Some(given)) => {
+                node.mode = node.mode & if kill_set_group_id { 0o5000 } else { 0o7000 } | given.mode();
+                node.access = acl;
+            }
+            (AclKind::Access, None) => node.access = None,
+        }
+        node.changed += 1;
+        Ok(())
+    }
+
+    fn copy(&mut self, from: (Ino, u64), to: (Ino, u64), len: u64) -> Result<Written, Errno> {
+        let (from_size, from_cells) = self.file(from.0)?;
+        let (to_size, to_cells) = self.file(to.0)?;
+        if from.1.checked_add(len).is_none() || to.1.checked_add(len).is_none() {
+            return Err(Errno::EOVERFLOW);
+        }
+        if to.1 >= FILE_MAX_BYTES {
+            return Err(Errno::EFBIG);
+        }
+        let len = len.min(from_size.saturating_sub(from.1)).min(FILE_MAX_BYTES - to.1);
+        if from.0 == to.0 && from.1 < to.1 + len && to.1 < from.1 + len {
+            return Err(Errno::EINVAL);
+        }
+        let written = Written { offset: to.1, len };
+        if len > 0 {
+            let mut cells = to_cells.clone();
+            cells.retain(|at, _| !(to.1..to.1 + len).contains(at));
+            cells.extend(from_cells.range(from.1..from.1 + len).map(|(at, cell)| (at - from.1 + to.1, *cell)));
+            self.node_mut(to.0)?.body = Body::File { size: to_size.max(to.1 + len), cells };
+        }
+        Ok(written)
+    }
+
+    fn create(
+        &mut self,
+        at: (Ino, &Name),
+        ino: Ino,
+        new: &NewNode,
+        modes: (u16, u16),
+        owner: (u32, u32),
+        limits: &Limits,
+    ) -> Result<(), Errno> {
+        let ((parent, name), (mode, umask)) = (at, modes);
+        let before = self.bytes();
         if self.entry(parent, name)?.is_some() {
             return Err(Errno::EEXIST);
         }
@@ -323,9 +444,21 @@ impl Model {
             NewNode::Directory if inherits => mode | 0o2000,
             _ => mode,
         };
-        self.nodes.insert(ino, Node::new(body, mode, owner.0, gid, parent));
+        let handed_down = dir.default.clone().filter(|_| !matches!(new, NewNode::Symlink(_)));
+        let mut node = Node::new(body, mode, owner.0, gid, parent);
+        match handed_down {
+            Some(default) => {
+                let restricted = default.restricted(mode);
+                node.mode = mode & 0o7000 | restricted.mode();
+                node.access = Some(restricted);
+                node.default = Some(default).filter(|_| node.is_dir());
+            }
+            None if matches!(new, NewNode::Symlink(_)) => {}
+            None => node.mode = mode & !umask,
+        }
+        self.nodes.insert(ino, node);
         self.set_entry(parent, name, Some(ino));
-        Ok(())
+        self.check_quota(before, limits)
     }
 
     fn rename(&mut self, from: (Ino, &Name), to: (Ino, &Name), mode: RenameMode, answer: &mut Answer) -> Result<(), Errno> {
@@ -393,7 +526,12 @@ impl Model {
         if set.kill_privileges || set.uid.is_some() || set.gid.is_some() {
             node.kill_privileges();
         }
-        node.mode = set.mode.map_or(node.mode, |mode| mode & 0o7777);
+        if set.kill_privileges || set.uid.is_some() || set.gid.is_some() || set.size.is_some() {
+            node.kill_capability();
+        }
+        if let Some(mode) = set.mode {
+            node.set_mode(mode & 0o7777);
+        }
         node.uid = set.uid.unwrap_or(node.uid);
         node.gid = set.gid.unwrap_or(node.gid);
         node.atime = set.atime.or(node.atime);
@@ -442,10 +580,8 @@ impl Model {
         if kill_privileges {
             node.kill_privileges();
         }
-        let after = self.bytes();
-        if after > before && limits.bytes.is_some_and(|limit| after > limit) {
-            return Err(limits.exceeded);
-        }
+        node.kill_capability();
+        self.check_quota(before, limits)?;
         Ok(Written { offset, len })
     }
 
@@ -453,8 +589,21 @@ impl Model {
         if !self.nodes.contains_key(&ino) || !self.is_orphan(ino) {
             return Err(Errno::EINVAL);
         }
-        self.nodes.remove(&ino);
-        Ok(Answer::default())
+        // A directory stays while orphans that stood in it do, and may go with the last of them.
+        if self.stood_in(ino) {
+            return Ok(Answer::default());
+        }
+        let dir = self.nodes.remove(&ino).map_or(Ino::ROOT, |node| node.last_dir);
+        let mut answer = Answer::default();
+        if self.is_orphan(dir) && !self.stood_in(dir) {
+            answer.orphaned.push(dir);
+        }
+        Ok(answer)
+    }
+
+    /// Whether orphans stood in a directory when they lost their last link.
+    fn stood_in(&self, dir: Ino) -> bool {
+        self.nodes.iter().any(|(&ino, node)| node.last_dir == dir && self.is_orphan(ino))
     }
 }
 

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::tests::content::block;
+use super::super::tests::content::{block, deposit, extent_bytes};
 use super::super::{
-    Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, RenameMode,
-    SegmentRecord, SetAttr, Source, XattrMode,
+    AclKind, Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, Relocation,
+    RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
 };
+use super::model_acl::ModelAcl;
 use crate::SegmentId;
 
 /// The longest list of steps of one case.
@@ -19,9 +20,21 @@ const STEPS: usize = 60;
 /// One step of a case. It names inodes by where they stand in a [`Census`], so it fits any namespace.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Op { scope: Option<Pick>, tick: Nanos, action: Action },
+    Op {
+        scope: Option<Pick>,
+        tick: Nanos,
+        action: Action,
+    },
     Purge(Pick),
-    Put { len: u64 },
+    Put {
+        len: u64,
+    },
+    /// The node copies up to `count` extents of a file from some extent on into a new segment.
+    Move {
+        file: Pick,
+        first: usize,
+        count: usize,
+    },
 }
 
 /// An inode: usually one that can be meant, sometimes any, alive or not.
@@ -41,7 +54,7 @@ pub(super) struct Spot {
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    Create { at: Spot, stale: Option<Pick>, node: NewNode, mode: u16, gid: u32 },
+    Create { at: Spot, stale: Option<Pick>, node: NewNode, mode: u16, umask: u16, gid: u32 },
     Link { ino: Pick, at: Spot },
     Unlink { at: Spot },
     RemoveDir { at: Spot },
@@ -52,6 +65,9 @@ pub(super) enum Action {
     Punch { ino: Pick, offset: u64, len: u64, extend: bool },
     SetXattr { ino: Pick, name: Name, value: Bytes, mode: XattrMode },
     RemoveXattr { ino: Pick, name: Name },
+    SetAcl { ino: Pick, kind: AclKind, acl: Option<ModelAcl>, kill_set_group_id: bool },
+    Access { ino: Pick },
+    Clone { from: Pick, to: Option<Pick>, from_offset: u64, to_offset: u64, len: u64, kill_privileges: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +86,8 @@ pub(super) enum Event {
     Purge(Ino),
     /// A segment of that length is put.
     Put(SegmentId, u64),
+    /// A segment of that length is put, and a stretch of a file lies in it from now on.
+    Move(Relocation, u64),
 }
 
 /// The records that make a segment known.
@@ -82,8 +100,11 @@ pub(super) fn names() -> impl Iterator<Item = Name> {
     ["a", "b", "c", "\u{e9}"].into_iter().map(|text| Name::new(text).unwrap())
 }
 
-/// The extended attribute that goes by a name.
+/// The extended attribute that goes by a name; one of them is what a change of content takes away.
 pub(super) fn xattr_name(name: &Name) -> Bytes {
+    if name.as_bytes() == b"b" {
+        return Bytes::from_static(b"security.capability");
+    }
     [b"user.", name.as_bytes()].concat().into()
 }
 
@@ -136,11 +157,45 @@ impl Census {
                 Event::Op { scope, op: Op { mutation: self.mutation(action), time: self.now } }
             }
             Step::Purge(pick) => Event::Purge(self.inode(*pick, &self.orphans)),
-            Step::Put { len } => {
-                self.segments += 1;
-                Event::Put(SegmentId::from_bits(self.segments), *len)
-            }
+            Step::Put { len } => self.put(*len),
+            Step::Move { file, first, count } => self.relocation(view, self.inode(*file, &self.files), *first, *count),
         }
+    }
+
+    fn put(&mut self, len: u64) -> Event {
+        self.segments += 1;
+        let id = SegmentId::from_bits(self.segments);
+        deposit(id, None);
+        Event::Put(id, len)
+    }
+
+    fn relocation(&mut self, view: &MemoryView, ino: Ino, first: usize, count: usize) -> Event {
+        const BEFORE: u32 = 5;
+        let extents: Vec<(u64, Extent)> = view
+            .records()
+            .filter_map(|(key, record)| match (key, record) {
+                (Key::Extent(of, at), Record::Extent(extent)) if of == ino => Some((at, extent.clone())),
+                _ => None,
+            })
+            .collect();
+        if extents.is_empty() {
+            return self.put(60);
+        }
+        let mut bytes = vec![0; BEFORE as usize];
+        let mut from = Vec::new();
+        let offset = extents[first % extents.len()].0;
+        let mut end = offset;
+        for (at, extent) in extents.into_iter().skip_while(|(at, _)| *at < offset).take(count) {
+            if at != end {
+                break;
+            }
+            end += u64::from(extent.len);
+            bytes.extend(extent_bytes(&extent));
+            from.push(extent);
+        }
+        let Event::Put(id, len) = self.put(bytes.len() as u64) else { unreachable!("a put is a put") };
+        deposit(id, Some(bytes.into()));
+        Event::Move(Relocation { ino, offset, from, to: block(id, BEFORE, (end - offset) as u32) }, len)
     }
 
     fn inode(&self, pick: Pick, meant: &[Ino]) -> Ino {
@@ -164,11 +219,11 @@ impl Census {
         let any = |pick: &Pick| self.inode(*pick, &self.alive);
         let file = |pick: &Pick| self.inode(*pick, &self.files);
         match action.clone() {
-            Action::Create { at, stale, node, mode, gid } => {
+            Action::Create { at, stale, node, mode, umask, gid } => {
                 let fresh = self.inodes.last().map_or(Ino::FIRST_LEASED, |last| Ino::FIRST_LEASED.max(Ino(last.0 + 1)));
                 let ino = stale.map_or(fresh, |pick| self.inode(Pick { any: true, ..pick }, &[]));
                 let (parent, name) = self.spot(&at);
-                Mutation::Create { parent, name, ino, node, mode, uid: 1, gid }
+                Mutation::Create { parent, name, ino, node, mode, umask, uid: 1, gid }
             }
             Action::Link { ino, at } => {
                 let (parent, name) = self.spot(&at);
@@ -195,6 +250,16 @@ impl Census {
             Action::Punch { ino, offset, len, extend } => Mutation::Punch { ino: file(&ino), offset, len, extend },
             Action::SetXattr { ino, name, value, mode } => Mutation::SetXattr { ino: any(&ino), name: xattr_name(&name), value, mode },
             Action::RemoveXattr { ino, name } => Mutation::RemoveXattr { ino: any(&ino), name: xattr_name(&name) },
+            Action::SetAcl { ino, kind, acl, kill_set_group_id } => {
+                // Only directories hand anything down.
+                let meant = if kind == AclKind::Default { &self.directories } else { &self.alive };
+                Mutation::SetAcl { ino: self.inode(ino, meant), kind, acl: acl.map(|acl| acl.encode()), kill_set_group_id }
+            }
+            Action::Access { ino } => Mutation::Access { ino: any(&ino) },
+            Action::Clone { from, to, from_offset, to_offset, len, kill_privileges } => {
+                let from = file(&from);
+                Mutation::Clone { from, from_offset, to: to.map_or(from, |to| file(&to)), to_offset, len, kill_privileges }
+            }
         }
     }
 
@@ -284,17 +349,21 @@ fn resize() -> impl Strategy<Value = SetAttr> {
 
 fn create() -> impl Strategy<Value = Action> {
     let mode = prop_oneof![2 => Just(0o644), 1 => Just(0o6755), 1 => Just(0o2755)];
-    (spot(0.05), proptest::option::weighted(0.03, pick()), node(), mode, 0..3u32).prop_map(|(at, stale, node, mode, gid)| Action::Create {
+    let umask = prop_oneof![2 => Just(0), 1 => Just(0o027)];
+    let new = (node(), mode, umask, 0..3u32);
+    (spot(0.05), proptest::option::weighted(0.03, pick()), new).prop_map(|(at, stale, (node, mode, umask, gid))| Action::Create {
         at,
         stale,
         node,
         mode,
+        umask,
         gid,
     })
 }
 
 fn action() -> impl Strategy<Value = Action> {
     let rename_mode = prop_oneof![3 => Just(RenameMode::Replace), 1 => Just(RenameMode::NoReplace), 2 => Just(RenameMode::Exchange)];
+    let acl_kind = prop_oneof![Just(AclKind::Access), Just(AclKind::Default)];
     let xattr_mode = prop_oneof![3 => Just(XattrMode::Any), 1 => Just(XattrMode::Create), 1 => Just(XattrMode::Replace)];
     prop_oneof![
         16 => create(),
@@ -311,7 +380,26 @@ fn action() -> impl Strategy<Value = Action> {
         5 => (pick(), xattr(), vec(any::<u8>(), 0..3), xattr_mode)
             .prop_map(|(ino, name, value, mode)| Action::SetXattr { ino, name, value: value.into(), mode }),
         3 => (pick(), xattr()).prop_map(|(ino, name)| Action::RemoveXattr { ino, name }),
+        5 => (pick(), acl_kind, proptest::option::weighted(0.8, acl()), any::<bool>())
+            .prop_map(|(ino, kind, acl, kill_set_group_id)| Action::SetAcl { ino, kind, acl, kill_set_group_id }),
+        2 => pick().prop_map(|ino| Action::Access { ino }),
+        10 => (pick(), proptest::option::weighted(0.7, pick()), offset(), offset(), length(), any::<bool>()).prop_map(
+            |(from, to, from_offset, to_offset, len, kill_privileges)| Action::Clone { from, to, from_offset, to_offset, len, kill_privileges }
+        ),
     ]
+}
+
+fn acl() -> impl Strategy<Value = ModelAcl> {
+    let perm = || 0..8u16;
+    (perm(), perm(), perm(), perm(), perm()).prop_map(|(user, named, group, mask, other)| ModelAcl { user, named, group, mask, other })
+}
+
+fn offset() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0..60u64, 1 => (0..40u64).prop_map(|back| FILE_MAX_BYTES - back), 1 => Just(u64::MAX)]
+}
+
+fn length() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0..60u64, 1 => Just(u64::MAX)]
 }
 
 fn op(action: impl Strategy<Value = Action>) -> impl Strategy<Value = Step> {
@@ -324,7 +412,8 @@ fn op(action: impl Strategy<Value = Action>) -> impl Strategy<Value = Step> {
 /// A case: something to begin with, then anything.
 pub(super) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     let put = || (50..80u64).prop_map(|len| Step::Put { len });
+    let relocate = (pick(), 0..8usize, 1..4usize).prop_map(|(file, first, count)| Step::Move { file, first, count });
     let beginning = prop_oneof![3 => op(create()), 1 => put()];
-    let step = prop_oneof![20 => op(action()), 1 => pick().prop_map(Step::Purge), 1 => put()];
+    let step = prop_oneof![20 => op(action()), 1 => pick().prop_map(Step::Purge), 1 => put(), 3 => relocate];
     (vec(beginning, 0..=STEPS / 5), vec(step, 1..=STEPS * 4 / 5)).prop_map(|(beginning, rest)| [beginning, rest].concat())
 }

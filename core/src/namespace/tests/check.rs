@@ -1,6 +1,9 @@
 use bytes::Bytes;
 
-use super::super::{Attr, Changes, Extent, FileKind, Ino, Inode, Key, Missing, Position, Record, SegmentRecord, Usage, View, check};
+use super::super::{
+    ACL_ACCESS, ACL_DEFAULT, Attr, Changes, Extent, FileKind, Ino, Inode, Key, Missing, Position, Record, SegmentRecord, Usage, View, check,
+};
+use super::acl::acl;
 use super::content::block;
 use super::fixture::{Fixture, name};
 use super::lazy_view::LazyView;
@@ -47,6 +50,10 @@ fn each_invariant_is_seen_when_it_breaks() {
     let moved = |ino, parent| (Key::Inode(ino), Some(Record::Inode(Inode { parent, ..inode(&fixture, ino) })));
     let gone = |key| (key, None);
     let extent = |at, text: &'static str| (Key::Extent(f, at), Some(Record::Extent(Extent::inline(Bytes::from(text)))));
+    let recounted = |ino, xattrs, orphans| (Key::Inode(ino), Some(Record::Inode(Inode { xattrs, orphans, ..inode(&fixture, ino) })));
+    let acl = |ino, name: &Bytes, perm| {
+        (Key::Xattr(ino, name.clone()), Some(Record::Xattr(acl(&[(1, perm, 0), (2, 6, 9), (4, 4, 0), (0x10, perm, 0), (0x20, perm, 0)]))))
+    };
     let kind = |ino, kind| edit(&fixture, ino, |attr| attr.kind = kind);
     for (what, changes, finding) in [
         ("a dentry that dangles", vec![dentry(d, "x", absent, FileKind::File)], "names #999, which does not exist"),
@@ -78,6 +85,13 @@ fn each_invariant_is_seen_when_it_breaks() {
         ("an unsound extent", vec![(Key::Extent(f, 10), Some(Record::Extent(block(segment, 0, 0))))], "the extent at 10 is unsound"),
         ("allocated bytes", vec![edit(&fixture, f, |attr| attr.allocated_bytes = 13)], "allocated bytes: recorded 13, counted 14"),
         ("an attribute of nothing", vec![(Key::Xattr(absent, "user.a".into()), Some(Record::Xattr(Bytes::new())))], "extended attribute"),
+        ("attributes", vec![recounted(d, 1, 0)], "extended attributes: recorded 1, counted 0"),
+        ("orphans", vec![recounted(d, 0, 1)], "orphans that stood in it: recorded 1, counted 0"),
+        ("where an orphan stood", vec![moved(orphan, absent)], "#999: orphans stood in it but it does not exist"),
+        ("another mode in a list", vec![acl(f, &ACL_ACCESS, 7)], "mode in the access control list: recorded 511, counted 420"),
+        ("a list of a symbolic link", vec![acl(s, &ACL_ACCESS, 6)], "has the access control list"),
+        ("a list to hand down", vec![acl(f, &ACL_DEFAULT, 6)], "has the access control list"),
+        ("a list that is none", vec![(Key::Xattr(f, ACL_ACCESS), Some(Record::Xattr("x".into())))], "has the access control list"),
         ("usage", vec![(Key::Usage, Some(Record::Usage(Usage { bytes: 13, inodes: 6 })))], "usage: recorded"),
         ("no usage", vec![gone(Key::Usage)], "usage: recorded None"),
         ("an unknown segment", vec![gone(Key::Segment(segment))], "it is not known"),

@@ -1,5 +1,6 @@
 //! What the bytes of test segments are, so that a block extent can be read and compared like any other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -7,8 +8,27 @@ use bytes::Bytes;
 use super::super::{Extent, Ino, Source, View, pieces};
 use crate::SegmentId;
 
-/// The bytes of a segment from `offset` on.
+thread_local! {
+    /// Segments whose bytes are not made up but copied from elsewhere.
+    static COPIES: RefCell<BTreeMap<SegmentId, Bytes>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// From now on, on this thread, a segment holds these bytes; `None`: those that are made up for it.
+pub(in super::super) fn deposit(segment: SegmentId, bytes: Option<Bytes>) {
+    COPIES.with_borrow_mut(|copies| match bytes {
+        Some(bytes) => copies.insert(segment, bytes),
+        None => copies.remove(&segment),
+    });
+}
+
+/// The bytes of a segment from `offset` on; past the end of a copy they are made up.
 pub(in super::super) fn segment_bytes(segment: SegmentId, offset: u32, len: u32) -> Bytes {
+    let range = offset as usize..(offset + len) as usize;
+    if let Some(copied) =
+        COPIES.with_borrow(|copies| copies.get(&segment).and_then(|copy| (range.end <= copy.len()).then(|| copy.slice(range))))
+    {
+        return copied;
+    }
     let first = segment.bits() as u32;
     (offset..offset + len).map(|at| (first.wrapping_mul(41) ^ at.wrapping_mul(7) ^ (at >> 8)) as u8 | 1).collect()
 }

@@ -6,7 +6,7 @@ use super::super::{
 use super::fixture::{Fixture, SECOND, name};
 
 fn create(parent: Ino, at: &str, ino: Ino, node: NewNode) -> Mutation {
-    Mutation::Create { parent, name: name(at), ino, node, mode: 0o644, uid: 1000, gid: 1000 }
+    Mutation::Create { parent, name: name(at), ino, node, mode: 0o644, umask: 0, uid: 1000, gid: 1000 }
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_fresh_workspace_is_a_root_and_nothing_else() {
         mtime: 5,
         ctime: 5,
     };
-    let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new() };
+    let root = Inode { attr, parent: Ino::ROOT, target: Bytes::new(), xattrs: 0, orphans: 0 };
     let records: Vec<_> = view.records().map(|(key, record)| (key, record.clone())).collect();
     let expected = [(Key::Inode(Ino::ROOT), Record::Inode(root)), (Key::Usage, Record::Usage(Usage { bytes: 0, inodes: 1 }))];
     assert_eq!(records, expected);
@@ -47,7 +47,7 @@ fn each_kind_is_made_as_asked() {
     ] {
         let mut fixture = Fixture::new();
         let ino = Ino(40);
-        let mutation = Mutation::Create { parent: Ino::ROOT, name: name("a"), ino, node, mode: 0o176_751, uid: 3, gid: 4 };
+        let mutation = Mutation::Create { parent: Ino::ROOT, name: name("a"), ino, node, mode: 0o176_751, umask: 0, uid: 3, gid: 4 };
         let answer = fixture.apply(mutation).unwrap().attr.unwrap();
         let now = 2 * SECOND;
         let expected = Attr { ino, kind, mode, uid: 3, gid: 4, nlink, size, allocated_bytes: 0, rdev, atime: now, mtime: now, ctime: now };
@@ -103,8 +103,16 @@ fn a_set_group_id_directory_hands_down_its_group() {
     ] {
         let mut fixture = Fixture::new();
         let parent = Ino(90);
-        let dir =
-            Mutation::Create { parent: Ino::ROOT, name: name("d"), ino: parent, node: NewNode::Directory, mode: dir_mode, uid: 5, gid: 50 };
+        let dir = Mutation::Create {
+            parent: Ino::ROOT,
+            name: name("d"),
+            ino: parent,
+            node: NewNode::Directory,
+            mode: dir_mode,
+            umask: 0,
+            uid: 5,
+            gid: 50,
+        };
         fixture.apply(dir).unwrap();
         let made = fixture.try_create("d/a", node.clone(), 0o640).unwrap();
         let attr = fixture.attr(made);

@@ -80,7 +80,7 @@ impl Fixture {
         let (parent, name) = self.place(path);
         let ino = Ino(self.next_ino);
         self.next_ino += 1;
-        self.apply(Mutation::Create { parent, name, ino, node, mode, uid: 1000, gid: 1000 }).map(|_| ino)
+        self.apply(Mutation::Create { parent, name, ino, node, mode, umask: 0, uid: 1000, gid: 1000 }).map(|_| ino)
     }
 
     pub(super) fn file(&mut self, path: &str) -> Ino {

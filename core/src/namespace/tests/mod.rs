@@ -6,7 +6,9 @@ pub(super) mod content;
 mod fixture;
 pub(super) mod lazy_view;
 
+mod acl;
 mod check;
+mod clone;
 mod create;
 mod extents;
 mod link;
@@ -14,6 +16,7 @@ mod orphan;
 mod quota;
 mod read;
 mod rename;
+mod repoint;
 mod scope;
 mod segment;
 mod set_attr;

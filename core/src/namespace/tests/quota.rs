@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
-use super::super::{Context, Errno, Extent, Limits, NewNode, Position, Usage, usage};
+use super::super::{ACL_ACCESS, AclKind, Context, Errno, Extent, Limits, Mutation, NewNode, Position, Usage, XattrMode, usage};
+use super::acl::acl;
 use super::content::block;
 use super::fixture::Fixture;
 
@@ -60,6 +61,36 @@ fn blocks_count_like_inline_bytes() {
     fixture.write(a, Position::End, vec![block(segment, 0, 60)]).unwrap();
     assert_eq!(fixture.write(b, Position::End, vec![block(segment, 0, 60)]).unwrap_err(), Errno::EDQUOT, "a reflink counts again");
     fixture.write(b, Position::End, vec![block(segment, 60, 40)]).unwrap();
+}
+
+/// As the blocks that hold them do on ext4 and XFS.
+#[test]
+fn attributes_lists_and_targets_count_like_content() {
+    let mut fixture = limited(Some(100), None, Errno::EDQUOT);
+    let file = fixture.file("a");
+    let held = |fixture: &Fixture| usage(&fixture.view).unwrap().bytes;
+    let set = |value: usize| Mutation::SetXattr { ino: file, name: "user.a".into(), value: vec![1; value].into(), mode: XattrMode::Any };
+    fixture.apply(set(94)).unwrap();
+    assert_eq!(held(&fixture), 100);
+    assert_eq!(fixture.apply(set(95)).unwrap_err(), Errno::EDQUOT);
+    assert_eq!(fixture.try_create("s", NewNode::Symlink("x".into()), 0o777), Err(Errno::EDQUOT));
+    let list = acl(&[(1, 6, 0), (2, 6, 9), (4, 4, 0), (0x10, 4, 0), (0x20, 4, 0)]);
+    let set_acl = Mutation::SetAcl { ino: file, kind: AclKind::Access, acl: Some(list.clone()), kill_set_group_id: false };
+    assert_eq!(fixture.apply(set_acl.clone()).unwrap_err(), Errno::EDQUOT);
+    fixture.apply(set(4)).unwrap();
+    fixture.symlink("s", "0123456789");
+    assert_eq!(held(&fixture), 20);
+    fixture.apply(set_acl).unwrap();
+    assert_eq!(held(&fixture), 20 + (ACL_ACCESS.len() + list.len()) as u64);
+    fixture.apply(Mutation::RemoveXattr { ino: file, name: "user.a".into() }).unwrap();
+    let symlink = fixture.ino("s");
+    for path in ["s", "a"] {
+        fixture.unlink(path).unwrap();
+    }
+    for ino in [symlink, file] {
+        fixture.purge(ino).unwrap();
+    }
+    assert_eq!(held(&fixture), 0);
 }
 
 #[test]

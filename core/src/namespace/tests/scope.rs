@@ -66,8 +66,16 @@ fn a_confined_session_can_name_only_what_is_within() {
     let elsewhere = fixture.dir("elsewhere");
     fixture.context = Context { scope: home, ..Context::default() };
     let at = |text| name(text);
-    let create =
-        |parent, ino| Mutation::Create { parent, name: at("new"), ino: Ino(ino), node: NewNode::File, mode: 0o600, uid: 0, gid: 0 };
+    let create = |parent, ino| Mutation::Create {
+        parent,
+        name: at("new"),
+        ino: Ino(ino),
+        node: NewNode::File,
+        mode: 0o600,
+        umask: 0,
+        uid: 0,
+        gid: 0,
+    };
     let rename = |parent, from, new_parent| Mutation::Rename {
         parent,
         name: at(from),
@@ -150,7 +158,7 @@ impl View for Shaft {
         let (uid, gid, rdev, atime, mtime, ctime) = Default::default();
         let attr = Attr { ino: *ino, kind, mode: 0o755, uid, gid, nlink: 3, size: 1, allocated_bytes: 0, rdev, atime, mtime, ctime };
         let parent = Ino(ino.0.saturating_sub(1).max(1));
-        Ok(Some(Record::Inode(Inode { attr, parent, target: Bytes::new() })))
+        Ok(Some(Record::Inode(Inode::new(attr, parent))))
     }
 
     fn first_in(&self, _: Bound<&Key>, _: &[u8]) -> Result<Option<(Key, Record)>, Missing> {

@@ -42,6 +42,7 @@ fn a_directory_changes_as_often_as_its_entries() {
         ino: Ino(ino),
         node: NewNode::File,
         mode: 0o600,
+        umask: 0,
         uid: 0,
         gid: 0,
     };

@@ -1,0 +1,85 @@
+use std::ops::Bound;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::namespace::{Extent, Key, Missing, Record, Source, Stop, View};
+
+/// How many rows of a file or of its attributes one fetch brings at the most.
+const ROWS: u32 = 256;
+
+/// A question for records as they are stored; only the holder of the workspace's lease may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fetch {
+    /// One record, by its encoded key.
+    Key(Bytes),
+    /// Records from `start` on whose encoded keys begin with `prefix`. With entries of a directory come the inodes
+    /// that they name.
+    Range {
+        /// Where to begin.
+        start: Bytes,
+        /// Where to end.
+        prefix: Bytes,
+        /// At most so many (what comes along does not count); the node may give fewer.
+        limit: u32,
+    },
+}
+
+/// The answer to a [`Fetch`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Encoded keys and what stands there.
+    pub rows: Vec<(Bytes, Record)>,
+    /// Of a range: the first key that is not spoken of; `None` if all of it is.
+    pub until: Option<Bytes>,
+}
+
+impl Fetch {
+    /// What to ask for so that a question which the view could not answer can go on. `neighbours` is how many entries
+    /// of a directory are worth having when one is missing.
+    pub fn of(missing: &Missing, neighbours: u32) -> Self {
+        match missing {
+            Missing::Key(key @ Key::Dentry(dir, _)) => {
+                Self::Range { start: key.encode().into(), prefix: Key::dentries_of(*dir).into(), limit: neighbours.max(1) }
+            }
+            Missing::Key(Key::Xattr(ino, _)) => {
+                let prefix = Bytes::from(Key::xattrs_of(*ino));
+                Self::Range { start: prefix.clone(), prefix, limit: ROWS }
+            }
+            Missing::Key(key) => Self::Key(key.encode().into()),
+            Missing::From { start, prefix } => {
+                Self::Range { start: Bytes::copy_from_slice(start), prefix: Bytes::copy_from_slice(prefix), limit: ROWS.max(neighbours) }
+            }
+        }
+    }
+}
+
+/// How much data the rows of one answer carry before it ends.
+const DATA_MAX_BYTES: usize = 512 << 10;
+
+impl Records {
+    /// The rows of a view from `start` on, at most `limit` of them, whose encoded keys begin with `prefix`. What
+    /// entries name does not come along.
+    ///
+    /// # Errors
+    /// Only [`Stop::Missing`].
+    pub fn of(view: &impl View, start: &[u8], prefix: &[u8], limit: usize) -> Result<Self, Stop> {
+        let mut records = Self::default();
+        let mut data_bytes = 0;
+        let Some(first) = Key::at_or_after(start, prefix) else { return Ok(records) };
+        let mut bound = Bound::Included(first);
+        while let Some((key, record)) = view.first_in(bound.as_ref(), prefix)? {
+            if records.rows.len() >= limit || data_bytes > DATA_MAX_BYTES {
+                records.until = Some(key.encode().into());
+                break;
+            }
+            data_bytes += match &record {
+                Record::Extent(Extent { source: Source::Inline { data, .. }, .. }) | Record::Xattr(data) => data.len(),
+                _ => 0,
+            };
+            records.rows.push((key.encode().into(), record));
+            bound = Bound::Excluded(key);
+        }
+        Ok(records)
+    }
+}

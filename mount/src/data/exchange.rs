@@ -1,0 +1,294 @@
+//! The exchanges by which bytes of segments come and go: through the node, or straight with the object store where
+//! the session's data path says so.
+//!
+//! An exchange is tried again until it succeeds, is refused, the session is interrupted or a program has waited long
+//! enough; an outage that is shorter than the lease is a pause. On the direct path the node signs a request for each
+//! segment. Where the object store cannot be reached, or does not take what the node signed, the exchange goes through
+//! the node, and so do the next ones for a while ([`Reach`]). What the node says is final: a direct put that finds its
+//! object there is left to it to judge. Nothing here looks at the bytes; whoever asked checks them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use artifacts_core::SegmentId;
+use artifacts_core::namespace::Errno;
+use artifacts_core::protocol::{DataPath, DirectUrl};
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use tokio::sync::Semaphore;
+
+use super::reach::Reach;
+use super::segments::{BlockError, Effort, Segments};
+use super::signed_urls::SignedUrls;
+use crate::errno;
+use crate::random::jittered;
+use crate::session::MountSession;
+use crate::time::pause;
+
+/// Pauses between attempts, the first and the longest.
+const PAUSES_MS: (u64, u64) = (50, 1_000);
+/// How long a program may wait for one exchange, however the node excuses itself.
+const GIVE_UP_MS: u64 = 60_000;
+/// How many exchanges may be under way at once, so that many busy programs do not cost as much memory each.
+const ON_THE_WAY_MAX: usize = 16;
+/// After so many answers of the object store that led nowhere, an exchange goes through the node.
+const DIRECT_ATTEMPTS: u32 = 3;
+/// The longest answer with a signed request, in bytes.
+const URL_MAX_BYTES: usize = 16 << 10;
+
+/// Makes the exchanges of one session.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    http: reqwest::Client,
+    session: Arc<MountSession>,
+    urls: SignedUrls,
+    reach: Reach,
+    on_the_way: Semaphore,
+}
+
+/// What is to be exchanged.
+enum Wanted {
+    Get(Range<u64>),
+    Put(Bytes),
+}
+
+/// How one attempt went.
+enum Outcome {
+    Done(Bytes),
+    /// For good.
+    Refused(StatusCode),
+    /// Worth another attempt, after a pause.
+    Again(String),
+    /// The signed request had run out: worth another one at once.
+    Stale,
+    /// The direct path leads nowhere this time; whether it is to be left alone for a while.
+    Detour {
+        reason: String,
+        unreachable: bool,
+    },
+}
+
+impl Exchange {
+    /// For a session.
+    pub(crate) fn new(http: reqwest::Client, session: Arc<MountSession>) -> Self {
+        Self { http, session, urls: SignedUrls::default(), reach: Reach::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
+    }
+
+    async fn run(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Bytes, Refusal> {
+        let clock = &self.session.clock;
+        let give_up_at_ms = clock.boot_ms() + GIVE_UP_MS;
+        let mut pause_ms = PAUSES_MS.0;
+        let mut direct = self.session.welcome.data_path == DataPath::Direct && self.reach.is_worth_a_try(clock.boot_ms());
+        let mut led_nowhere = 0;
+        loop {
+            let attempt = async {
+                let _permit = self.on_the_way.acquire().await;
+                if direct { self.directly(segment, wanted).await } else { self.through_the_node(segment, wanted).await }
+            };
+            let outcome = tokio::select! {
+                outcome = attempt => outcome,
+                errno = self.session.interruption() => return Err(Refusal::Interrupted(errno)),
+            };
+            match outcome {
+                Outcome::Done(bytes) => return Ok(bytes),
+                Outcome::Refused(status) => return Err(Refusal::Status(status)),
+                Outcome::Stale => continue,
+                Outcome::Detour { reason, unreachable } => {
+                    direct = false;
+                    if unreachable && self.reach.failed(clock.boot_ms()) {
+                        tracing::warn!(reason, "the object store cannot be used from here; data goes through the node");
+                    }
+                    continue;
+                }
+                Outcome::Again(reason) => tracing::warn!(%segment, reason, direct, "an exchange of data is tried again"),
+            }
+            if direct {
+                led_nowhere += 1;
+                direct = led_nowhere < DIRECT_ATTEMPTS;
+            }
+            if effort == Effort::Once || clock.boot_ms() >= give_up_at_ms {
+                return Err(Refusal::Interrupted(Errno::EIO));
+            }
+            pause(jittered(pause_ms)).await;
+            pause_ms = (pause_ms * 2).min(PAUSES_MS.1);
+        }
+    }
+
+    async fn through_the_node(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
+        let request = match wanted {
+            Wanted::Get(_) => self.of_the_node(Method::GET, &format!("/v1/data/{segment}")),
+            Wanted::Put(_) => self.of_the_node(Method::PUT, &format!("/v1/data/{segment}")),
+        };
+        let response = match wanted.fill(request).send().await {
+            Ok(response) => response,
+            Err(error) => return Outcome::Again(format!("the data endpoint does not answer: {error}")),
+        };
+        match response.status() {
+            status if status.is_success() => match body(response, wanted.answer_bytes()).await {
+                Ok(bytes) => Outcome::Done(bytes),
+                Err(reason) => Outcome::Again(reason),
+            },
+            status if errno::of_status(status).is_some() => Outcome::Refused(status),
+            status => Outcome::Again(format!("the data endpoint is not ready: {status}")),
+        }
+    }
+
+    async fn directly(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
+        let given = match wanted {
+            Wanted::Get(_) => self.urls.of(segment, self.session.clock.boot_ms(), self.signed(segment, "?op=get")).await,
+            Wanted::Put(data) => self.signed(segment, &format!("?op=put&len={}", data.len())).await.map(|url| (Arc::new(url), true)),
+        };
+        let (signed, is_new) = match given {
+            Ok(given) => given,
+            Err(outcome) => return outcome,
+        };
+        let method = if matches!(wanted, Wanted::Get(_)) { Method::GET } else { Method::PUT };
+        let mut request = self.http.request(method, &signed.url);
+        for (name, value) in &signed.headers {
+            // The length of the body is what was signed; it sends that itself.
+            if !name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str()) {
+                request = request.header(name, value);
+            }
+        }
+        let unreachable = |reason: String| Outcome::Detour { reason, unreachable: true };
+        let response = match wanted.fill(request).send().await {
+            Ok(response) => response,
+            // The address holds the signature.
+            Err(error) => return unreachable(error.without_url().to_string()),
+        };
+        let is_get = matches!(wanted, Wanted::Get(_));
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if is_get => match body(response, wanted.answer_bytes()).await {
+                Ok(bytes) => self.done(bytes),
+                Err(reason) => Outcome::Again(reason),
+            },
+            StatusCode::NOT_FOUND if is_get => {
+                self.urls.drop_url(segment);
+                self.answered();
+                Outcome::Refused(StatusCode::NOT_FOUND)
+            }
+            status if status.is_success() && !is_get => self.done(Bytes::new()),
+            // Put by an attempt whose answer was lost, or by somebody else: the node compares.
+            StatusCode::PRECONDITION_FAILED if !is_get => Outcome::Detour { reason: "the segment exists".to_owned(), unreachable: false },
+            StatusCode::FORBIDDEN if !is_new => {
+                self.urls.drop_url(segment);
+                Outcome::Stale
+            }
+            status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) => busy(status),
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => busy(status),
+            status => {
+                self.urls.drop_url(segment);
+                unreachable(format!("the object store answers {status}"))
+            }
+        }
+    }
+
+    fn done(&self, bytes: Bytes) -> Outcome {
+        self.answered();
+        Outcome::Done(bytes)
+    }
+
+    fn answered(&self) {
+        if self.reach.worked() {
+            tracing::info!("the object store can be reached again");
+        }
+    }
+
+    /// Asks the node to sign a request.
+    async fn signed(&self, segment: SegmentId, query: &str) -> Result<DirectUrl, Outcome> {
+        let request = self.of_the_node(Method::GET, &format!("/v1/data/{segment}/url{query}"));
+        let response = request.send().await.map_err(|error| Outcome::Again(format!("the data endpoint does not answer: {error}")))?;
+        match response.status() {
+            status if status.is_success() => {
+                let text = body(response, URL_MAX_BYTES).await.map_err(Outcome::Again)?;
+                let unreadable = |error: serde_json::Error| Outcome::Detour { reason: error.to_string(), unreachable: true };
+                serde_json::from_slice(&text).map_err(unreadable)
+            }
+            // A session that may not write, a segment that is too large: the other path says the same.
+            status @ (StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE) => Err(Outcome::Refused(status)),
+            status if errno::of_status(status).is_some() => {
+                Err(Outcome::Detour { reason: format!("the node signs no requests: {status}"), unreachable: true })
+            }
+            status => Err(Outcome::Again(format!("the data endpoint is not ready: {status}"))),
+        }
+    }
+
+    fn of_the_node(&self, method: Method, path: &str) -> RequestBuilder {
+        let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
+        self.http.request(method, self.session.endpoint().at(path)).bearer_auth(token)
+    }
+}
+
+impl Segments for Exchange {
+    fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> BoxFuture<'_, Result<Bytes, BlockError>> {
+        async move {
+            let wanted = Wanted::Get(u64::from(range.start)..u64::from(range.end));
+            self.run(segment, &wanted, effort).await.map_err(|refusal| match refusal {
+                Refusal::Status(StatusCode::NOT_FOUND) => BlockError::Gone,
+                refusal => BlockError::Failed(refusal.errno()),
+            })
+        }
+        .boxed()
+    }
+
+    fn put(&self, segment: SegmentId, data: Bytes) -> BoxFuture<'_, Result<(), Errno>> {
+        async move { self.run(segment, &Wanted::Put(data), Effort::Persistent).await.map(drop).map_err(Refusal::errno) }.boxed()
+    }
+
+    fn forget(&self) {
+        self.urls.clear();
+    }
+}
+
+impl Wanted {
+    fn fill(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Get(range) => request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
+            Self::Put(data) => request.body(data.clone()),
+        }
+    }
+
+    /// The longest answer that makes sense.
+    fn answer_bytes(&self) -> usize {
+        match self {
+            Self::Get(range) => range.end.saturating_sub(range.start) as usize,
+            Self::Put(_) => URL_MAX_BYTES,
+        }
+    }
+}
+
+fn busy(status: StatusCode) -> Outcome {
+    Outcome::Again(format!("the object store answers {status}"))
+}
+
+/// The body of an answer, unless it is longer than it may be.
+async fn body(mut response: Response, most_bytes: usize) -> Result<Bytes, String> {
+    let mut whole = BytesMut::new();
+    loop {
+        let chunk = response.chunk().await.map_err(|error| format!("an answer broke off: {}", error.without_url()))?;
+        let Some(chunk) = chunk else { return Ok(whole.freeze()) };
+        if whole.len() + chunk.len() > most_bytes {
+            return Err("an answer is longer than it may be".to_owned());
+        }
+        if whole.is_empty() {
+            whole.reserve(most_bytes.min(response.content_length().unwrap_or(0) as usize));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+}
+
+enum Refusal {
+    Status(StatusCode),
+    Interrupted(Errno),
+}
+
+impl Refusal {
+    fn errno(self) -> Errno {
+        match self {
+            Self::Status(status) => errno::of_status(status).unwrap_or(Errno::EIO),
+            Self::Interrupted(errno) => errno,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The lease on the whole workspace: who may decide by itself, and who waits meanwhile.
+
+use artifacts_core::SessionId;
+use artifacts_core::namespace::{Errno, Ino, Key, Record, View as _};
+use artifacts_core::protocol::{Answer, ClientFrame, ServerFrame};
+use artifacts_core::replica::{Fetch, Records};
+use artifacts_core::session::LeaseEffect;
+use bytes::Bytes;
+use ractor::ActorRef;
+
+use super::actor::WorkspaceState;
+use super::layers::Failure;
+use super::message::WorkspaceMessage;
+
+/// How long a holder that is heard may take to send what it has decided. Its session's own lease bounds one that is not.
+const RECALL_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+/// The most rows of one fetch.
+const ROWS_MAX: usize = 1024;
+/// So many rows are read in one go, so that a question that lacks something does not begin anew from far away.
+const ROWS_AT_ONCE: usize = 64;
+
+impl WorkspaceState {
+    /// Sets a message aside that has to wait for the end of the lease.
+    pub(super) fn defer_to_lease(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
+        if self.recovery.is_some() {
+            return Some(message);
+        }
+        let admitted = match &message {
+            WorkspaceMessage::Frame(session, frame, _) if needs_admission(frame) && self.members.contains_key(session) => self.lease.admit(*session),
+            WorkspaceMessage::ResolveRoot { .. } if self.lease.holder().is_some() => Err(self.lease.wait()),
+            _ => Ok(()),
+        };
+        match admitted {
+            Ok(()) => Some(message),
+            Err(effects) => {
+                self.waiting_for_lease.push_back(message);
+                self.perform(myself, effects);
+                None
+            }
+        }
+    }
+
+    /// Does what the lease's machine wants.
+    pub(super) fn perform(&mut self, myself: &ActorRef<WorkspaceMessage>, effects: Vec<LeaseEffect>) {
+        for effect in effects {
+            match effect {
+                LeaseEffect::Grant { session, epoch } => {
+                    if let Some(member) = self.members.get(&session) {
+                        member.send(ServerFrame::Lease { epoch, bytes: self.limits.bytes, inodes: self.limits.inodes });
+                    }
+                    metrics::counter!("artifacts_leases_granted_total").increment(1);
+                }
+                LeaseEffect::Recall { session, epoch } => {
+                    if let Some(member) = self.members.get(&session) {
+                        member.send(ServerFrame::Recall { epoch });
+                    }
+                    metrics::counter!("artifacts_leases_recalled_total").increment(1);
+                    myself.send_after(RECALL_LIMIT, move || WorkspaceMessage::RecallExpired(epoch));
+                }
+                LeaseEffect::Fence(session) => {
+                    tracing::warn!(workspace = %self.keys.0, %session, "a session that holds the workspace's lease cannot be waited for");
+                    (self.fence)(session);
+                }
+                LeaseEffect::Released => self.lease_released = true,
+            }
+        }
+    }
+
+    /// A mount asks for the lease. One that sees a part of the workspace cannot hold it.
+    pub(super) fn want_lease(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId) {
+        if self.members.get(&session).is_some_and(|member| member.root == Ino::ROOT) {
+            let effects = self.lease.want(session);
+            self.perform(myself, effects);
+        }
+    }
+
+    /// Records for the holder's replica.
+    pub(super) async fn fetch(&mut self, session: SessionId, fetch: Fetch) -> Result<Answer, Failure> {
+        if self.lease.holder() != Some(session) {
+            return Err(Failure::Refused(Errno::EPERM));
+        }
+        match fetch {
+            Fetch::Key(encoded) => {
+                let key = Key::decode(&encoded).ok_or(Failure::Refused(Errno::EINVAL))?;
+                let record = self.layers.ask(|view| Ok(view.get(&key)?)).await?;
+                Ok(Answer::Records(Records { rows: record.map(|record| (encoded, record)).into_iter().collect(), until: None }))
+            }
+            Fetch::Range { start, prefix, limit } => {
+                let mut records = Records { rows: Vec::new(), until: Some(start) };
+                let limit = (limit as usize).clamp(1, ROWS_MAX);
+                while records.rows.len() < limit
+                    && let Some(start) = records.until.take()
+                {
+                    let at_once = ROWS_AT_ONCE.min(limit - records.rows.len());
+                    let more = self.layers.ask(|view| Records::of(view, &start, &prefix, at_once)).await?;
+                    let is_cut = more.rows.len() < at_once && more.until.is_some();
+                    records.rows.extend(more.rows);
+                    records.until = more.until;
+                    if is_cut {
+                        break;
+                    }
+                }
+                self.add_named(&mut records).await?;
+                Ok(Answer::Records(records))
+            }
+        }
+    }
+
+    /// The inodes that entries name come with them.
+    async fn add_named(&mut self, records: &mut Records) -> Result<(), Failure> {
+        let named: Vec<Ino> =
+            records.rows.iter().filter_map(|(_, record)| if let Record::Dentry(ino, _) = record { Some(*ino) } else { None }).collect();
+        for ino in named {
+            let key = Key::Inode(ino);
+            if let Some(record) = self.layers.ask(|view| Ok(view.get(&key)?)).await? {
+                records.rows.push((Bytes::from(key.encode()), record));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a frame has to wait while another session holds the lease.
+fn needs_admission(frame: &ClientFrame) -> bool {
+    matches!(
+        frame,
+        ClientFrame::Commit { .. } | ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::Opened { .. } | ClientFrame::Flush { .. }
+    )
+}

@@ -1,0 +1,95 @@
+//! Removes inodes without links that nobody has open, a bounded part at a time: ops come in between.
+
+use artifacts_core::SessionId;
+use artifacts_core::namespace::{self, Ino};
+use ractor::ActorRef;
+
+use super::actor::{WorkspaceState, store_error};
+use super::layers::Failure;
+use super::message::WorkspaceMessage;
+use super::upkeep::UpkeepMessage;
+use crate::store::StoreError;
+
+/// How many orphans one step of a search brings.
+const PAGE: usize = 256;
+/// How many inodes are looked at between two other messages; of one that is long only a part is removed.
+const AT_ONCE: usize = 32;
+
+impl WorkspaceState {
+    /// Removes the inodes without links that nobody has open: those of mounts that died with the node.
+    pub(super) async fn purge_orphans(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.layers.ask(|view| namespace::orphans(view, after, PAGE)).await.map_err(store_error)?;
+            self.upkeep.purging.extend(&page);
+            after = page.last().copied();
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        self.purge_some(myself).await
+    }
+
+    /// A session is over: what it had open nobody else may have.
+    pub(super) async fn let_go(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId) -> Result<(), StoreError> {
+        let closed = self.open.close_all(session);
+        self.upkeep.purging.extend(closed);
+        self.purge_some(myself).await
+    }
+
+    /// Removes an inode, or its first part, if it is an orphan that nobody has open.
+    pub(super) async fn purge_if_orphan(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
+        self.upkeep.purging.push_back(ino);
+        self.purge_some(myself).await
+    }
+
+    /// Goes on with what is to be removed. The rest waits for its turn behind the messages that are there.
+    pub(super) async fn purge_some(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        if self.recovery.is_some() {
+            // What comes back may still have them open; the end of the grace looks for orphans anew.
+            self.upkeep.purging.clear();
+            return Ok(());
+        }
+        for _ in 0..AT_ONCE {
+            if self.falls_behind() {
+                break;
+            }
+            let Some(ino) = self.upkeep.purging.pop_front() else { return Ok(()) };
+            if self.open.is_open(ino) {
+                continue;
+            }
+            let mut more = false;
+            let purged = self.run(|view| {
+                namespace::purge(view, ino).map(|(applied, rest)| {
+                    more = rest;
+                    applied
+                })
+            });
+            match purged.await {
+                Ok(_) if more => {
+                    self.upkeep.purging.push_back(ino);
+                    break;
+                }
+                // With an inode the directory may have to go that waited for its end.
+                Ok(outcome) => self.upkeep.purging.extend(outcome.orphaned),
+                // Still linked, or gone already.
+                Err(Failure::Refused(_)) => {}
+                Err(Failure::Store(error)) => return Err(error),
+            }
+        }
+        if !self.upkeep.purging.is_empty() && !self.upkeep.purge_scheduled {
+            self.upkeep.purge_scheduled = true;
+            let next = || WorkspaceMessage::Upkeep(UpkeepMessage::Purge);
+            if self.falls_behind() {
+                myself.send_after(PAUSE, next);
+            } else {
+                let _ = myself.cast(next());
+            }
+        }
+        self.maybe_flush(myself, false);
+        Ok(())
+    }
+}
+
+/// How long the rest waits while the store does not keep up.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
