@@ -189,15 +189,25 @@ impl Round {
     }
 }
 
-/// What a mount shows once it shows the same twice.
+/// What a mount shows once it shows the same twice. A mount that was made while the node still waited for agents of the
+/// time before may have to prove first that its own session stands, and until then answers EIO.
 fn settled_image(mount: &Mount) -> Result<Image> {
-    let mut image = Image::read(mount.path())?;
-    wait_until("the tree stays as it is", PATIENCE, || {
-        sleep(STABLE);
-        let again = Image::read(mount.path())?;
-        let is_settled = again == image;
-        image = again;
+    let mut last = None;
+    wait_until("the tree is read and stays as it is", PATIENCE, || {
+        let image = match Image::read(mount.path()) {
+            Err(error) if is_eio(&error) => None,
+            read => Some(read?),
+        };
+        let is_settled = image.is_some() && image == last;
+        last = image;
+        if !is_settled {
+            sleep(STABLE);
+        }
         Ok(is_settled)
     })?;
-    Ok(image)
+    last.context("nothing was read")
+}
+
+fn is_eio(error: &anyhow::Error) -> bool {
+    error.root_cause().downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) == Some(libc::EIO)
 }
