@@ -110,7 +110,10 @@ mod tests {
         table.learn(3, Some("theirs"));
         table.know(0, None);
         table.learn(4, Some("theirs"));
-        assert_eq!((table.get(&1), table.get(&2), table.get(&3), table.get(&4)), (Some(Some(&"ours")), Some(None), Some(Some(&"theirs")), Some(None)));
+        assert_eq!(
+            (table.get(&1), table.get(&2), table.get(&3), table.get(&4)),
+            (Some(Some(&"ours")), Some(None), Some(Some(&"theirs")), Some(None))
+        );
         table.put(1, None);
         assert_eq!(table.len(), 2, "what is known as a whole needs no marks of absence");
         assert_eq!(table.first_from(&0), Ok(Some((&3, &"theirs"))));

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::SegmentId;
 use crate::namespace::{
-    self, Errno, Extent, Ino, Key, Limits, MemoryView, Mutation, Name, NewNode, Op, Outcome, Position, Record, RenameMode, SetAttr, Source, Stop, View,
-    XattrMode,
+    self, Errno, Extent, Ino, Key, Limits, MemoryView, Mutation, Name, NewNode, Op, Outcome, Position, Record, RenameMode, SetAttr, Source,
+    Stop, View, XattrMode,
 };
 
 /// A node that has applied a part of what the mount did.
@@ -106,7 +106,8 @@ impl Bench {
     /// Everything that can be asked is as it is where nothing is missing.
     fn compare(&mut self) -> Result<(), TestCaseError> {
         let truth = self.truth.clone();
-        let everything: Vec<Ino> = truth.records().filter_map(|(key, _)| if let Key::Inode(ino) = key { Some(ino) } else { None }).collect();
+        let everything: Vec<Ino> =
+            truth.records().filter_map(|(key, _)| if let Key::Inode(ino) = key { Some(ino) } else { None }).collect();
         for ino in everything {
             let attr = self.ask(|replica| namespace::attr(replica, ino));
             prop_assert_eq!(&attr, &namespace::attr(&truth, ino).map_err(errno));
@@ -158,15 +159,15 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     let ino = || prop_oneof![Just(Ino::ROOT), (16u64..30).prop_map(Ino)];
     let at = || (ino(), (0u8..5).prop_map(name));
-    let write = (ino(), 0u64..3_000, 1usize..2_000, any::<u8>(), any::<bool>()).prop_map(|(ino, offset, len, byte, append)| Mutation::Write {
-        ino,
-        position: if append { Position::End } else { Position::At(offset) },
-        extents: vec![Extent::inline(Bytes::from(vec![byte; len]))],
-        kill_privileges: false,
-    });
+    let write =
+        (ino(), 0u64..3_000, 1usize..2_000, any::<u8>(), any::<bool>()).prop_map(|(ino, offset, len, byte, append)| Mutation::Write {
+            ino,
+            position: if append { Position::End } else { Position::At(offset) },
+            extents: vec![Extent::inline(Bytes::from(vec![byte; len]))],
+            kill_privileges: false,
+        });
     let node = prop_oneof![2 => Just(NewNode::Directory), 3 => Just(NewNode::File), 1 => Just(NewNode::Symlink(Bytes::from_static(b"to")))];
-    let creation = (at(), 16u64..30, node)
-        .prop_map(|((parent, name), ino, node)| create(parent, name, Ino(ino), node));
+    let creation = (at(), 16u64..30, node).prop_map(|((parent, name), ino, node)| create(parent, name, Ino(ino), node));
     let mutation = prop_oneof![
         4 => creation,
         1 => (ino(), at()).prop_map(|(ino, (parent, name))| Mutation::Link { ino, parent, name }),
@@ -245,7 +246,8 @@ fn data_that_became_a_block_is_named_by_all_its_parts() {
     bench.commit(write(0, &data)).unwrap();
     bench.commit(write(400, &Bytes::from_static(b"over"))).unwrap();
     let before = bench.replica.bytes();
-    let block = Source::Block { segment: SegmentId::from_bits(1), block_offset: 64, block_len: 1_000, crc32c: crc32c::crc32c(&data), skip: 0 };
+    let block =
+        Source::Block { segment: SegmentId::from_bits(1), block_offset: 64, block_len: 1_000, crc32c: crc32c::crc32c(&data), skip: 0 };
     bench.replica.repoint(Ino(16), 0, &data, &block);
     let (_, pieces) = bench.ask(|replica| namespace::pieces(replica, Ino(16), 0, 1_000, 10)).unwrap();
     let skips: Vec<_> = pieces

@@ -31,7 +31,16 @@ impl Bench {
 
     fn file(&mut self, ino: u64) {
         let name = Name::new(format!("f{ino}")).unwrap();
-        self.commit(Mutation::Create { parent: Ino::ROOT, name, ino: Ino(ino), node: NewNode::File, mode: 0o644, umask: 0, uid: 0, gid: 0 });
+        self.commit(Mutation::Create {
+            parent: Ino::ROOT,
+            name,
+            ino: Ino(ino),
+            node: NewNode::File,
+            mode: 0o644,
+            umask: 0,
+            uid: 0,
+            gid: 0,
+        });
     }
 
     fn write(&mut self, ino: u64, len: usize) {
@@ -80,7 +89,9 @@ fn little_data_travels_inside_its_op() {
     assert!(bench.leaves().is_empty(), "nothing was cut yet");
     assert!(bench.cut(true).is_empty());
     assert_eq!(bench.leaves(), ["[1, 2]"]);
-    assert!(matches!(&bench.outbox.get(2).unwrap().op.mutation, Mutation::Write { extents, .. } if matches!(extents[0].source, Source::Inline { .. })));
+    assert!(
+        matches!(&bench.outbox.get(2).unwrap().op.mutation, Mutation::Write { extents, .. } if matches!(extents[0].source, Source::Inline { .. }))
+    );
     assert!(bench.local.is_drained());
 }
 

@@ -19,7 +19,8 @@ use crate::context::SharedContext;
 use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::store::{Batch, Durability, KeyRange, StoreError};
 use crate::workspace::{
-    self, AbsentWriters, CheckOptions, CheckReport, FenceSession, Storage, WorkspaceActor, WorkspaceArguments, WorkspaceKeys, WorkspaceMessage,
+    self, AbsentWriters, CheckOptions, CheckReport, FenceSession, Storage, WorkspaceActor, WorkspaceArguments, WorkspaceKeys,
+    WorkspaceMessage,
 };
 
 /// What came of a fence.

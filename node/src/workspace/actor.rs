@@ -184,7 +184,9 @@ impl WorkspaceState {
             && match &message {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame, _) => matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease),
+                WorkspaceMessage::Frame(_, frame, _) => {
+                    matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease)
+                }
                 _ => false,
             };
         if waits {

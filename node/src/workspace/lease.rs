@@ -26,7 +26,9 @@ impl WorkspaceState {
             return Some(message);
         }
         let admitted = match &message {
-            WorkspaceMessage::Frame(session, frame, _) if needs_admission(frame) && self.members.contains_key(session) => self.lease.admit(*session),
+            WorkspaceMessage::Frame(session, frame, _) if needs_admission(frame) && self.members.contains_key(session) => {
+                self.lease.admit(*session)
+            }
             WorkspaceMessage::ResolveRoot { .. } if self.lease.holder().is_some() => Err(self.lease.wait()),
             _ => Ok(()),
         };
@@ -124,6 +126,10 @@ impl WorkspaceState {
 fn needs_admission(frame: &ClientFrame) -> bool {
     matches!(
         frame,
-        ClientFrame::Commit { .. } | ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::Opened { .. } | ClientFrame::Flush { .. }
+        ClientFrame::Commit { .. }
+            | ClientFrame::Request { .. }
+            | ClientFrame::Closed { .. }
+            | ClientFrame::Opened { .. }
+            | ClientFrame::Flush { .. }
     )
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod faults;
 mod upkeep;
 
 use std::sync::Arc;
@@ -84,9 +85,13 @@ impl Lab {
     }
 
     async fn start(&self, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
+        self.start_in(self.context(), on_record).await
+    }
+
+    async fn start_in(&self, context: SharedContext, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
         let absent = self.absent.clone();
         let arguments = WorkspaceArguments {
-            context: self.context(),
+            context,
             record: self.record.clone(),
             writer: Arc::default(),
             on_record,

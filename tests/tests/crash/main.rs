@@ -35,7 +35,7 @@ fn a_crash_leaves_a_prefix_with_all_that_was_fsynced() -> Result<()> {
         let mut tally = Tally::default();
         for number in 0..rounds {
             let kill = Kill::of_round(number);
-            let round = Round::new(scratch, number, seed, kill);
+            let round = Round::new(number, seed, kill);
             let report = round.run(&mut lab).with_context(|| format!("round {number}, {kill}, CRASH_SEED={seed}"))?;
             tally.add(kill, &report);
             if let Some(problem) = &report.problem {

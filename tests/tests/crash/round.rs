@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use artifacts_tests::crash::{Fault, Generator, History, Image, Kept, MountHistory, OWN, Random, Record, SHARED, Writer, check};
 use artifacts_tests::time::{Duration, sleep, wait_until};
-use artifacts_tests::{Lab, Mount, Scratch};
+use artifacts_tests::{Lab, Mount};
 use rustix::process::Signal;
 
 use crate::kill::Kill;
@@ -30,7 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a round is made of.
 #[derive(Debug)]
 pub(crate) struct Round {
-    scratch: Arc<Scratch>,
     pub(crate) number: u64,
     pub(crate) seed: u64,
     kill: Kill,
@@ -69,10 +67,10 @@ impl Report {
 }
 
 impl Round {
-    pub(crate) fn new(scratch: &Arc<Scratch>, number: u64, seed: u64, kill: Kill) -> Self {
+    pub(crate) fn new(number: u64, seed: u64, kill: Kill) -> Self {
         // Every kind of kill meets one mount and two.
         let mounts = 1 + (number / Kill::ALL.len() as u64 % 2) as usize;
-        Self { scratch: Arc::clone(scratch), number, seed, kill, mounts }
+        Self { number, seed, kill, mounts }
     }
 
     pub(crate) fn run(&self, lab: &mut Lab) -> Result<Report> {
@@ -191,15 +189,25 @@ impl Round {
     }
 }
 
-/// What a mount shows once it shows the same twice.
+/// What a mount shows once it shows the same twice. A mount that was made while the node still waited for agents of the
+/// time before may have to prove first that its own session stands, and until then answers EIO.
 fn settled_image(mount: &Mount) -> Result<Image> {
-    let mut image = Image::read(mount.path())?;
-    wait_until("the tree stays as it is", PATIENCE, || {
-        sleep(STABLE);
-        let again = Image::read(mount.path())?;
-        let is_settled = again == image;
-        image = again;
+    let mut last = None;
+    wait_until("the tree is read and stays as it is", PATIENCE, || {
+        let image = match Image::read(mount.path()) {
+            Err(error) if is_eio(&error) => None,
+            read => Some(read?),
+        };
+        let is_settled = image.is_some() && image == last;
+        last = image;
+        if !is_settled {
+            sleep(STABLE);
+        }
         Ok(is_settled)
     })?;
-    Ok(image)
+    last.context("nothing was read")
+}
+
+fn is_eio(error: &anyhow::Error) -> bool {
+    error.root_cause().downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) == Some(libc::EIO)
 }

@@ -48,7 +48,10 @@ fn what_a_lone_mount_decided_is_there_for_whoever_comes() -> Result<()> {
             fs::remove_file(theirs.join("f3"))?;
             fs::write(theirs.join("f4"), "other")?;
             OpenOptions::new().write(true).open(theirs.join("open"))?.write_all_at(b"BEHIND", 3)?;
-            ensure!(matches!(fs::metadata(dir.join("f3")), Err(error) if error.kind() == ErrorKind::NotFound), "a removed name is still believed");
+            ensure!(
+                matches!(fs::metadata(dir.join("f3")), Err(error) if error.kind() == ErrorKind::NotFound),
+                "a removed name is still believed"
+            );
             ensure!(fs::metadata(dir.join("f4"))?.len() == 5 && fs::read(dir.join("f4"))? == b"other", "old content is still believed");
             ensure!(open.metadata()?.len() == 9, "old attributes of an open file are still believed");
             let mut bytes = [0; 9];

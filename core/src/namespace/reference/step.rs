@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::super::tests::content::{block, deposit, extent_bytes};
 use super::super::{
-    AclKind, Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record, Relocation,
-    RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
+    AclKind, Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record,
+    Relocation, RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
 };
 use super::model_acl::ModelAcl;
 use crate::SegmentId;
