@@ -40,7 +40,7 @@ pub use peak_memory::PeakMemory;
 pub use process::Process;
 pub use raw_stream::{Closed, Heard, RawStream};
 pub use report::{Table, millis, percentile};
-pub use scenario::{local, mounted};
+pub use scenario::{greedy, local, mounted};
 pub use scratch::Scratch;
 pub use shell::Shell;
 pub use source_tree::SourceTree;
