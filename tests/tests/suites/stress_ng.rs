@@ -31,7 +31,6 @@ const OTHERS: [&str; 33] = [
     "dnotify",
     "dup",
     "fcntl",
-    "fiemap",
     "file-ioctl",
     "filename",
     "fpunch",
