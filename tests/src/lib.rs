@@ -45,7 +45,7 @@ pub use process::Process;
 pub use raw_stream::{Closed, Heard, RawStream};
 pub use report::{Table, millis, percentile};
 pub use s3_server::S3Server;
-pub use scenario::{local, mounted};
+pub use scenario::{greedy, local, mounted};
 pub use scratch::Scratch;
 pub use shell::Shell;
 pub use source_tree::SourceTree;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use artifacts_tests::{Credential, Lab, Mount, Scratch, Shell, mounted};
+use artifacts_tests::{Credential, Lab, Mount, Scratch, Shell, greedy, mounted, require_fuse};
 use serde_json::json;
 
 use crate::scale::Scale;
@@ -76,9 +76,13 @@ impl<'a> Place<'a> {
 /// Runs the suite `name` on a place of its own, which is gone afterwards however it ends.
 pub(crate) fn suite(name: &str, body: impl FnOnce(&mut Place<'_>, Scale) -> Result<()>) -> Result<()> {
     let scale = Scale::chosen();
-    mounted(name, scale.limit(), |scratch| {
+    let run = |scratch: &Arc<Scratch>| {
         let mut place = Place::new(scratch)?;
         body(&mut place, scale)?;
         place.end()
-    })
+    };
+    match scale {
+        Scale::Bounded => mounted(name, scale.limit(), run),
+        Scale::Full => require_fuse().and_then(|()| greedy(name, scale.limit(), run)),
+    }
 }
