@@ -47,7 +47,7 @@ fn file(ino: Ino, size: u64) -> Inode {
         mtime: 1,
         ctime: 1,
     };
-    Inode { attr, parent: Ino::ROOT, target: Bytes::new() }
+    Inode::new(attr, Ino::ROOT)
 }
 
 /// Files in the root directory, each with a few bytes in the store.

@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 
 const MIB: u64 = 1 << 20;
 /// What an agent may hold at most, in bytes.
-const AGENT_LIMIT_BYTES: u64 = 150 * MIB;
+const AGENT_LIMIT_BYTES: u64 = 400 * MIB;
 /// What a node may hold at most, in bytes.
-const NODE_LIMIT_BYTES: u64 = 250 * MIB;
+const NODE_LIMIT_BYTES: u64 = 600 * MIB;
 
 /// The largest resident sets that agents and nodes of one test had.
 #[derive(Debug, Default)]
