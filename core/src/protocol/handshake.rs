@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_welcome_of_an_older_node_means_the_proxied_path() {
         let old = r#"{"welcome":{"version":1,"session":"ses_0000000000000000000000001a","secret":"s","workspace":"a/b","mode":"rw","root":1,
-            "lease_ms":1,"proof_ms":1,"heartbeat_ms":1,"expires_in_ms":null,"inodes":{"first":2,"end":3},"durable_seq":0}}"#;
+            "lease_ms":1,"proof_ms":1,"heartbeat_ms":1,"expires_in_ms":null,"inodes":{"first":2,"count":1},"durable_seq":0}}"#;
         let HelloAnswer::Welcome(welcome) = serde_json::from_str(old).unwrap() else { panic!() };
         assert_eq!(welcome.data_path, DataPath::Proxied);
         let newer = old.replace(r#""durable_seq":0"#, r#""durable_seq":0,"data_path":"direct""#);
