@@ -31,7 +31,8 @@ impl Replica {
         Self { context: Context { scope: Ino::ROOT, limits }, usage: None, known: HashMap::new(), bytes: 0, uses: 0 }
     }
 
-    /// Applies an op that will be this mount's `seq`th, as the node will.
+    /// Applies an op that will be this mount's `seq`th, as the node will. A number under which it creates an inode is one
+    /// that this mount has not used before.
     ///
     /// # Errors
     /// As [`namespace::apply`].
@@ -39,7 +40,7 @@ impl Replica {
         if let Some(ino) = op.mutation.creates()
             && !self.known.contains_key(&ino)
         {
-            // A number from this mount's own range that it has not used yet. The node checks that.
+            // Nothing has this number yet; the node checks that.
             self.with(ino, |known| known.inode = Some(None));
             let created = self.apply(op, seq);
             if created.is_err() {

@@ -22,6 +22,7 @@ struct Bench {
     applied: u64,
     replica: Replica,
     next_seq: u64,
+    next_ino: u64,
     context: namespace::Context,
 }
 
@@ -37,6 +38,7 @@ impl Bench {
             applied: 0,
             replica: Replica::new(limits.clone()),
             next_seq: 1,
+            next_ino: 16,
             context: namespace::Context { scope: Ino::ROOT, limits },
         }
     }
@@ -76,7 +78,12 @@ impl Bench {
         panic!("a question that never ends");
     }
 
-    fn commit(&mut self, mutation: Mutation) -> Result<(), TestCaseError> {
+    fn commit(&mut self, mut mutation: Mutation) -> Result<(), TestCaseError> {
+        if let Mutation::Create { ino, .. } = &mut mutation {
+            // A mount never uses a number twice.
+            *ino = Ino(self.next_ino);
+            self.next_ino += 1;
+        }
         let seq = self.next_seq;
         let op = Op { mutation, time: 1_000 * seq as i64 };
         let here = self.ask(|replica| replica.apply(&op, seq));

@@ -85,7 +85,7 @@ fn each_invariant_is_seen_when_it_breaks() {
         ("an unsound extent", vec![(Key::Extent(f, 10), Some(Record::Extent(block(segment, 0, 0))))], "the extent at 10 is unsound"),
         ("allocated bytes", vec![edit(&fixture, f, |attr| attr.allocated_bytes = 13)], "allocated bytes: recorded 13, counted 14"),
         ("an attribute of nothing", vec![(Key::Xattr(absent, "user.a".into()), Some(Record::Xattr(Bytes::new())))], "extended attribute"),
-        ("attributes", vec![recounted(d, 1, 0)], "extended attributes: recorded 1, counted 0"),
+        ("attributes", vec![recounted(d, 1, 0)], "extended attributes and their bytes: recorded (1, 0), counted (0, 0)"),
         ("orphans", vec![recounted(d, 0, 1)], "orphans that stood in it: recorded 1, counted 0"),
         ("where an orphan stood", vec![moved(orphan, absent)], "#999: orphans stood in it but it does not exist"),
         ("another mode in a list", vec![acl(f, &ACL_ACCESS, 7)], "mode in the access control list: recorded 511, counted 420"),
