@@ -20,9 +20,9 @@ pub struct Resent {
 #[derive(Debug, Clone, Default)]
 pub struct Recovery {
     awaited: BTreeSet<SessionId>,
-    /// By order and session: what one session says of its ops can never displace another's.
-    ordered: BTreeMap<(u64, SessionId), Resent>,
-    unordered: Vec<Resent>,
+    /// By session and number, with the order of arrival: sent twice (its connection broke once more), an op counts once.
+    ops: BTreeMap<(SessionId, u64), (u64, NumberedOp)>,
+    arrived: u64,
 }
 
 impl Recovery {
@@ -36,15 +36,11 @@ impl Recovery {
         self.awaited.is_empty()
     }
 
-    /// A mount has sent an op again. Sent twice (its connection broke once more), it counts once.
+    /// A mount has sent an op again.
     pub fn resend(&mut self, session: SessionId, op: NumberedOp) {
-        match op.order {
-            Some(order) => {
-                self.ordered.insert((order, session), Resent { session, op });
-            }
-            None if self.unordered.iter().any(|known| known.session == session && known.op.seq == op.seq) => {}
-            None => self.unordered.push(Resent { session, op }),
-        }
+        self.arrived += 1;
+        let arrived = self.arrived;
+        self.ops.entry((session, op.seq)).or_insert((arrived, op));
     }
 
     /// A session has sent everything, has run out, or is over.
@@ -52,10 +48,26 @@ impl Recovery {
         self.awaited.remove(&session);
     }
 
-    /// Everything that was sent again, in the order in which to apply it: first what had been visible, as it was;
-    /// then what had not, in the order of arrival.
+    /// Everything that was sent again, in the order in which to apply it: first what had been visible, as it was; then
+    /// what had not, in the order of arrival. The ops of one session keep their own order: one whose place is not known
+    /// comes right before the next of its session whose place is. What a session says of its places moves nobody else's
+    /// ops against each other.
     pub fn into_ops(self) -> impl Iterator<Item = Resent> {
-        self.ordered.into_values().chain(self.unordered)
+        let mut placed = Vec::with_capacity(self.ops.len());
+        let mut next: Option<(SessionId, u64)> = None;
+        for ((session, seq), (arrived, op)) in self.ops.into_iter().rev() {
+            // What a node said that did not know the place itself is no place.
+            let known = op.order.filter(|&order| order > 0);
+            let behind = next.filter(|&(of, _)| of == session).map(|(_, order)| order);
+            let order = match (known, behind) {
+                (Some(known), Some(behind)) => Some(known.min(behind)),
+                (known, behind) => known.or(behind),
+            };
+            next = order.map(|order| (session, order));
+            placed.push(((order.unwrap_or(u64::MAX), if order.is_some() { 0 } else { arrived }, session, seq), Resent { session, op }));
+        }
+        placed.sort_by_key(|(place, _)| *place);
+        placed.into_iter().map(|(_, resent)| resent)
     }
 }
 
@@ -95,6 +107,19 @@ mod tests {
         recovery.resend(liar, op(1, Some(7)));
         let sessions: Vec<_> = recovery.into_ops().map(|resent| resent.session).collect();
         assert_eq!(sessions, [a, liar]);
+    }
+
+    #[test]
+    fn an_op_whose_place_nobody_knows_stays_before_those_that_came_after_it() {
+        let (a, b) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut recovery = Recovery::new([a, b]);
+        for (session, seq, order) in
+            [(a, 1, Some(4)), (a, 2, Some(0)), (a, 3, None), (a, 4, Some(9)), (a, 5, Some(0)), (b, 1, Some(6)), (b, 2, None)]
+        {
+            recovery.resend(session, op(seq, order));
+        }
+        let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
+        assert_eq!(order, [(a, 1), (b, 1), (a, 2), (a, 3), (a, 4), (a, 5), (b, 2)]);
     }
 
     #[test]

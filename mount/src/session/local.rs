@@ -241,7 +241,7 @@ impl Local {
         {
             for item in parcel.items {
                 match item {
-                    Queued::Op { seq, data_bytes, .. } => frames.op(outbox.get(seq), data_bytes),
+                    Queued::Op { seq, .. } => frames.op(outbox.get(seq)),
                     Queued::Opened(ino) => frames.other(ClientFrame::Opened { inodes: vec![ino] }),
                     Queued::Closed(ino) => frames.other(ClientFrame::Closed { inodes: vec![ino] }),
                 }
@@ -312,8 +312,9 @@ struct Frames {
 }
 
 impl Frames {
-    fn op(&mut self, op: Option<&NumberedOp>, data_bytes: usize) {
+    fn op(&mut self, op: Option<&NumberedOp>) {
         let Some(op) = op else { return };
+        let data_bytes = data_bytes(&op.op.mutation);
         if self.ops.len() >= FRAME_OPS || (self.bytes > 0 && self.bytes + data_bytes > FRAME_BYTES) {
             self.end_ops();
         }

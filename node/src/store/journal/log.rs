@@ -127,8 +127,14 @@ impl Log {
         let capacity_bytes = self.limits.segment_bytes.max(needed_bytes);
         let total_bytes: u64 = self.segments.iter().map(|segment| segment.capacity_bytes).sum();
         let in_use = self.segments.iter().any(|segment| segment.last_sequence > self.freed);
-        if in_use && total_bytes + capacity_bytes > self.limits.total_bytes {
-            return Ok(Room::Wait);
+        if total_bytes + capacity_bytes > self.limits.total_bytes {
+            if in_use {
+                return Ok(Room::Wait);
+            }
+            // What is larger than a segment takes the place of all: nothing in them is needed.
+            self.checkpoint()?;
+            self.current = None;
+            std::mem::take(&mut self.segments).into_iter().try_for_each(Segment::remove).map_err(StoreError::io)?;
         }
         match self.add_segment(capacity_bytes) {
             Ok(()) => Ok(Room::Ready),

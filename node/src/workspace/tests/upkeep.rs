@@ -324,6 +324,7 @@ async fn the_end_of_a_huge_file_lets_others_in_between() {
         let extents = (0..50).map(|_| Extent::inline(Bytes::from_static(b"x"))).collect();
         a.commit(write(1_000, at * 50, extents)).await.1.unwrap();
     }
+    a.send(ClientFrame::Opened { inodes: vec![Ino(1_000)] });
     a.commit(unlink("huge")).await.1.unwrap();
     a.send(ClientFrame::Closed { inodes: vec![Ino(1_000)] });
     assert!(a.ask(Request::Attr { ino: Ino(1_000) }).await.is_ok(), "a question is answered before all of it is gone");
