@@ -259,6 +259,8 @@ impl Committer {
 
     /// Waits until something was applied, and frees it in the journal: what the applier has, or else the whole table.
     fn apply_now(&mut self) -> Result<(), StoreError> {
+        // It may take a while, longer than visible writes may stay unsynced.
+        self.sync()?;
         if self.applier.is_idle() {
             self.hand_over()?;
         }
