@@ -55,7 +55,7 @@ pub use extent::{EXTENT_MAX_BYTES, Extent, SegmentRecord, Source};
 pub use inode::{Attr, FileKind, Ino, Inode, Nanos, Usage};
 pub use key::{Key, Name, Record};
 pub use op::{AclKind, Mutation, NewNode, Op, Position, RenameMode, SetAttr, Written, XattrMode};
-pub use read::{DirEntry, Piece, attr, lookup, orphans, pieces, read_dir, read_link, resolve, usage, xattr, xattr_names};
+pub use read::{DirEntry, Piece, attr, lookup, orphans, pieces, pieces_from, read_dir, read_link, resolve, usage, xattr, xattr_names};
 pub use repoint::{Amendment, Relocation, amend, repoint};
 pub use scope::within;
 pub use transaction::Changes;

@@ -112,6 +112,16 @@ pub fn read_link(view: &impl View, ino: Ino) -> Result<Bytes, Stop> {
 /// # Errors
 /// ENOENT, EISDIR, EINVAL for anything else than a file.
 pub fn pieces(view: &impl View, ino: Ino, offset: u64, len: u64, limit: usize) -> Result<(Attr, Vec<Piece>), Stop> {
+    // No extent that begins earlier can reach the range.
+    pieces_from(view, ino, offset.saturating_sub(u64::from(EXTENT_MAX_BYTES) - 1), (offset, len), limit)
+}
+
+/// As [`pieces`], by whoever knows that no extent which begins before `first` reaches the range.
+///
+/// # Errors
+/// As for [`pieces`].
+pub fn pieces_from(view: &impl View, ino: Ino, first: u64, range: (u64, u64), limit: usize) -> Result<(Attr, Vec<Piece>), Stop> {
+    let (offset, len) = range;
     let inode = inode(view, ino)?;
     match inode.attr.kind {
         FileKind::File => {}
@@ -120,7 +130,7 @@ pub fn pieces(view: &impl View, ino: Ino, offset: u64, len: u64, limit: usize) -
     }
     let end = offset.saturating_add(len).min(inode.attr.size);
     let prefix = Key::extents_of(ino);
-    let mut bound = Bound::Included(Key::Extent(ino, offset.saturating_sub(u64::from(EXTENT_MAX_BYTES) - 1)));
+    let mut bound = Bound::Included(Key::Extent(ino, first));
     let mut found = Vec::new();
     while found.len() < limit
         && let Some((key, record)) = view.first_in(bound.as_ref(), &prefix)?

@@ -16,8 +16,13 @@ impl<P> Default for Intervals<P> {
 impl<P: Ord + Clone> Intervals<P> {
     /// The end of the interval in which a position lies; `None` if it lies in none.
     pub(super) fn end_of(&self, position: &P) -> Option<Option<&P>> {
-        let (_, end) = self.by_start.range(..=position).next_back()?;
-        end.as_ref().is_none_or(|end| end > position).then_some(end.as_ref())
+        self.containing(position).map(|(_, end)| end)
+    }
+
+    /// The interval in which a position lies.
+    pub(super) fn containing(&self, position: &P) -> Option<(&P, Option<&P>)> {
+        let (start, end) = self.by_start.range(..=position).next_back()?;
+        end.as_ref().is_none_or(|end| end > position).then_some((start, end.as_ref()))
     }
 
     /// Adds `[start, end)`.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::fetch::{Fetch, Records};
 use super::known::Known;
 use crate::namespace::{
-    self, Attr, Changes, Context, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Record, SegmentRecord, Source, Stop, Usage, View,
-    key,
+    self, Attr, Changes, Context, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord, Source, Stop, Usage,
+    View, key,
 };
 
 /// The fewest and the most entries of a directory that are asked for when one is missing: the more are missing, the more
@@ -244,6 +244,18 @@ impl Replica {
         known.used = uses;
         change(known);
         self.bytes = (self.bytes + known.bytes()).saturating_sub(before);
+    }
+
+    /// As [`namespace::pieces`], without looking at what lies before the range: a log of very many small records is read
+    /// from anywhere at the same cost.
+    ///
+    /// # Errors
+    /// As [`namespace::pieces`].
+    pub fn pieces(&self, ino: Ino, offset: u64, len: u64, limit: usize) -> Result<(Attr, Vec<Piece>), Stop> {
+        match self.known.get(&ino).and_then(|known| known.extents.last_until(&offset)) {
+            Some(&first) => namespace::pieces_from(self, ino, first, (offset, len), limit),
+            None => namespace::pieces(self, ino, offset, len, limit),
+        }
     }
 
     /// The attributes of an inode, if they are known.

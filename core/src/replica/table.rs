@@ -47,6 +47,12 @@ impl<P: Ord + Clone, V> Table<P, V> {
         }
     }
 
+    /// Where the last row at or before a position stands, if it is known that none stands between.
+    pub(super) fn last_until(&self, position: &P) -> Option<&P> {
+        let (start, _) = self.known.containing(position)?;
+        self.rows.range(start..=position).rev().find_map(|(position, row)| row.as_ref().map(|_| position))
+    }
+
     /// A change: the row is there, or is not any more.
     pub(super) fn put(&mut self, position: P, row: Option<V>) {
         if row.is_none() && self.known.end_of(&position).is_some() {
@@ -98,6 +104,17 @@ mod tests {
         assert_eq!(table.first_from(&6), Err(10));
         table.know(10, None);
         assert_eq!(table.first_from(&6), Ok(None));
+    }
+
+    #[test]
+    fn the_row_before_is_told_only_where_all_is_known() {
+        let mut table = Table::<u64, &str>::default();
+        table.put(5, Some("five"));
+        table.put(9, Some("nine"));
+        assert_eq!(table.last_until(&9), None);
+        table.know(4, Some(20));
+        assert_eq!((table.last_until(&8), table.last_until(&9), table.last_until(&19)), (Some(&5), Some(&9), Some(&9)));
+        assert_eq!((table.last_until(&4), table.last_until(&20)), (None, None));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const QUEUE_MAX: usize = 8 << 10;
 const FRAME_OPS: usize = 512;
 const FRAME_BYTES: usize = 1 << 20;
 /// The most pieces of a file in one answer.
-const PIECES_MAX: usize = 256;
+const PIECES_MAX: usize = 1024;
 /// Memory for what is known of the workspace, in bytes.
 const REPLICA_MAX_BYTES: usize = 96 << 20;
 
@@ -130,7 +130,7 @@ impl Local {
                 Answer::Entries(namespace::read_dir(view, *dir, after.as_ref(), (*limit).max(1) as usize)?)
             }
             Request::Pieces { ino, offset, len } => {
-                let (attr, pieces) = namespace::pieces(view, *ino, *offset, *len, PIECES_MAX)?;
+                let (attr, pieces) = view.pieces(*ino, *offset, *len, PIECES_MAX)?;
                 let more = pieces.len() == PIECES_MAX;
                 Answer::Pieces { attr, pieces, more }
             }

@@ -1,0 +1,117 @@
+//! The lease on a whole workspace, at the node.
+
+use artifacts_core::namespace::{Key, Record};
+use artifacts_core::replica::Fetch;
+
+use super::*;
+
+impl Mount {
+    /// The number of the lease that comes.
+    async fn granted(&mut self) -> u64 {
+        match self.answer().await {
+            ServerFrame::Lease { epoch, .. } => epoch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn recalled(&mut self) -> u64 {
+        match self.answer().await {
+            ServerFrame::Recall { epoch } => epoch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn fetch(&mut self, fetch: Fetch) -> Result<Vec<(Key, Record)>, Errno> {
+        match self.ask(Request::Fetch(fetch)).await? {
+            Answer::Records(records) => Ok(records.rows.into_iter().map(|(key, record)| (Key::decode(&key).unwrap(), record)).collect()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_one_mount_decides_others_wait_for_what_it_has_decided() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.send(ClientFrame::WantLease);
+    let epoch = a.granted().await;
+    let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    b.send(ClientFrame::Request { id: 7, request: Request::Lookup { parent: Ino::ROOT, name: name("f") } });
+    assert_eq!(a.recalled().await, epoch);
+    a.commit(file("f", 1_000)).await.1.unwrap();
+    assert!(b.frames.try_recv().is_err(), "nobody is served before the lease is given back");
+    a.send(ClientFrame::ReturnLease);
+    assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(Answer::Attr(attr)) } if attr.ino == Ino(1_000)));
+    a.send(ClientFrame::WantLease);
+    actor.call(|reply| WorkspaceMessage::Seal(b.id, reply), None).await.unwrap();
+    assert!(a.granted().await > epoch, "alone again");
+}
+
+#[tokio::test]
+async fn only_the_holder_reads_records_and_entries_bring_what_they_name() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    let prefix = Bytes::from(Key::dentries_of(Ino::ROOT));
+    let entries = Fetch::Range { start: prefix.clone(), prefix, limit: 1_000 };
+    assert_eq!(a.fetch(entries.clone()).await, Err(Errno::EPERM));
+    a.send(ClientFrame::WantLease);
+    a.granted().await;
+    for index in 0..150 {
+        a.commit(file(&format!("f{index:03}"), 1_000 + index)).await.1.unwrap();
+    }
+    let rows = a.fetch(entries).await.unwrap();
+    let named = rows.iter().filter(|(key, _)| matches!(key, Key::Inode(_))).count();
+    assert_eq!((rows.len(), named), (300, 150));
+    let absent = Fetch::Key(Key::Inode(Ino(77)).encode().into());
+    assert_eq!(a.fetch(absent).await, Ok(vec![]));
+    assert_eq!(a.fetch(Fetch::Key(Bytes::from_static(b"?"))).await, Err(Errno::EINVAL));
+}
+
+#[tokio::test]
+async fn a_holder_that_lapses_while_somebody_waits_is_fenced_and_then_the_other_is_served() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.send(ClientFrame::WantLease);
+    a.granted().await;
+    actor.cast(WorkspaceMessage::Lapsed(a.id)).unwrap();
+    a.commit(file("f", 1_000)).await.1.unwrap();
+    assert!(lab.fenced.lock().is_empty(), "nobody waits");
+    let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    b.send(ClientFrame::Request { id: 7, request: Request::Attr { ino: Ino::ROOT } });
+    actor.cast(WorkspaceMessage::Lapsed(a.id)).unwrap();
+    while lab.fenced.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.fenced.lock()[0], a.id);
+    assert!(b.frames.try_recv().is_err());
+    actor.call(|reply| WorkspaceMessage::Seal(a.id, reply), None).await.unwrap();
+    assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(_) }));
+}
+
+#[tokio::test]
+async fn after_a_restart_the_holder_claims_its_lease() {
+    let mut lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.send(ClientFrame::WantLease);
+    let epoch = a.granted().await;
+    let (order, result) = a.commit(file("f", 1_000)).await;
+    result.unwrap();
+    lab.crash(actor);
+    let actor = lab.start(vec![a.id]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    a.send(ClientFrame::ClaimLease { epoch });
+    a.send_op(1, Some(order), file("f", 1_000));
+    a.send(ClientFrame::ResendDone { open: vec![] });
+    assert!(matches!(a.answer().await, ServerFrame::Applied(results) if results[0].result.is_ok()));
+    let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    b.send(ClientFrame::Request { id: 7, request: Request::Attr { ino: Ino(1_000) } });
+    assert_eq!(a.recalled().await, epoch);
+    assert!(b.frames.try_recv().is_err());
+    a.send(ClientFrame::ReturnLease);
+    assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(_) }));
+    assert!(lab.fenced.lock().is_empty());
+}
