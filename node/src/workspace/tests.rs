@@ -34,6 +34,8 @@ struct Lab {
     blobs: Arc<MemoryBlobs>,
     record: WorkspaceRecord,
     fenced: Arc<parking_lot::Mutex<Vec<SessionId>>>,
+    /// What keeps a new actor from beginning before the last flush of the one before, as long as the process lives.
+    writer: Arc<tokio::sync::Mutex<()>>,
     rules: UpkeepRules,
     /// What stands before the blobs, where a test wants them to fail.
     faulty: Option<Arc<FaultyBlobs>>,
@@ -62,6 +64,7 @@ impl Lab {
             faulty: None,
             absent: Arc::default(),
             fenced: Arc::default(),
+            writer: Arc::default(),
         };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
@@ -94,7 +97,7 @@ impl Lab {
         let arguments = WorkspaceArguments {
             context,
             record: self.record.clone(),
-            writer: Arc::default(),
+            writer: self.writer.clone(),
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),
@@ -111,6 +114,7 @@ impl Lab {
     /// The process is gone, and with it what was not durable.
     fn crash(&mut self, actor: ActorRef<WorkspaceMessage>) {
         self.store = Arc::new(self.store.crash());
+        self.writer = Arc::default();
         actor.kill();
     }
 }

@@ -30,7 +30,7 @@ impl Check {
 
 /// Where orphans stood, and that what they stood in is kept.
 fn count_orphans(nodes: &mut Nodes, found: &mut Findings) {
-    let held_by: Vec<Ino> = nodes.iter().filter(|node| node.is_orphan && node.nlink == 0).map(|node| node.parent).collect();
+    let held_by: Vec<Ino> = nodes.iter().filter(|node| node.nlink == 0).map(|node| node.parent).collect();
     for dir in held_by {
         match nodes.get_mut(dir) {
             Some(node) => node.orphans += 1,

@@ -186,6 +186,7 @@ impl Trial {
             self.seen.deaths += u64::from(has_died);
             if !has_died || self.random.below(2) == 0 {
                 self.lab.store = Arc::new(self.lab.store.crash_keeping(kept));
+                self.lab.writer = Arc::default();
             }
             actor.kill();
         } else {

@@ -98,13 +98,15 @@ async fn after_a_restart_the_holder_claims_its_lease() {
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     a.send(ClientFrame::WantLease);
     let epoch = a.granted().await;
+    a.commit(file("durable", 1_001)).await.1.unwrap();
+    a.make_durable().await;
     let (order, result) = a.commit(file("f", 1_000)).await;
     result.unwrap();
     lab.crash(actor);
     let actor = lab.start(vec![a.id]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
     a.send(ClientFrame::ClaimLease { epoch });
-    a.send_op(1, Some(order), file("f", 1_000));
+    a.send_op(2, Some(order), file("f", 1_000));
     a.send(ClientFrame::ResendDone { open: vec![] });
     assert!(matches!(a.answer().await, ServerFrame::Applied(results) if results[0].result.is_ok()));
     let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
