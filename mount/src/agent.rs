@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use artifacts_core::namespace::{Errno, Ino};
 use artifacts_core::protocol::FenceReason;
+use fuser::INodeNo;
 use parking_lot::RwLock;
 
 use crate::data::{Blocks, ReadAhead, SegmentUploader};
@@ -133,7 +134,9 @@ impl Agent {
     fn drop_everything(&self) {
         drop(self.believe_for.write());
         self.caches.drop_names();
-        self.caches.drop_inodes(self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages)));
+        // The root was never looked up, and is known all the same.
+        let known = self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages));
+        self.caches.drop_inodes(std::iter::once((INodeNo::ROOT.0, false)).chain(known));
     }
 
     /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns

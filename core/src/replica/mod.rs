@@ -16,6 +16,7 @@
 mod fetch;
 mod intervals;
 mod known;
+#[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod replica;
 mod table;
 

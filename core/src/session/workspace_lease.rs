@@ -78,6 +78,13 @@ impl WorkspaceLease {
         if self.holder.is_some_and(|holder| holder.session != session) { self.wait() } else { Vec::new() }
     }
 
+    /// A session that may have lapsed is heard again.
+    pub fn hear(&mut self, session: SessionId) {
+        if self.lapsed.remove(&session) {
+            self.active.insert(session);
+        }
+    }
+
     /// A mount asks for the lease, and keeps asking until it has it.
     pub fn want(&mut self, session: SessionId) -> Vec<LeaseEffect> {
         if self.active.contains(&session) {
@@ -219,6 +226,11 @@ mod tests {
         assert_eq!(lease.lapse(A), []);
         assert_eq!(lease.attach(A), [], "it is back, and nobody had come");
         assert_eq!(lease.admit(A), Ok(()));
+        lease.lapse(A);
+        lease.hear(A);
+        assert_eq!(lease.attach(B), [Recall { session: A, epoch: 7 }], "it was heard again over the same connection");
+        lease.depart(B);
+        let mut lease = held_by_a();
         lease.lapse(A);
         assert_eq!(lease.attach(B), [Fence(A)]);
         assert_eq!(lease.admit(B), Err(vec![Fence(A)]), "not before it is over");

@@ -238,27 +238,25 @@ impl MountSession {
                 let stop = match &shared.mode {
                     Mode::Shared => step_shared(&mut shared, step, now_ms, &mut done),
                     Mode::Local(_) => step_local(&mut shared, step, now_ms, &mut done),
-                    Mode::Draining(_) => Err(Pause::Drain(step)),
+                    Mode::Draining(_) => Err(Box::new(Pause::Drain(step))),
                 };
-                match stop {
-                    Ok(()) => {}
-                    Err(Pause::Drain(step)) => {
+                let Err(pause) = stop else { continue };
+                match *pause {
+                    Pause::Drain(step) => {
                         steps.steps.push_front(step);
                         shared.held.push_back(steps);
-                        break;
                     }
-                    Err(Pause::Fetch(step, fetch)) => {
+                    Pause::Fetch(step, fetch) => {
                         steps.steps.push_front(step);
                         self.fetch(&mut shared, steps, fetch, now_ms, &mut done);
-                        break;
                     }
-                    Err(Pause::Upload(mut op, waiter)) => {
+                    Pause::Upload(mut op, waiter) => {
                         let upload = pack_alone(segment_id(), &mut op.mutation);
                         steps.steps.push_front(Step::Commit(op, waiter));
                         done.alone = Some((upload, steps));
-                        break;
                     }
                 }
+                break;
             }
             if matches!(&shared.mode, Mode::Local(local) if local.is_full()) {
                 done.uploads.extend(shared.cut(false));
@@ -784,9 +782,9 @@ enum Pause {
 }
 
 /// Does a step that the node decides.
-fn step_shared(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Pause> {
+fn step_shared(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
     match step {
-        Step::Commit(op, waiter) if is_oversized(&op.mutation) => return Err(Pause::Upload(op, waiter)),
+        Step::Commit(op, waiter) if is_oversized(&op.mutation) => return Err(Box::new(Pause::Upload(op, waiter))),
         Step::Commit(op, waiter) => match shared.in_flight.commit(op, waiter, now_ms) {
             Ok(frame) => done.frames.push(frame),
             Err((waiter, errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
@@ -801,19 +799,25 @@ fn step_shared(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) ->
 }
 
 /// Does a step under the lease.
-fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Pause> {
-    let Mode::Local(local) = &mut shared.mode else { return Err(Pause::Drain(step)) };
+fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
+    let Mode::Local(local) = &mut shared.mode else { return Err(Box::new(Pause::Drain(step))) };
     let in_flight = &mut shared.in_flight;
     match step {
         Step::Commit(op, waiter) => match local.commit(&op, &mut in_flight.outbox, &mut in_flight.open) {
             Ok(outcome) => done.ready.push(Ready::Applied(waiter, Ok(Box::new(outcome)))),
             Err(Stop::Refused(errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
-            Err(Stop::Missing(missing)) => return Err(Pause::Fetch(Step::Commit(op, waiter), local.replica.fetch(&missing))),
+            Err(Stop::Missing(missing)) => {
+                let fetch = local.replica.fetch(&missing);
+                return Err(Box::new(Pause::Fetch(Step::Commit(op, waiter), fetch)));
+            }
         },
         Step::Ask(request, waiter) if is_local(&request) => match local.answer(&request, &mut in_flight.open) {
             Ok(answer) => done.ready.push(Ready::Answered(waiter, Ok(answer))),
             Err(Stop::Refused(errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-            Err(Stop::Missing(missing)) => return Err(Pause::Fetch(Step::Ask(request, waiter), local.replica.fetch(&missing))),
+            Err(Stop::Missing(missing)) => {
+                let fetch = local.replica.fetch(&missing);
+                return Err(Box::new(Pause::Fetch(Step::Ask(request, waiter), fetch)));
+            }
         },
         Step::Ask(request, waiter) => match in_flight.ask(request, waiter, now_ms) {
             Ok(frame) => done.frames.push(frame),

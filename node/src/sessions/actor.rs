@@ -164,10 +164,10 @@ impl SessionState {
             self.arguments.record.phase = after;
             tracing::info!(session = %self.arguments.record.id, phase = ?after, "session");
             self.persist().await?;
-            if after == Phase::Lapsed
-                && let Some(workspace) = (self.arguments.workspace)()
-            {
-                let _ = workspace.cast(WorkspaceMessage::Lapsed(self.arguments.record.id));
+            if let Some(workspace) = (self.arguments.workspace)() {
+                let session = self.arguments.record.id;
+                let news = if after == Phase::Lapsed { WorkspaceMessage::Lapsed(session) } else { WorkspaceMessage::Heard(session) };
+                let _ = workspace.cast(news);
             }
         }
         let silent_ms = now_ms.saturating_sub(self.lifecycle.heard_at_ms());

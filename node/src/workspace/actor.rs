@@ -263,6 +263,7 @@ impl WorkspaceState {
                 let effects = self.lease.lapse(session);
                 self.perform(myself, effects);
             }
+            WorkspaceMessage::Heard(session) => self.lease.hear(session),
             WorkspaceMessage::RecallExpired(epoch) => {
                 let effects = self.lease.recall_expired(epoch);
                 self.perform(myself, effects);

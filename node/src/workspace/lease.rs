@@ -22,6 +22,9 @@ const ROWS_AT_ONCE: usize = 64;
 impl WorkspaceState {
     /// Sets a message aside that has to wait for the end of the lease.
     pub(super) fn defer_to_lease(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
+        if let WorkspaceMessage::Frame(session, ..) = &message {
+            self.lease.hear(*session);
+        }
         if self.recovery.is_some() {
             return Some(message);
         }

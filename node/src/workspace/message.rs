@@ -49,6 +49,8 @@ pub(crate) enum WorkspaceMessage {
     Seal(SessionId, RpcReplyPort<()>),
     /// This session has lapsed: nobody waits for what it might send again.
     Lapsed(SessionId),
+    /// This session had lapsed and is heard again.
+    Heard(SessionId),
     /// The time in which the holder of this lease had to give it back is over.
     RecallExpired(u64),
     /// What the workspace holds.

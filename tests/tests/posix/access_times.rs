@@ -63,9 +63,18 @@ fn the_first_access_after_a_change_counts() -> Result<()> {
         ensure!(times(&file)? == before, "O_NOATIME");
         fs::write(&file, "content once more")?;
         moves_once(&file, || read(&file, 0))?;
-        moves_once(&dir, || Ok(ensure!(fs::read_dir(&dir)?.count() == 1)))?;
-        moves_once(&link, || Ok(ensure!(fs::read_link(&link)?.as_os_str() == "file")))?;
-        moves_once(mount.path(), || Ok(ensure!(fs::read_dir(mount.path())?.count() == 3)))?;
+        moves_once(&dir, || {
+            ensure!(fs::read_dir(&dir)?.count() == 1);
+            Ok(())
+        })?;
+        moves_once(&link, || {
+            ensure!(fs::read_link(&link)?.as_os_str() == "file");
+            Ok(())
+        })?;
+        moves_once(mount.path(), || {
+            ensure!(fs::read_dir(mount.path())?.count() == 3);
+            Ok(())
+        })?;
 
         // Once a day, even if nothing changes.
         let of = |seconds| Timespec { tv_sec: seconds, tv_nsec: 0 };

@@ -31,7 +31,7 @@ fn a_copy_shares_blocks_and_is_a_file_of_its_own() -> Result<()> {
         let lab = Lab::start(scratch, &json!({}))?;
         let workspace = lab.workspace("copy")?;
         let (mount, other) = (lab.mount("one", &workspace)?, lab.mount("other", &workspace)?);
-        let content: Vec<u8> = (0..8 * MIB).map(|at| (at / 7 ^ at >> 13) as u8).collect();
+        let content: Vec<u8> = (0..8 * MIB).map(|at| ((at / 7) ^ (at >> 13)) as u8).collect();
         let original = File::options().read(true).write(true).create_new(true).open(mount.join("original"))?;
         original.write_all_at(&content[..6 * MIB], 0)?;
         original.write_all_at(&content[..1000], 7 * MIB as u64)?;

@@ -80,6 +80,8 @@ async fn a_holder_that_lapses_while_somebody_waits_is_fenced_and_then_the_other_
     a.commit(file("f", 1_000)).await.1.unwrap();
     assert!(lab.fenced.lock().is_empty(), "nobody waits");
     let mut b = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    a.recalled().await;
+    assert!(lab.fenced.lock().is_empty(), "what it sent showed that it is there");
     b.send(ClientFrame::Request { id: 7, request: Request::Attr { ino: Ino::ROOT } });
     actor.cast(WorkspaceMessage::Lapsed(a.id)).unwrap();
     while lab.fenced.lock().is_empty() {
