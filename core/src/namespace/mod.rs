@@ -18,7 +18,7 @@
 //! - extents of one inode do not overlap, none is longer than [`EXTENT_MAX_BYTES`], none lies past the file's size;
 //! - an orphan's `parent` exists, a removed directory included, and counts it under `orphans`; so it can be told
 //!   whether it lies within the scope of a session;
-//! - an access control list agrees with the mode ([`acl`]), and only directories have one to hand down;
+//! - an access control list agrees with the mode (`acl`), and only directories have one to hand down;
 //! - an inode counts its extended attributes;
 //! - [`Usage`] is the sum over all inodes, a segment's `live_bytes` the sum over the extents that lie in it.
 //!

@@ -13,6 +13,9 @@ use rustix::process::Signal;
 
 use crate::kill::Kill;
 
+/// What each writer did, and the error that ended it.
+type Written = (Vec<Vec<Record>>, Vec<Option<io::Error>>);
+
 /// The most operations of one writer; the checker's work grows with their square.
 const MAX_OPERATIONS: usize = 220;
 /// The kill comes after at least so many operations of all, and at most so many more.
@@ -120,7 +123,7 @@ impl Round {
         }
     }
 
-    fn write_and_kill(&self, lab: &mut Lab, mounts: &[Mount], random: &mut Random) -> Result<(Vec<Vec<Record>>, Vec<Option<io::Error>>)> {
+    fn write_and_kill(&self, lab: &mut Lab, mounts: &[Mount], random: &mut Random) -> Result<Written> {
         let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
         let seed = random.next();
         std::thread::scope(|scope| {
