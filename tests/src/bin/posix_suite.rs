@@ -2,6 +2,7 @@
 //! failed, as many passed as there are on Linux, and nothing was skipped that Linux has.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ const REMOUNTS: &str = "Remounts (allow_remount) are not allowed in the configur
 const MAY_BE_SKIPPED: [&str; 2] = ["Cannot get value for LINK_MAX: filesystem limit is unknown", REMOUNTS];
 /// What Linux does not have.
 const NOT_ON_LINUX: [&str; 4] = ["chflags", "chflags_sf_snapshot", "nfsv4_acls", "stat_st_birthtime"];
+/// `mount` as the suite is to find it: where `mount.fuse` is installed, mount(8) hands it the remount too, and that takes
+/// the file system's subtype for a program to start. `-i` keeps to the kernel.
+const MOUNT: &str = "#!/bin/sh\nexec /usr/bin/mount -i \"$@\"\n";
 /// So many pass in version 0.2.2; fewer would mean that some were not run.
 const PASSED_MIN: usize = 397;
 
@@ -68,6 +72,8 @@ struct Suite<'a> {
     program: &'a Path,
     mount: &'a Path,
     other: PathBuf,
+    /// `PATH` with [`MOUNT`] in front.
+    path: OsString,
     scratch: &'a Scratch,
 }
 
@@ -82,7 +88,13 @@ impl<'a> Suite<'a> {
     fn new(scratch: &'a Scratch, program: &'a Path, mount: &'a Path) -> Result<Self> {
         let other = scratch.join("other");
         fs::create_dir(&other)?;
-        Ok(Self { program, mount, other, scratch })
+        let bin = scratch.join("bin");
+        fs::create_dir(&bin)?;
+        fs::write(bin.join("mount"), MOUNT)?;
+        fs::set_permissions(bin.join("mount"), Permissions::from_mode(0o755))?;
+        let inherited = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&inherited)))?;
+        Ok(Self { program, mount, other, path, scratch })
     }
 
     fn run(&self, allow_remount: bool, arguments: &[&str]) -> Result<Outcome> {
@@ -90,7 +102,7 @@ impl<'a> Suite<'a> {
         fs::write(&configuration, format!("{CONFIGURATION}allow_remount = {allow_remount}\n"))?;
         let mut command = Command::new(self.program);
         command.arg("-c").arg(&configuration).arg("-p").arg(self.mount).arg("-s").arg(&self.other).args(arguments);
-        let output = command.env("NO_COLOR", "1").stdin(Stdio::null()).output();
+        let output = command.env("NO_COLOR", "1").env("PATH", &self.path).stdin(Stdio::null()).output();
         let output = output.with_context(|| format!("{} (make test-posix installs it)", self.program.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let outcome = read(&text);
