@@ -20,6 +20,7 @@ need setpriv util-linux
 need sqlite3 sqlite3
 need stress-ng stress-ng
 need tar tar
+python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 # pjdfstest is built against it.
 [ -e /usr/include/sys/acl.h ] || missing="$missing libacl1-dev"
 
