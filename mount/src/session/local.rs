@@ -19,6 +19,8 @@ const FRAME_OPS: usize = 512;
 const FRAME_BYTES: usize = 1 << 20;
 /// The most pieces of a file in one answer.
 const PIECES_MAX: usize = 1024;
+/// How much data may be on its way to segments, in bytes; it is held twice until it has arrived.
+const ON_ITS_WAY_MAX: usize = 48 << 20;
 /// Memory for what is known of the workspace, in bytes.
 const REPLICA_MAX_BYTES: usize = 96 << 20;
 
@@ -39,6 +41,8 @@ pub(super) struct Local {
     /// Data that the queue's ops carry, in bytes.
     queue_bytes: usize,
     parcels: VecDeque<Parcel>,
+    /// Data of parcels whose segment is not durable yet, in bytes.
+    on_its_way_bytes: usize,
     /// Somebody waits until this op is durable: the node is told so once the op is sent.
     flush_wanted: u64,
 }
@@ -83,7 +87,16 @@ impl Local {
     /// Holds the lease of this number, in a workspace with these quotas.
     pub(super) fn new(epoch: u64, limits: Limits) -> Self {
         let replica = Replica::new(limits.clone());
-        Self { epoch, replica, limits, queue: VecDeque::new(), queue_bytes: 0, parcels: VecDeque::new(), flush_wanted: 0 }
+        Self {
+            epoch,
+            replica,
+            limits,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            parcels: VecDeque::new(),
+            on_its_way_bytes: 0,
+            flush_wanted: 0,
+        }
     }
 
     /// Decides an op.
@@ -160,6 +173,11 @@ impl Local {
         self.queue.is_empty() && self.parcels.is_empty()
     }
 
+    /// Whether more may be decided: the data of what was decided before is not too much to hold.
+    pub(super) fn has_room(&self) -> bool {
+        self.on_its_way_bytes < ON_ITS_WAY_MAX
+    }
+
     /// Somebody waits until this op is durable.
     pub(super) fn want_flush(&mut self, seq: u64) {
         self.flush_wanted = self.flush_wanted.max(seq);
@@ -216,6 +234,7 @@ impl Local {
             });
         }
         self.parcels.push_back(Parcel { items, segment: Some(segment), moves });
+        self.on_its_way_bytes += data.len();
         Some(Upload { segment, data: data.freeze() })
     }
 
@@ -225,6 +244,7 @@ impl Local {
         parcel.segment = None;
         let mut blocks = Vec::new();
         for Move { ino, at, data, block } in parcel.moves.drain(..) {
+            self.on_its_way_bytes -= data.len();
             self.replica.repoint(ino, at, &data, &block);
             if let Source::Block { segment, block_offset, block_len, crc32c, .. } = block {
                 blocks.push((BlockId { segment, offset: block_offset, len: block_len, crc32c }, data));

@@ -82,6 +82,25 @@ impl Bench {
 }
 
 #[test]
+fn data_on_its_way_is_bounded() {
+    let mut bench = Bench::new();
+    bench.file(10);
+    let mut uploads = VecDeque::new();
+    while bench.local.has_room() {
+        bench.write(10, SEGMENT_BYTES);
+        uploads.extend(bench.cut(false));
+        assert!(uploads.len() <= ON_ITS_WAY_MAX / SEGMENT_BYTES);
+    }
+    assert_eq!(uploads.len(), ON_ITS_WAY_MAX / SEGMENT_BYTES);
+    bench.local.uploaded(uploads[0].segment);
+    assert!(bench.local.has_room());
+    for upload in uploads {
+        bench.local.uploaded(upload.segment);
+    }
+    assert_eq!(bench.local.on_its_way_bytes, 0);
+}
+
+#[test]
 fn little_data_travels_inside_its_op() {
     let mut bench = Bench::new();
     bench.file(16);

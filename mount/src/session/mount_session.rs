@@ -87,6 +87,15 @@ impl Shared {
         frames
     }
 
+    /// Whether another mutation may begin: what was decided and is not durable takes a bounded amount of memory.
+    fn has_room(&self) -> bool {
+        let has_local_room = match &self.mode {
+            Mode::Local(local) | Mode::Draining(local) => local.has_room(),
+            Mode::Shared => true,
+        };
+        has_local_room && self.in_flight.has_room()
+    }
+
     /// Puts what waits under the lease on its way.
     fn cut(&mut self, everything: bool) -> Vec<Upload> {
         match &mut self.mode {
@@ -343,7 +352,7 @@ impl MountSession {
             };
             let frames = shared.decided();
             self.queue(&shared, &frames);
-            let room: VecDeque<_> = if shared.in_flight.has_room() { shared.room_waits.drain(..).collect() } else { VecDeque::new() };
+            let room: VecDeque<_> = if shared.has_room() { shared.room_waits.drain(..).collect() } else { VecDeque::new() };
             (blocks, room)
         };
         self.outlet.pump();
@@ -505,7 +514,7 @@ impl MountSession {
     /// Runs `then` as soon as the outbox has room for what it will commit.
     pub(crate) fn when_room(self: &Arc<Self>, then: impl FnOnce() + Send + 'static) {
         let mut shared = self.shared.lock();
-        if shared.in_flight.has_room() || shared.in_flight.interrupted().is_some() {
+        if shared.has_room() || shared.in_flight.interrupted().is_some() {
             drop(shared);
             then();
         } else {
@@ -610,7 +619,7 @@ impl MountSession {
             ServerFrame::Durable { seq } => {
                 let mut shared = self.shared.lock();
                 shared.in_flight.durable(seq, &mut ready);
-                if shared.in_flight.has_room() {
+                if shared.has_room() {
                     room.extend(shared.room_waits.drain(..));
                 }
             }

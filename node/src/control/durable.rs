@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
-
 use crate::context::Context;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -15,14 +13,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The store's. [`took_no_effect`] tells whether that is certain.
 pub(super) async fn write(context: &Context, batch: Batch) -> Result<(), StoreError> {
-    let mut attempts = tokio::time::interval(PAUSE);
-    attempts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retries = tokio::time::interval(PAUSE);
     let mut made = 0;
     loop {
-        attempts.tick().await;
         made += 1;
         match context.store.write(batch.clone(), Durability::Durable).await {
-            Err(StoreError::Unavailable { .. }) if made < ATTEMPTS => {}
+            Err(StoreError::Unavailable { .. }) if made < ATTEMPTS => {
+                retries.reset();
+                retries.tick().await;
+            }
             outcome => return outcome,
         }
     }

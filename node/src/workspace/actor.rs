@@ -249,12 +249,16 @@ impl WorkspaceState {
             }
             WorkspaceMessage::Seal(session, reply) => {
                 self.settle(session);
-                if self.members.remove(&session).is_some() {
+                let member = self.members.remove(&session);
+                if member.is_some() {
                     self.departed.push(session);
                     self.dirty = true;
                 }
                 let _ = reply.send(());
                 self.let_go(myself, session).await?;
+                for ino in member.and_then(|member| member.resending).unwrap_or_default() {
+                    self.purge_if_orphan(myself, ino).await?;
+                }
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
             }
@@ -291,6 +295,7 @@ impl WorkspaceState {
         let Attachment { session, mode, root, inodes, outbound, resumes } = attachment;
         if let Some(member) = self.members.get_mut(&session) {
             member.reconnect(outbound);
+            member.resending.get_or_insert_default();
             return Ok(Attached { durable_seq: member.durable });
         }
         let inbox = match self.context.store.get(&self.keys.progress(session)).await? {
@@ -300,7 +305,8 @@ impl WorkspaceState {
             }
             _ => Inbox::default(),
         };
-        let member = Member::new(mode, root, inodes, inbox, outbound);
+        let mut member = Member::new(mode, root, inodes, inbox, outbound);
+        member.resending = resumes.then(Vec::new);
         let attached = Attached { durable_seq: member.durable };
         self.members.insert(session, member);
         Ok(attached)
@@ -383,7 +389,8 @@ impl WorkspaceState {
             }
             ClientFrame::ResendDone { open } => {
                 let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
-                for ino in self.open.replace(session, &open) {
+                let orphaned = self.members.get_mut(&session).and_then(|member| member.resending.take()).unwrap_or_default();
+                for ino in self.open.replace(session, &open).into_iter().chain(orphaned) {
                     self.purge_if_orphan(myself, ino).await?;
                 }
                 self.settle(session);
@@ -427,7 +434,8 @@ impl WorkspaceState {
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
-                Admission::Apply => self.execute(myself, resent.session, resent.op).await?,
+                // Orphans are looked for when all of it is there: a later op may be one on them.
+                Admission::Apply => self.execute(resent.session, resent.op).await?,
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };

@@ -44,7 +44,11 @@ impl WorkspaceState {
                         recovery.resend(session, numbered);
                     }
                 }
-                Admission::Apply => results.push(self.execute(myself, session, numbered).await?),
+                Admission::Apply => {
+                    let result = self.execute(session, numbered).await?;
+                    self.orphaned(myself, session, &result).await?;
+                    results.push(result);
+                }
                 Admission::Gap => {
                     // Only a broken or hostile agent leaves a gap; every op behind it is refused alike.
                     results.push(OpResult { seq: numbered.seq, order: 0, result: Err(Errno::EPROTO) });
@@ -81,12 +85,7 @@ impl WorkspaceState {
     }
 
     /// Applies the next op of a session and notes its result.
-    pub(super) async fn execute(
-        &mut self,
-        myself: &ActorRef<WorkspaceMessage>,
-        session: SessionId,
-        numbered: NumberedOp,
-    ) -> Result<OpResult, StoreError> {
+    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
         let order = self.meta.next_order;
         self.meta.next_order += 1;
@@ -107,12 +106,20 @@ impl WorkspaceState {
             member.inbox.record(seq, result.clone());
         }
         self.dirty = true;
-        if let Ok(outcome) = &result {
-            for ino in outcome.orphaned.clone() {
-                self.purge_if_orphan(myself, ino).await?;
-            }
-        }
         Ok(OpResult { seq, order, result })
+    }
+
+    /// Removes what lost its last link by an op of a session, unless that session may still come to it.
+    async fn orphaned(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, result: &OpResult) -> Result<(), StoreError> {
+        let Ok(outcome) = &result.result else { return Ok(()) };
+        if let Some(held) = self.members.get_mut(&session).and_then(|member| member.resending.as_mut()) {
+            held.extend(&outcome.orphaned);
+            return Ok(());
+        }
+        for &ino in &outcome.orphaned {
+            self.purge_if_orphan(myself, ino).await?;
+        }
+        Ok(())
     }
 }
 

@@ -72,14 +72,16 @@ impl WorkspaceState {
             if let Some(snapshot) = snapshot {
                 snapshot.keep(&*store, &batch).await;
             }
-            let mut pause = tokio::time::interval(RETRY);
+            // Its first tick would cost a turn of the clock, so a write does not wait for one.
+            let mut retries = tokio::time::interval(RETRY);
             loop {
-                pause.tick().await;
                 match store.write(batch.clone(), Durability::Durable).await {
                     Ok(()) => break,
                     Err(error @ (StoreError::Unavailable { .. } | StoreError::Full { .. })) => {
                         tracing::warn!(%workspace, %error, "a flush failed and is tried again");
                         metrics::counter!("artifacts_flush_retries_total").increment(1);
+                        retries.reset();
+                        retries.tick().await;
                     }
                     Err(error) => {
                         let _ = myself.cast(WorkspaceMessage::Flushed(Err(error)));

@@ -15,13 +15,16 @@ pub(super) struct Member {
     pub(super) durable: u64,
     /// How far it had come when the flush under way began.
     pub(super) flushing: u64,
+    /// While it sends ops again: inodes that lost their last link by them. What it does with them may be among what is
+    /// still to come, and what it has open it says at the end.
+    pub(super) resending: Option<Vec<Ino>>,
     outbound: Outbound,
 }
 
 impl Member {
     pub(super) fn new(mode: Mode, root: Ino, inodes: InodeRanges, inbox: Inbox, outbound: Outbound) -> Self {
         let durable = inbox.applied();
-        Self { mode, root, inodes, inbox, durable, flushing: durable, outbound }
+        Self { mode, root, inodes, inbox, durable, flushing: durable, resending: None, outbound }
     }
 
     /// The session has a new connection.

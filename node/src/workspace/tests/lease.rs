@@ -119,3 +119,43 @@ async fn after_a_restart_the_holder_claims_its_lease() {
     assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(_) }));
     assert!(lab.fenced.lock().is_empty());
 }
+
+/// The last link of an open file goes, the file is written once more and closed, and then the node dies: what comes
+/// back is the same, though the file is no longer open.
+#[tokio::test]
+async fn an_orphan_lives_until_everything_that_comes_back_is_there() {
+    let mut lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    let write = Mutation::Write {
+        ino: Ino(1_000),
+        position: Position::End,
+        extents: vec![Extent::inline(Bytes::from_static(b"more"))],
+        kill_privileges: false,
+    };
+    let ops = [file("f", 1_000), unlink("f"), write];
+    let resend = |mount: &Mount, first: usize| {
+        for (index, op) in ops.iter().enumerate().skip(first) {
+            mount.send_op(index as u64 + 1, Some(index as u64), op.clone());
+        }
+        mount.send(ClientFrame::ResendDone { open: vec![] });
+    };
+    a.commit(ops[0].clone()).await.1.unwrap();
+    a.make_durable().await;
+
+    // The stream breaks before the rest has arrived.
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    resend(&a, 1);
+    for _ in 1..3 {
+        assert!(matches!(a.answer().await, ServerFrame::Applied(results) if results.iter().all(|result| result.result.is_ok())));
+    }
+    assert_eq!(usage(&actor).await.inodes, 1, "gone in the end");
+
+    // The node dies before it was durable.
+    lab.crash(actor);
+    let actor = lab.start(vec![a.id]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    resend(&a, 1);
+    assert!(matches!(a.answer().await, ServerFrame::Applied(results) if results.iter().all(|result| result.result.is_ok())));
+    assert_eq!(usage(&actor).await.inodes, 1, "gone in the end");
+}
