@@ -84,10 +84,10 @@ impl Bench {
 #[test]
 fn data_on_its_way_is_bounded() {
     let mut bench = Bench::new();
-    bench.file(10);
+    bench.file(100);
     let mut uploads = VecDeque::new();
     while bench.local.has_room() {
-        bench.write(10, SEGMENT_BYTES);
+        (0..8).for_each(|_| bench.write(100, SEGMENT_BYTES / 8));
         uploads.extend(bench.cut(false));
         assert!(uploads.len() <= ON_ITS_WAY_MAX / SEGMENT_BYTES);
     }
