@@ -57,17 +57,11 @@ impl<V: View> Transaction<'_, V> {
         for (at, extent) in copies {
             self.add_extent(&mut inode, to_offset + at, extent)?;
         }
-        inode.attr.size = inode.attr.size.max(end);
         inode.touch(now);
         if kill_privileges {
             inode.kill_privileges();
         }
-        self.kill_capability(&mut inode)?;
-        self.check_quota(context, before)?;
-        outcome.attr = Some(inode.attr.clone());
-        outcome.written = Some(Written { offset: to_offset, len });
-        self.put_inode(inode);
-        Ok(())
+        self.finish_write(context, inode, Written { offset: to_offset, len }, before, outcome)
     }
 
     /// The part of a length behind which the first [`CLONE_EXTENTS`] extents of the target end.

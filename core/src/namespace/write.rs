@@ -52,15 +52,27 @@ impl<V: View> Transaction<'_, V> {
             self.add_extent(&mut inode, at, extent.clone())?;
             at += u64::from(extent.len);
         }
-        inode.attr.size = inode.attr.size.max(end);
         inode.touch(now);
         if kill_privileges {
             inode.kill_privileges();
         }
+        self.finish_write(context, inode, Written { offset, len }, before, outcome)
+    }
+
+    /// What every write ends with, once the extents are there. `before` is how many bytes were used until then.
+    pub(super) fn finish_write(
+        &mut self,
+        context: &Context,
+        mut inode: Inode,
+        written: Written,
+        before: u64,
+        outcome: &mut Outcome,
+    ) -> Result<(), Stop> {
+        inode.attr.size = inode.attr.size.max(written.offset + written.len);
         self.kill_capability(&mut inode)?;
         self.check_quota(context, before)?;
         outcome.attr = Some(inode.attr.clone());
-        outcome.written = Some(Written { offset, len });
+        outcome.written = Some(written);
         self.put_inode(inode);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use artifacts_core::namespace::{Ino, Mutation};
+use artifacts_core::namespace::Mutation;
 use fuser::{INodeNo, ReplyWrite};
 
 use super::call::Call;
@@ -13,7 +13,7 @@ use crate::gate::Holds;
 const COPY_MAX_BYTES: u64 = 1 << 30;
 
 pub(super) fn copy(agent: &Arc<Agent>, uid: u32, from: (INodeNo, u64), to: (INodeNo, u64), len: u64, reply: ReplyWrite) {
-    let copying = Copying {
+    let mutation = Mutation::Clone {
         from: agent.numbers.to_node(from.0),
         from_offset: from.1,
         to: agent.numbers.to_node(to.0),
@@ -21,29 +21,15 @@ pub(super) fn copy(agent: &Arc<Agent>, uid: u32, from: (INodeNo, u64), to: (INod
         len: len.min(COPY_MAX_BYTES),
         kill_privileges: uid != 0,
     };
-    Call::begin(agent, Holds::Pages, reply, move |call| copying.commit(call));
+    Call::begin(agent, Holds::Pages, reply, move |call| commit(mutation, call));
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Copying {
-    from: Ino,
-    from_offset: u64,
-    to: Ino,
-    to_offset: u64,
-    len: u64,
-    kill_privileges: bool,
-}
-
-impl Copying {
-    fn commit(self, call: Call<ReplyWrite>) {
-        let Self { from, from_offset, to, to_offset, len, kill_privileges } = self;
-        let mutation = Mutation::Clone { from, from_offset, to, to_offset, len, kill_privileges };
-        call.commit(mutation, move |call, result| match result.map(|outcome| outcome.written) {
-            Ok(Some(written)) => call.finish(Ok(written), |reply, written| reply.written(written.len as u32)),
-            // A node that has restarted meanwhile does not know how much it was. The same copy again changes nothing
-            // and tells.
-            Ok(None) => self.commit(call),
-            Err(errno) => call.fail(errno),
-        });
-    }
+fn commit(mutation: Mutation, call: Call<ReplyWrite>) {
+    call.commit(mutation.clone(), move |call, result| match result.map(|outcome| outcome.written) {
+        Ok(Some(written)) => call.finish(Ok(written), |reply, written| reply.written(written.len as u32)),
+        // A node that has restarted meanwhile does not know how much it was. The same copy again changes nothing
+        // and tells.
+        Ok(None) => commit(mutation, call),
+        Err(errno) => call.fail(errno),
+    });
 }
