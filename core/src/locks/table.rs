@@ -1,0 +1,401 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::holder::{Identity, Party};
+use super::space::Space;
+use super::wait_graph;
+use super::{ByteRange, FileOwner, Grant, Held, Holder, Mode, NamedHolder, Outcome, Refusal, Request, Resource, Waiter, WaiterId};
+use crate::name::LockName;
+use crate::namespace::Ino;
+use crate::{LockId, SessionId};
+
+/// So many may hold or want one thing.
+const SPACE_MAX: usize = 16 * 1024;
+/// One session, and all named locks together, may be about so many things.
+const RESOURCES_MAX: usize = 64 * 1024;
+
+/// A named lock is not held under this id: it was released, or has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lock is not held under this id any more")]
+pub struct NotHeld;
+
+/// A named lock that has run out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expired {
+    /// Its name.
+    pub name: LockName,
+    /// Who held it.
+    pub holder: NamedHolder,
+}
+
+/// All locks of one workspace; see the module.
+#[derive(Debug, Clone, Default)]
+pub struct LockTable {
+    spaces: BTreeMap<Resource, Space>,
+    /// Where somebody holds or waits.
+    places: BTreeMap<Party, BTreeSet<Resource>>,
+    /// Names that are held or wanted.
+    names: usize,
+    waiting: BTreeMap<WaiterId, Resource>,
+    expiries: BTreeSet<(u64, LockId)>,
+    last_token: u64,
+    last_waiter: u64,
+}
+
+impl LockTable {
+    /// Nothing is held. The first token will be greater than `last_token`.
+    pub fn new(last_token: u64) -> Self {
+        Self { last_token, ..Self::default() }
+    }
+
+    /// The greatest fencing token that was given.
+    pub fn last_token(&self) -> u64 {
+        self.last_token
+    }
+
+    /// Whether nobody holds or wants anything.
+    pub fn is_empty(&self) -> bool {
+        self.spaces.is_empty()
+    }
+
+    /// Asks for a lock. The grants are those of others, when a conversion gave up what they waited for.
+    pub fn request(&mut self, request: Request, now_ms: u64) -> (Outcome, Vec<Grant>) {
+        if let Some(refusal) = self.out_of_bounds(&request) {
+            return (Outcome::Refused(refusal), Vec::new());
+        }
+        let Request { resource, holder, range, mode, wait } = request;
+        let who = holder.identity();
+        let mut grants = Vec::new();
+        if !matches!(resource, Resource::Range(_))
+            && let Some(held) = self.spaces.get(&resource).and_then(|space| space.held_by(who, range))
+        {
+            if held.mode == mode {
+                return (Outcome::Granted { fencing_token: held.fencing_token }, grants);
+            }
+            // flock(2): a conversion is not atomic. One that asks for less waits for nobody, so it is.
+            if mode == Mode::Shared {
+                let fencing_token = self.hold(&resource, holder, range, mode, now_ms);
+                grants = self.serve(&resource, now_ms);
+                return (Outcome::Granted { fencing_token }, grants);
+            }
+            grants = self.take(&resource, range, |holder| holder.identity() == who, now_ms);
+        }
+        self.last_waiter += 1;
+        let id = WaiterId(self.last_waiter);
+        self.enqueue(&resource, Waiter { id, holder, range, mode, since_ms: now_ms, passes: BTreeSet::new() });
+        let outcome = self.decide(&resource, id, wait, now_ms, &mut grants);
+        (outcome, grants)
+    }
+
+    /// What becomes of a request that was put into the queue.
+    fn decide(&mut self, resource: &Resource, id: WaiterId, wait: bool, now_ms: u64, grants: &mut Vec<Grant>) -> Outcome {
+        if wait && let Some(cycle) = wait_graph::deadlock(self, id) {
+            grants.extend(self.withdraw(resource, id, now_ms));
+            return Outcome::Refused(Refusal::Deadlock { cycle });
+        }
+        // Where the order of a queue closes a circle, the later of two waiters passes.
+        while let Some(pass) = wait_graph::overtaking(self, id, wait) {
+            if let Some(space) = self.spaces.get_mut(&pass.resource) {
+                space.pass(pass.waiter, pass.earlier);
+            }
+            grants.extend(self.serve(&pass.resource, now_ms));
+        }
+        grants.extend(self.serve(resource, now_ms));
+        if let Some(own) = grants.iter().position(|grant| grant.waiter == id) {
+            return Outcome::Granted { fencing_token: grants.remove(own).fencing_token };
+        }
+        if wait {
+            return Outcome::Queued(id);
+        }
+        let held = self.blockers_of(id).next().cloned().map(Box::new);
+        grants.extend(self.withdraw(resource, id, now_ms));
+        Outcome::Refused(Refusal::WouldBlock { held })
+    }
+
+    fn out_of_bounds(&self, request: &Request) -> Option<Refusal> {
+        let space = self.spaces.get(&request.resource);
+        if let Some(mode) = space.and_then(|space| space.mismatch(request.mode)) {
+            return Some(Refusal::Mismatch { mode });
+        }
+        let places = match &request.holder {
+            Holder::File(owner) => self.places.get(&Party::Session(owner.session)).map_or(0, BTreeSet::len),
+            Holder::Named(_) => self.names,
+        };
+        let full = space.map_or(0, Space::len) >= SPACE_MAX || places >= RESOURCES_MAX;
+        full.then_some(Refusal::Full)
+    }
+
+    /// fcntl(2) `F_UNLCK`, and with the whole range what `close` does to the locks of a process on a file (FUSE's
+    /// `flush`).
+    pub fn unlock_range(&mut self, ino: Ino, session: SessionId, owner: u64, range: ByteRange, now_ms: u64) -> Vec<Grant> {
+        let who = Identity::File(session, owner);
+        self.take(&Resource::Range(ino), range, |holder| holder.identity() == who, now_ms)
+    }
+
+    /// flock(2) `LOCK_UN`, and what the last close of an open file description does (FUSE's `release`).
+    pub fn unlock_flock(&mut self, ino: Ino, session: SessionId, owner: u64, now_ms: u64) -> Vec<Grant> {
+        let who = Identity::File(session, owner);
+        self.take(&Resource::Flock(ino), ByteRange::WHOLE, |holder| holder.identity() == who, now_ms)
+    }
+
+    /// A waiter waits no longer. Whether it did: if not, it has been granted or was never there.
+    pub fn cancel(&mut self, waiter: WaiterId, now_ms: u64) -> (bool, Vec<Grant>) {
+        match self.waiting.get(&waiter).cloned() {
+            Some(resource) => (true, self.withdraw(&resource, waiter, now_ms)),
+            None => (false, Vec::new()),
+        }
+    }
+
+    /// A session is over: everything it holds is free, and it waits for nothing.
+    pub fn session_gone(&mut self, session: SessionId, now_ms: u64) -> Vec<Grant> {
+        let places = self.places.get(&Party::Session(session)).cloned().unwrap_or_default();
+        for resource in &places {
+            self.remove(resource, session);
+        }
+        places.iter().flat_map(|resource| self.serve(resource, now_ms)).collect()
+    }
+
+    /// A session held this before the node lost its memory. Who waits meanwhile does not count, who holds does.
+    ///
+    /// # Errors
+    /// What is held by somebody else and conflicts.
+    pub fn claim(&mut self, resource: Resource, owner: FileOwner, range: ByteRange, mode: Mode, now_ms: u64) -> Result<u64, Box<Held>> {
+        if let Some(held) = self.query(&resource, owner.session, owner.owner, range, mode) {
+            return Err(Box::new(held.clone()));
+        }
+        Ok(self.hold(&resource, Holder::File(owner), range, mode, now_ms))
+    }
+
+    /// fcntl(2) `F_GETLK`: the first that keeps this from being held.
+    pub fn query(&self, resource: &Resource, session: SessionId, owner: u64, range: ByteRange, mode: Mode) -> Option<&Held> {
+        self.spaces.get(resource)?.blocking(Identity::File(session, owner), range, mode).next()
+    }
+
+    /// A named lock was held before the node lost its memory, and has not run out.
+    pub fn restore(&mut self, name: LockName, holder: NamedHolder, mode: Mode, fencing_token: u64, since_ms: u64, expires_ms: u64) {
+        self.expiries.insert((expires_ms, holder.lock_id));
+        let holder = Holder::Named(holder);
+        let held = Held { holder, range: ByteRange::WHOLE, mode, fencing_token, since_ms, expires_ms: Some(expires_ms) };
+        self.insert(&Resource::Named(name), held);
+        self.last_token = self.last_token.max(fencing_token);
+    }
+
+    /// A named lock, if it is held.
+    pub fn named(&self, lock: LockId) -> Option<(&LockName, &Held)> {
+        let resource = self.places.get(&Party::Lock(lock))?.first()?;
+        let Resource::Named(name) = resource else { return None };
+        Some((name, self.spaces.get(resource)?.held_by(Identity::Named(lock), ByteRange::WHOLE)?))
+    }
+
+    /// Extends a named lock to `ttl_ms` from now. Says when it will run out.
+    ///
+    /// # Errors
+    /// [`NotHeld`].
+    pub fn renew(&mut self, lock: LockId, ttl_ms: u64, now_ms: u64) -> Result<u64, NotHeld> {
+        let resource = self.named(lock).map(|(name, _)| Resource::Named(name.clone())).ok_or(NotHeld)?;
+        let held = self.spaces.get_mut(&resource).and_then(|space| space.held_by_mut(Identity::Named(lock))).ok_or(NotHeld)?;
+        let expires_ms = now_ms.saturating_add(ttl_ms);
+        if let Some(before) = held.expires_ms.replace(expires_ms) {
+            self.expiries.remove(&(before, lock));
+        }
+        self.expiries.insert((expires_ms, lock));
+        Ok(expires_ms)
+    }
+
+    /// Gives a named lock back.
+    ///
+    /// # Errors
+    /// [`NotHeld`].
+    pub fn release(&mut self, lock: LockId, now_ms: u64) -> Result<Vec<Grant>, NotHeld> {
+        let resource = self.named(lock).map(|(name, _)| Resource::Named(name.clone())).ok_or(NotHeld)?;
+        if let Some(at_ms) = self.named(lock).and_then(|(_, held)| held.expires_ms) {
+            self.expiries.remove(&(at_ms, lock));
+        }
+        Ok(self.take(&resource, ByteRange::WHOLE, |holder| holder.identity() == Identity::Named(lock), now_ms))
+    }
+
+    /// When the next named lock runs out.
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.expiries.first().map(|&(at_ms, _)| at_ms)
+    }
+
+    /// Takes the named locks that have run out.
+    pub fn expire(&mut self, now_ms: u64) -> (Vec<Expired>, Vec<Grant>) {
+        let (mut expired, mut grants) = (Vec::new(), Vec::new());
+        while let Some(&(at_ms, lock)) = self.expiries.first()
+            && at_ms <= now_ms
+        {
+            self.expiries.pop_first();
+            let Some((name, held)) = self.named(lock) else { continue };
+            if let Holder::Named(holder) = &held.holder {
+                expired.push(Expired { name: name.clone(), holder: holder.clone() });
+            }
+            grants.extend(self.release(lock, now_ms).unwrap_or_default());
+        }
+        (expired, grants)
+    }
+
+    /// What is held and keeps a waiter waiting. Others may be ahead of it besides.
+    pub fn blockers_of(&self, waiter: WaiterId) -> impl Iterator<Item = &Held> {
+        let found = self.waiter(waiter);
+        found.into_iter().flat_map(|(space, waiter)| space.blocking(waiter.holder.identity(), waiter.range, waiter.mode))
+    }
+
+    /// Whether a session holds something that somebody else waits for.
+    pub fn is_in_the_way(&self, session: SessionId) -> bool {
+        let spaces = self.places.get(&Party::Session(session)).into_iter().flatten().filter_map(|resource| self.spaces.get(resource));
+        spaces.flat_map(|space| space.queue().iter().map(move |waiter| (space, waiter))).any(|(space, waiter)| {
+            let mut blocking = space.blocking(waiter.holder.identity(), waiter.range, waiter.mode);
+            waiter.holder.session() != Some(session) && blocking.any(|held| held.holder.session() == Some(session))
+        })
+    }
+
+    /// Everything that is held or wanted: what, by whom, and who waits in which order.
+    pub fn list(&self) -> impl Iterator<Item = (&Resource, &[Held], impl Iterator<Item = &Waiter>)> {
+        self.spaces.iter().map(|(resource, space)| (resource, space.held(), space.queue().iter()))
+    }
+
+    /// What one session holds, in the order of resources.
+    pub fn held_by(&self, session: SessionId) -> impl Iterator<Item = (&Resource, &Held)> {
+        let places = self.places.get(&Party::Session(session)).into_iter().flatten();
+        places.filter_map(|resource| Some((resource, self.spaces.get(resource)?))).flat_map(move |(resource, space)| {
+            space.held().iter().filter(move |held| held.holder.session() == Some(session)).map(move |held| (resource, held))
+        })
+    }
+
+    pub(super) fn waiter(&self, id: WaiterId) -> Option<(&Space, &Waiter)> {
+        let space = self.spaces.get(self.waiting.get(&id)?)?;
+        Some((space, space.queue().get(space.position(id)?)?))
+    }
+
+    pub(super) fn resource_of(&self, id: WaiterId) -> Option<&Resource> {
+        self.waiting.get(&id)
+    }
+
+    /// Who waits of a party.
+    pub(super) fn waits_of(&self, party: &Party) -> impl Iterator<Item = &Waiter> {
+        let places = self.places.get(party).into_iter().flatten();
+        places.filter_map(|resource| self.spaces.get(resource)).flat_map(Space::queue).filter(|waiter| waiter.holder.belongs_to(party))
+    }
+
+    /// Whether a party holds anything, or waits otherwise than as `wait`.
+    pub(super) fn is_about_more(&self, party: &Party, wait: WaiterId) -> bool {
+        let mut spaces = self.places.get(party).into_iter().flatten().filter_map(|resource| self.spaces.get(resource));
+        spaces.any(|space| {
+            space.held().iter().any(|held| held.holder.belongs_to(party))
+                || space.queue().iter().any(|waiter| waiter.id != wait && waiter.holder.belongs_to(party))
+        })
+    }
+
+    /// Serves whoever has nothing to wait for any more, and forgets what nobody is about.
+    fn serve(&mut self, resource: &Resource, now_ms: u64) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        // A grant can free something (fcntl's conversion to shared), so an earlier waiter may be next.
+        while let Some(space) = self.spaces.get_mut(resource)
+            && let Some(position) = (0..space.queue().len()).find(|&position| space.may_have(position))
+            && let Some(waiter) = space.dequeue(position)
+        {
+            let Waiter { id, holder, range, mode, .. } = waiter;
+            self.waiting.remove(&id);
+            let fencing_token = self.hold(resource, holder.clone(), range, mode, now_ms);
+            grants.push(Grant { waiter: id, resource: resource.clone(), holder, fencing_token });
+        }
+        self.forget_if_empty(resource);
+        grants
+    }
+
+    fn hold(&mut self, resource: &Resource, holder: Holder, range: ByteRange, mode: Mode, now_ms: u64) -> u64 {
+        self.last_token += 1;
+        let expires_ms = match &holder {
+            Holder::Named(named) => {
+                let at_ms = now_ms.saturating_add(named.ttl_ms);
+                self.expiries.insert((at_ms, named.lock_id));
+                Some(at_ms)
+            }
+            Holder::File(_) => None,
+        };
+        self.insert(resource, Held { holder, range, mode, fencing_token: self.last_token, since_ms: now_ms, expires_ms });
+        self.last_token
+    }
+
+    fn insert(&mut self, resource: &Resource, held: Held) {
+        self.place(resource, &held.holder);
+        self.space(resource).put(held);
+    }
+
+    fn enqueue(&mut self, resource: &Resource, waiter: Waiter) {
+        self.place(resource, &waiter.holder);
+        self.waiting.insert(waiter.id, resource.clone());
+        self.space(resource).enqueue(waiter);
+    }
+
+    fn space(&mut self, resource: &Resource) -> &mut Space {
+        if !self.spaces.contains_key(resource) && matches!(resource, Resource::Named(_)) {
+            self.names += 1;
+        }
+        self.spaces.entry(resource.clone()).or_default()
+    }
+
+    fn forget_if_empty(&mut self, resource: &Resource) {
+        if self.spaces.get(resource).is_some_and(Space::is_empty) {
+            self.spaces.remove(resource);
+            if matches!(resource, Resource::Named(_)) {
+                self.names -= 1;
+            }
+        }
+    }
+
+    fn take(&mut self, resource: &Resource, range: ByteRange, whose: impl Fn(&Holder) -> bool, now_ms: u64) -> Vec<Grant> {
+        let Some(space) = self.spaces.get_mut(resource) else { return Vec::new() };
+        let taken = space.take(range, whose);
+        if taken.is_empty() {
+            return Vec::new();
+        }
+        self.taken(resource, &taken);
+        self.serve(resource, now_ms)
+    }
+
+    fn remove(&mut self, resource: &Resource, session: SessionId) {
+        let whose = |holder: &Holder| holder.session() == Some(session);
+        let Some(space) = self.spaces.get_mut(resource) else { return };
+        let taken = space.take(ByteRange::WHOLE, whose);
+        let stopped = space.stop_waiting(whose);
+        for waiter in &stopped {
+            self.waiting.remove(&waiter.id);
+        }
+        self.taken(resource, &taken);
+        self.taken(resource, &stopped.into_iter().map(|waiter| waiter.holder).collect::<Vec<_>>());
+    }
+
+    fn withdraw(&mut self, resource: &Resource, id: WaiterId, now_ms: u64) -> Vec<Grant> {
+        let Some(space) = self.spaces.get_mut(resource) else { return Vec::new() };
+        let Some(waiter) = space.position(id).and_then(|position| space.dequeue(position)) else { return Vec::new() };
+        self.waiting.remove(&id);
+        self.displace(resource, &waiter.holder);
+        self.serve(resource, now_ms)
+    }
+
+    fn taken(&mut self, resource: &Resource, holders: &[Holder]) {
+        for holder in holders {
+            self.displace(resource, holder);
+        }
+    }
+
+    fn place(&mut self, resource: &Resource, holder: &Holder) {
+        for party in holder.parties() {
+            self.places.entry(party).or_default().insert(resource.clone());
+        }
+    }
+
+    /// A holder may have no more to do with a resource.
+    fn displace(&mut self, resource: &Resource, holder: &Holder) {
+        for party in holder.parties() {
+            let remains = self.spaces.get(resource).is_some_and(|space| space.holders().any(|other| other.belongs_to(&party)));
+            if !remains && let Some(places) = self.places.get_mut(&party) {
+                places.remove(resource);
+                if places.is_empty() {
+                    self.places.remove(&party);
+                }
+            }
+        }
+    }
+}
