@@ -20,6 +20,9 @@ mod space;
 mod table;
 mod wait_graph;
 
+#[cfg(test)]
+mod tests;
+
 pub use byte_range::ByteRange;
 pub use holder::{FileOwner, Holder, NamedHolder};
 pub use mode::Mode;
