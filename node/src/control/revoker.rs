@@ -80,7 +80,13 @@ impl Revoker {
     /// with the ticket of a session that is ended, are free then.
     pub(super) async fn fence(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
         let tickets: Vec<_> = targets.iter().filter_map(|target| self.ticket_of(*target)).collect();
-        self.locks.revoke(&targets.iter().copied().collect::<Vec<_>>(), &tickets).await;
+        let of_locks: Vec<Target> = targets.iter().copied().collect();
+        let (report, ()) = tokio::join!(self.fence_sessions(targets, wait), self.locks.revoke(&of_locks, &tickets));
+        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
+        report
+    }
+
+    async fn fence_sessions(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
         let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
             targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
         let mut report = FenceReport::default();
@@ -92,7 +98,6 @@ impl Revoker {
                 report.confirmed += part.confirmed;
             }
         }
-        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
         report
     }
 

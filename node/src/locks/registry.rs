@@ -129,10 +129,11 @@ impl Locks {
             }
         }
         let tickets: Vec<TicketId> = tickets.iter().map(|&(_, ticket)| ticket).collect();
-        for (_, actor) in self.0.actors.all() {
-            let message = |reply| LockMessage::Revoke { targets: targets.to_vec(), tickets: tickets.clone(), reply };
-            let _ = actor.call(message, None).await;
-        }
+        let revocations = self.0.actors.all().into_iter().map(|(_, actor)| {
+            let (targets, tickets) = (targets.to_vec(), tickets.clone());
+            async move { actor.call(|reply| LockMessage::Revoke { targets, tickets, reply }, None).await }
+        });
+        futures_util::future::join_all(revocations).await;
     }
 
     /// Ends the actor of a workspace that is no more.
