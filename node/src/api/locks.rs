@@ -151,7 +151,13 @@ pub(super) async fn acquire(
             response.extensions_mut().insert(Delivery::of(claim));
             Ok(response)
         }
-        Err(refusal) => Err(refused(&path.lock, body.wait_ms, refusal)),
+        Err(refusal) => {
+            if refusal == AcquireRefusal::Revoked {
+                // The workspace may be gone instead.
+                caller.workspace(&state, &path.workspace(), needed).await?;
+            }
+            Err(refused(&path.lock, body.wait_ms, refusal))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use artifacts_core::locks::{Grant, Holder, LockTable, Mode};
 use artifacts_core::name::LockName;
+use artifacts_core::revocation::Target;
 use artifacts_core::{SessionId, Timestamp, WorkspaceId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
@@ -225,7 +226,8 @@ impl LockState {
     }
 
     pub(super) fn is_revoked(&self, right: &LockRight) -> bool {
-        self.context.revocations.read().revoked(right.target()).is_some()
+        let revocations = self.context.revocations.read();
+        [right.target(), Target::Workspace(self.workspace)].into_iter().any(|target| revocations.revoked(target).is_some())
     }
 
     #[allow(clippy::too_many_arguments, reason = "an event's fields")]

@@ -40,10 +40,11 @@ impl NamedLocks {
         held.or_else(|| self.waiting.get(&lock).map(|pending| pending.wish.right))
     }
 
+    /// Those that wait first: none of them may get what the others leave.
     fn by_right(&self, ends: impl Fn(&LockRight) -> bool) -> Vec<LockId> {
         let held = self.held.iter().filter(|(_, record)| ends(&record.right)).map(|(&lock, _)| lock);
         let waiting = self.waiting.iter().filter(|(_, pending)| ends(&pending.wish.right)).map(|(&lock, _)| lock);
-        held.chain(waiting).collect()
+        waiting.chain(held).collect()
     }
 }
 
