@@ -182,8 +182,8 @@ impl LockState {
                 let _ = reply.send(self.withdraw(myself, lock, now));
             }
             LockMessage::GiveUp(lock) => self.give_up(myself, lock, now),
-            LockMessage::Renew { name, lock, ttl_ms, reply } => self.renew(&name, lock, ttl_ms, reply, now),
-            LockMessage::Release { name, lock, reply } => self.release(myself, &name, lock, reply, now),
+            LockMessage::Renew { which, ttl_ms, reply } => self.renew(&which, ttl_ms, reply, now),
+            LockMessage::Release { which, reply } => self.release(myself, &which, reply, now),
             LockMessage::Revoke { targets, tickets, reply } => {
                 self.revoke(myself, &targets, &tickets, now);
                 self.commit.answers.push(Box::new(move |_| drop(reply.send(()))));

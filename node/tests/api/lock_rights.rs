@@ -56,6 +56,13 @@ async fn a_reader_shares_locks_and_has_none_alone() {
         node.get(LOCKS, reader).send().await.expect(200);
         release(&node, reader, "l", &held).await.expect(200);
     }
+    let held = acquire(&node, &owner.key, "l", json!({})).await.expect(200);
+    for reader in [token(&ticket), &key] {
+        let list = node.get(LOCKS, reader).send().await.expect(200);
+        assert!(!list.text.contains(&held.str("lock_id")), "{}", list.text);
+        release(&node, reader, "l", &held).await.expect_error(403, "forbidden");
+    }
+    release(&node, &owner.key, "l", &held).await.expect(200);
 }
 
 #[tokio::test]
