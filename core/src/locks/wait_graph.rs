@@ -4,6 +4,7 @@
 //! a fact; a circle of such waits is a deadlock. The second is a rule of ours: a circle that has one of them in it is
 //! broken by letting the later waiter pass the earlier.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::table::LockTable;
@@ -91,8 +92,8 @@ fn shortest_circle(edges: &Edges, stuck: &BTreeSet<WaiterId>, start: WaiterId) -
                 circle.reverse();
                 return Some(circle);
             }
-            if !came_from.contains_key(&next) {
-                came_from.insert(next, id);
+            if let Entry::Vacant(way) = came_from.entry(next) {
+                way.insert(id);
                 open.push_back(next);
             }
         }
