@@ -14,6 +14,7 @@
 mod byte_range;
 mod holder;
 mod mode;
+mod named;
 mod request;
 mod resource;
 mod space;
@@ -26,7 +27,8 @@ mod tests;
 pub use byte_range::ByteRange;
 pub use holder::{FileOwner, Holder, NamedHolder};
 pub use mode::Mode;
+pub use named::{Expired, NotHeld};
 pub use request::{Grant, Outcome, Refusal, Request, WaiterId, Waiting};
 pub use resource::Resource;
 pub use space::{Held, Waiter};
-pub use table::{Expired, LockTable, NotHeld};
+pub use table::LockTable;
