@@ -94,6 +94,12 @@ impl LockState {
 
     /// Puts a grant on record, then tells whoever asked.
     fn hold(&mut self, myself: &ActorRef<LockMessage>, lock: LockId, wish: Wish, reply: Reply, fencing_token: u64, now: Now) {
+        if wish.until.is_some_and(|until| until <= now.wall) {
+            // It waited for longer than its right stands.
+            let _ = reply.send(Err(AcquireRefusal::Revoked));
+            let _ = myself.cast(LockMessage::GiveUp(lock));
+            return;
+        }
         if reply.is_closed() {
             let _ = myself.cast(LockMessage::GiveUp(lock));
         }
