@@ -22,6 +22,9 @@ mod space;
 mod table;
 mod wait_graph;
 
+#[cfg(test)]
+mod tests;
+
 pub use byte_range::ByteRange;
 pub use file_lock::{FileLock, LockSpace};
 pub use held_locks::HeldLocks;
