@@ -62,8 +62,7 @@ impl HeldLocks {
         owned.ranges = held
             .into_iter()
             .flat_map(|lock| {
-                let whole = lock.space.range();
-                let rest = if whole.overlaps(range) { whole.without(range).collect() } else { vec![whole] };
+                let rest = lock.space.range().minus(range);
                 rest.into_iter().map(move |rest| FileLock { space: LockSpace::Range(rest), ..lock })
             })
             .collect();

@@ -67,9 +67,9 @@ pub enum ClientFrame {
     ClaimLocks {
         /// What programs hold.
         held: Vec<FileLock>,
-        /// What may be held: it was asked for and is going to be asked for again.
-        asked: Vec<FileLock>,
-        /// What waits, and by which number.
+        /// What may be held or wait: it was asked for under this number, and is going to be asked for again.
+        asked: Vec<(u64, FileLock)>,
+        /// What waits, and under which number.
         waiting: Vec<(u64, FileLock)>,
     },
 }

@@ -96,12 +96,9 @@ impl<W> Locks<W> {
 
     /// What a new stream says of locks, before anything is asked again.
     pub(super) fn claims(&self) -> ClientFrame {
-        let wishes = |is_queued| self.wishes.iter().filter(move |(_, wish)| wish.is_queued == is_queued);
-        ClientFrame::ClaimLocks {
-            held: self.held.all().collect(),
-            asked: wishes(false).map(|(_, wish)| wish.lock).collect(),
-            waiting: wishes(true).map(|(&id, wish)| (id, wish.lock)).collect(),
-        }
+        let (waiting, asked): (Vec<_>, Vec<_>) = self.wishes.iter().partition(|(_, wish)| wish.is_queued);
+        let named = |wishes: Vec<(&u64, &Wish<W>)>| wishes.into_iter().map(|(&id, wish)| (id, wish.lock)).collect();
+        ClientFrame::ClaimLocks { held: self.held.all().collect(), asked: named(asked), waiting: named(waiting) }
     }
 
     /// Ends every wait.
@@ -112,7 +109,6 @@ impl<W> Locks<W> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use artifacts_core::locks::Mode;
     use artifacts_core::namespace::Ino;
 
@@ -124,8 +120,8 @@ mod tests {
 
     fn claims(locks: &Locks<&str>) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
         let ClientFrame::ClaimLocks { held, asked, waiting } = locks.claims() else { unreachable!() };
-        let owners = |locks: Vec<FileLock>| locks.into_iter().map(|lock| lock.owner).collect();
-        (owners(held), owners(asked), waiting.into_iter().map(|(id, _)| id).collect())
+        let ids = |wishes: Vec<(u64, FileLock)>| wishes.into_iter().map(|(id, _)| id).collect();
+        (held.into_iter().map(|lock| lock.owner).collect(), ids(asked), ids(waiting))
     }
 
     #[test]
@@ -136,12 +132,12 @@ mod tests {
         let third = locks.begin(lock(3, LockSpace::Flock), Some(30), "third");
         assert_eq!(locks.answered(first, Ok(LockAnswer::Granted)), Some(("first", Ok(()))));
         assert_eq!(locks.answered(second, Ok(LockAnswer::Queued)), None);
-        assert_eq!(claims(&locks), (vec![1], vec![3], vec![second]));
+        assert_eq!(claims(&locks), (vec![1], vec![third], vec![second]));
         assert_eq!(locks.threads(), [(second, 20), (third, 30)]);
         locks.held.released(Ino(7), 1, LockSpace::Flock);
         assert_eq!(locks.settled(second, Ok(())), Some(("second", Ok(()))));
         assert_eq!(locks.settled(second, Ok(())), None, "told twice");
-        assert_eq!(claims(&locks), (vec![2], vec![3], vec![]));
+        assert_eq!(claims(&locks), (vec![2], vec![third], vec![]));
     }
 
     #[test]
@@ -163,7 +159,7 @@ mod tests {
         let mut locks = Locks::default();
         for space in [LockSpace::Flock, LockSpace::WHOLE] {
             let shared = locks.begin(FileLock { mode: Mode::Shared, ..lock(1, space) }, None, "shared");
-            locks.answered(shared, Ok(LockAnswer::Granted)).unwrap();
+            assert!(locks.answered(shared, Ok(LockAnswer::Granted)).is_some());
             let exclusive = locks.begin(lock(1, space), Some(10), "exclusive");
             assert_eq!(locks.answered(exclusive, Ok(LockAnswer::Queued)), None);
             assert_eq!(locks.held.all().count(), usize::from(space != LockSpace::Flock));

@@ -201,6 +201,9 @@ impl SessionState {
                     self.arguments.record.phase = self.lifecycle.phase();
                     self.arguments.record.ended_at = Some(self.arguments.context.clock.wall());
                     self.persist().await?;
+                    if let Some(workspace) = (self.arguments.workspace)() {
+                        let _ = workspace.cast(WorkspaceMessage::Over(self.arguments.record.id));
+                    }
                 }
                 LifecycleEffect::Confirmed => {
                     for waiter in self.confirm_waiters.drain(..) {

@@ -155,19 +155,19 @@ impl Sessions {
     /// The actor of a workspace, started if it does not run.
     pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let on_record = self
-            .0
-            .handles
-            .read()
-            .values()
-            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
-            .map(|handle| handle.record.id)
-            .collect();
+        let (mut on_record, mut absent) = (Vec::new(), Vec::new());
+        for handle in self.0.handles.read().values().filter(|handle| handle.record.workspace == record.id && handle.shared.accepts()) {
+            absent.push(handle.record.id);
+            if handle.shared.phase() == Phase::Live {
+                on_record.push(handle.record.id);
+            }
+        }
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
+            absent,
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
         };

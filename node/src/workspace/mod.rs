@@ -18,6 +18,7 @@ mod layers;
 mod lease;
 mod member;
 mod message;
+mod mount_locks;
 mod packer;
 mod packing;
 mod purging;

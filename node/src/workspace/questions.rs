@@ -18,6 +18,13 @@ const ANSWER_MAX_BYTES: usize = 1 << 20;
 impl WorkspaceState {
     /// Answers a question over the session's stream.
     pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
+        if let Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } = request {
+            if let Some(member) = self.members.get(&session) {
+                let now_ms = self.context.clock.monotonic_ms();
+                self.locks.answer(&mut self.lock_table, session, member.outbound(), id, request, now_ms);
+            }
+            return Ok(());
+        }
         let result = match self.answer(session, request).await {
             Ok(answer) => Ok(answer),
             Err(Failure::Refused(errno)) => Err(errno),
@@ -80,7 +87,11 @@ impl WorkspaceState {
             }
             Request::Fetch(fetch) => return self.fetch(session, fetch).await,
             // Needs the session's record, so its stream answers it.
-            Request::ReserveInodes => return Err(Failure::Refused(Errno::EINVAL)),
+            Request::ReserveInodes
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::TestLock(_)
+            | Request::CancelLock { .. } => return Err(Failure::Refused(Errno::EINVAL)),
         })
     }
 }

@@ -98,6 +98,7 @@ impl Lab {
             context,
             record: self.record.clone(),
             writer: self.writer.clone(),
+            absent: on_record.clone(),
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),
