@@ -25,6 +25,16 @@ pub struct NamedHolder {
     pub note: Option<String>,
     /// How long a grant or a renewal lasts.
     pub ttl_ms: u64,
+    /// When it ends whatever is asked, because the right to it does.
+    pub until_ms: Option<u64>,
+}
+
+impl NamedHolder {
+    /// When what is granted or renewed at `now_ms` for `ttl_ms` runs out.
+    pub(super) fn expiry_ms(&self, ttl_ms: u64, now_ms: u64) -> u64 {
+        let expiry_ms = now_ms.saturating_add(ttl_ms);
+        self.until_ms.map_or(expiry_ms, |until_ms| until_ms.min(expiry_ms))
+    }
 }
 
 /// Who holds or waits.

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much of a thing its holder wants for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Together with others who share it.
     Shared,

@@ -186,14 +186,15 @@ impl LockTable {
         Some((name, self.spaces.get(resource)?.held_by(Identity::Named(lock), ByteRange::WHOLE)?))
     }
 
-    /// Extends a named lock to `ttl_ms` from now. Says when it will run out.
+    /// Extends a named lock to `ttl_ms` from now, or to its end. Says when it will run out.
     ///
     /// # Errors
     /// [`NotHeld`].
     pub fn renew(&mut self, lock: LockId, ttl_ms: u64, now_ms: u64) -> Result<u64, NotHeld> {
         let resource = self.named(lock).map(|(name, _)| Resource::Named(name.clone())).ok_or(NotHeld)?;
         let held = self.spaces.get_mut(&resource).and_then(|space| space.held_by_mut(Identity::Named(lock))).ok_or(NotHeld)?;
-        let expires_ms = now_ms.saturating_add(ttl_ms);
+        let Holder::Named(holder) = &held.holder else { return Err(NotHeld) };
+        let expires_ms = holder.expiry_ms(ttl_ms, now_ms);
         if let Some(before) = held.expires_ms.replace(expires_ms) {
             self.expiries.remove(&(before, lock));
         }
@@ -307,7 +308,7 @@ impl LockTable {
         self.last_token += 1;
         let expires_ms = match &holder {
             Holder::Named(named) => {
-                let at_ms = now_ms.saturating_add(named.ttl_ms);
+                let at_ms = named.expiry_ms(named.ttl_ms, now_ms);
                 self.expiries.insert((at_ms, named.lock_id));
                 Some(at_ms)
             }

@@ -17,6 +17,7 @@ use artifacts_node::catalog::Catalog;
 use artifacts_node::config::NodeConfig;
 use artifacts_node::context::{Context, SharedContext};
 use artifacts_node::control::{Control, DataPlane, hits};
+use artifacts_node::locks::Locks;
 use artifacts_node::random::{SharedEntropy, SystemEntropy};
 use artifacts_node::records::{SessionRecord, SessionRight, WorkspaceRecord};
 use artifacts_node::sessions::{CheckFinding, CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
@@ -264,6 +265,7 @@ impl TestNode {
     /// The node after a crash: only what was durable is there.
     pub(crate) async fn crash(self) -> Self {
         self.control.stop().await;
+        self.control.locks().stop().await;
         let store = Arc::new(self.store.crash());
         Self::over(self.data, self.clock, store, self.data_plane, |_| {}).await
     }
@@ -291,7 +293,8 @@ impl TestNode {
             endpoints: vec!["https://node.test".to_owned()],
         });
         Control::load(&context).await.unwrap();
-        let control = Control::start(context.clone(), data_plane.clone()).await.unwrap();
+        let locks = Locks::start(context.clone(), Arc::new(|_| false), |_| {}).await.unwrap();
+        let control = Control::start(context.clone(), data_plane.clone(), locks).await.unwrap();
         let router = api::router(ApiState::new(control.clone()));
         Self { context, clock, data_plane, store, faults, control, data, router }
     }

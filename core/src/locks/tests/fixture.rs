@@ -16,7 +16,7 @@ pub(super) fn range(start: u64, end: u64) -> ByteRange {
 
 pub(super) fn named(id: u128, owner: &str) -> NamedHolder {
     let owner = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
-    NamedHolder { lock_id: LockId::from_bits(id), owner, note: None, ttl_ms: 1_000 }
+    NamedHolder { lock_id: LockId::from_bits(id), owner, note: None, ttl_ms: 1_000, until_ms: None }
 }
 
 /// A table with short ways to ask it.

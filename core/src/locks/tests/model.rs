@@ -152,7 +152,7 @@ impl World {
             _ => {
                 self.next_lock += 1;
                 let lock_id = LockId::from_bits(self.next_lock);
-                let holder = NamedHolder { lock_id, owner: Some(who.to_string()), note: None, ttl_ms: 1 << 40 };
+                let holder = NamedHolder { lock_id, owner: Some(who.to_string()), note: None, ttl_ms: 1 << 40, until_ms: None };
                 let mode = if place == 5 { Mode::Semaphore { permits: 2 } } else { mode };
                 Request::named(format!("n{place}").parse().unwrap(), holder, mode, wait)
             }

@@ -44,6 +44,16 @@ fn a_lock_runs_out_unless_it_is_renewed() {
 }
 
 #[test]
+fn a_lock_does_not_outlive_the_right_to_it() {
+    let mut locks = Fixture::default();
+    let holder = crate::locks::NamedHolder { until_ms: Some(700), ..named(1, "") };
+    token(&locks.ask(Request::named("a".parse().unwrap(), holder, Exclusive, true)).0);
+    assert_eq!(locks.table.next_expiry_ms(), Some(700));
+    assert_eq!(locks.table.renew(LockId::from_bits(1), 1_000, 600), Ok(700));
+    assert_eq!(locks.table.renew(LockId::from_bits(1), 50, 600), Ok(650));
+}
+
+#[test]
 fn a_wish_that_waits_can_be_neither_renewed_nor_released() {
     let mut locks = Fixture::default();
     locks.name("a", 1, "", Exclusive);
