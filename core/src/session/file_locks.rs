@@ -50,6 +50,11 @@ impl FileLocks {
         Self { absent: absent.into_iter().collect(), ..Self::default() }
     }
 
+    /// Whether nobody waits, and nobody is missing.
+    pub fn is_idle(&self) -> bool {
+        self.waiters.is_empty() && self.absent.is_empty()
+    }
+
     /// A session asks for a lock. The grants are those of others.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl Sessions {
         let claim_anew = move |workspace: WorkspaceId| {
             for handle in known.read().values().filter(|handle| handle.record.workspace == workspace && handle.shared.accepts()) {
                 if let Some(locks) = locks_of.get() {
-                    locks.expect(workspace, handle.record.id);
+                    locks.expect(workspace, handle.record.id, handle.shared.phase() == Phase::Live);
                 }
                 let _ = handle.actor.cast(SessionMessage::DropConnection);
             }
@@ -135,9 +135,7 @@ impl Sessions {
                 if over && (expired || old) {
                     batch.delete(key);
                 } else if !over {
-                    if record.phase == Phase::Live {
-                        self.0.locks.expect(record.workspace, record.id);
-                    }
+                    self.0.locks.expect(record.workspace, record.id, record.phase == Phase::Live);
                     self.adopt(record).await?;
                 }
             }
@@ -176,19 +174,20 @@ impl Sessions {
     /// The actor of a workspace, started if it does not run.
     pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let (mut on_record, mut absent) = (Vec::new(), Vec::new());
-        for handle in self.0.handles.read().values().filter(|handle| handle.record.workspace == record.id && handle.shared.accepts()) {
-            absent.push(handle.record.id);
-            if handle.shared.phase() == Phase::Live {
-                on_record.push(handle.record.id);
-            }
-        }
+        let on_record = self
+            .0
+            .handles
+            .read()
+            .values()
+            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
+            .map(|handle| handle.record.id)
+            .collect();
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
-            absent,
+            locks: self.0.locks.clone(),
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
         };

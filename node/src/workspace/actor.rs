@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use artifacts_core::locks::LockTable;
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
 use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
@@ -12,10 +11,10 @@ use super::flush::{Meta, PENDING_MAX_BYTES, encode};
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
-use super::mount_locks::MountLocks;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
+use crate::locks::{FileMessage, Locks};
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -39,8 +38,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
-    /// Sessions on record that may come back and claim locks.
-    pub(crate) absent: Vec<SessionId>,
+    /// The locks of all workspaces.
+    pub(crate) locks: Locks,
     /// Ends a session that held the workspace's lease and cannot be waited for.
     pub(crate) fence: FenceSession,
     /// See [`Upkeep`].
@@ -77,8 +76,7 @@ pub(crate) struct WorkspaceState {
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
     pub(super) lease_released: bool,
     pub(super) fence: FenceSession,
-    pub(super) lock_table: LockTable,
-    pub(super) locks: MountLocks,
+    pub(super) locks: Locks,
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
@@ -95,7 +93,7 @@ impl Actor for WorkspaceActor {
         myself: ActorRef<WorkspaceMessage>,
         arguments: WorkspaceArguments,
     ) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, absent, fence, absent_writers } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, locks, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -127,8 +125,7 @@ impl Actor for WorkspaceActor {
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
-            lock_table: LockTable::new(0),
-            locks: MountLocks::new(absent, fence.clone()),
+            locks,
             fence,
             dirty: false,
             flush_wanted: false,
@@ -193,22 +190,10 @@ impl WorkspaceState {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
                 WorkspaceMessage::Frame(_, frame, _) => {
-                    matches!(
-                        frame,
-                        ClientFrame::Request { .. }
-                            | ClientFrame::Closed { .. }
-                            | ClientFrame::ReturnLease
-                            | ClientFrame::ClaimLocks { .. }
-                    )
+                    matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease)
                 }
                 _ => false,
             };
-        if let (Some(_), WorkspaceMessage::Frame(session, ClientFrame::ClaimLocks { held, .. }, _)) = (&self.recovery, &message)
-            && self.members.contains_key(session)
-        {
-            // Who holds locks says so now, who waits for one waits until all have said.
-            self.locks.reclaim(&mut self.lock_table, *session, held, self.context.clock.monotonic_ms());
-        }
         if waits {
             self.deferred.push_back(message);
             return None;
@@ -248,10 +233,9 @@ impl WorkspaceState {
             }
             WorkspaceMessage::Flushed(result) => return self.flushed(myself, result),
             WorkspaceMessage::Attach(attachment, reply) => {
-                let (session, resumes) = (attachment.session, attachment.resumes);
+                let session = attachment.session;
                 let attached = self.attach(attachment).await;
                 if attached.is_ok() {
-                    self.locks.attach(session, resumes);
                     let effects = self.lease.attach(session);
                     self.perform(myself, effects);
                 }
@@ -287,13 +271,8 @@ impl WorkspaceState {
                 self.settle(session);
                 let effects = self.lease.lapse(session);
                 self.perform(myself, effects);
-                self.locks.lapse(&self.lock_table, session);
             }
-            WorkspaceMessage::Heard(session) => {
-                self.lease.hear(session);
-                self.locks.hear(session);
-            }
-            WorkspaceMessage::Over(session) => self.locks.depart(&mut self.lock_table, session, self.context.clock.monotonic_ms()),
+            WorkspaceMessage::Heard(session) => self.lease.hear(session),
             WorkspaceMessage::RecallExpired(epoch) => {
                 let effects = self.lease.recall_expired(epoch);
                 self.perform(myself, effects);
@@ -444,10 +423,11 @@ impl WorkspaceState {
                 Ok(())
             }
             ClientFrame::ClaimLocks { held, asked, waiting } => {
-                if let Some(member) = self.members.get(&session) {
-                    let (claims, now_ms) = (LockClaims { held, asked, waiting }, self.context.clock.monotonic_ms());
-                    self.locks.claim(&mut self.lock_table, session, member.outbound(), &claims, now_ms);
-                }
+                self.about_locks(session, |outbound| {
+                    FileMessage::Claim { session, outbound, claims: LockClaims { held, asked, waiting } }
+                })
+                .await?;
+                self.locks.claimed(session);
                 Ok(())
             }
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),

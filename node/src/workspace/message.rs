@@ -47,8 +47,6 @@ pub(crate) enum WorkspaceMessage {
     Frame(SessionId, ClientFrame, Option<OwnedSemaphorePermit>),
     /// From now on nothing of this session is accepted; what it held is let go.
     Seal(SessionId, RpcReplyPort<()>),
-    /// This session is over, and that is durable: what it held may go to others.
-    Over(SessionId),
     /// This session has lapsed: nobody waits for what it might send again.
     Lapsed(SessionId),
     /// This session had lapsed and is heard again.

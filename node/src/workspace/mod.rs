@@ -18,7 +18,6 @@ mod layers;
 mod lease;
 mod member;
 mod message;
-mod mount_locks;
 mod packer;
 mod packing;
 mod purging;

@@ -6,6 +6,8 @@ use artifacts_core::protocol::{Answer, Request, ServerFrame};
 
 use super::actor::{OPEN_MAX, WorkspaceState};
 use super::layers::Failure;
+use super::message::Outbound;
+use crate::locks::FileMessage;
 use crate::store::StoreError;
 
 /// The most entries of a directory in one answer.
@@ -19,9 +21,11 @@ impl WorkspaceState {
     /// Answers a question over the session's stream.
     pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
         if let Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } = request {
-            if let Some(member) = self.members.get(&session) {
-                let now_ms = self.context.clock.monotonic_ms();
-                self.locks.answer(&mut self.lock_table, session, member.outbound(), id, request, now_ms);
+            if let Err(error) = self.about_locks(session, |outbound| FileMessage::Ask { session, outbound, id, request }).await {
+                tracing::warn!(workspace = %self.keys.0, %error, "a question about locks could not be answered");
+                if let Some(member) = self.members.get(&session) {
+                    member.send(ServerFrame::Reply { id, result: Err(Errno::EIO) });
+                }
             }
             return Ok(());
         }
@@ -37,6 +41,12 @@ impl WorkspaceState {
             member.send(ServerFrame::Reply { id, result });
         }
         Ok(())
+    }
+
+    /// Hands on what a mount says about locks. The answer comes from there.
+    pub(super) async fn about_locks(&self, session: SessionId, message: impl FnOnce(Outbound) -> FileMessage) -> Result<(), StoreError> {
+        let Some(member) = self.members.get(&session) else { return Ok(()) };
+        self.locks.of(self.keys.0).await?.file(message(member.outbound().clone()))
     }
 
     async fn answer(&mut self, session: SessionId, request: Request) -> Result<Answer, Failure> {

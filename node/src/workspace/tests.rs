@@ -2,6 +2,7 @@
 
 mod faults;
 mod lease;
+mod locks;
 mod upkeep;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::blob::{BlobOp, BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
+use crate::locks::Locks;
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
 use crate::store::fault::FaultPlan;
@@ -41,6 +43,8 @@ struct Lab {
     faulty: Option<Arc<FaultyBlobs>>,
     /// Whether a writer is away.
     absent: Arc<AtomicBool>,
+    /// The locks of the life that was started last.
+    locks: parking_lot::Mutex<Option<Locks>>,
 }
 
 impl Lab {
@@ -65,6 +69,7 @@ impl Lab {
             absent: Arc::default(),
             fenced: Arc::default(),
             writer: Arc::default(),
+            locks: parking_lot::Mutex::default(),
         };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
@@ -93,12 +98,21 @@ impl Lab {
     }
 
     async fn start_in(&self, context: SharedContext, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
-        let absent = self.absent.clone();
+        let (absent, fence) = (self.absent.clone(), self.fence());
+        let fence_holder = Arc::new(move |session| {
+            fence(session);
+            true
+        });
+        let locks = Locks::start(context.clone(), fence_holder, |_| {}).await.unwrap();
+        for &session in &on_record {
+            locks.expect(self.record.id, session, true);
+        }
+        *self.locks.lock() = Some(locks.clone());
         let arguments = WorkspaceArguments {
             context,
+            locks,
             record: self.record.clone(),
             writer: self.writer.clone(),
-            absent: on_record.clone(),
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),

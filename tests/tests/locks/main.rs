@@ -21,7 +21,6 @@ use serde_json::json;
 pub(crate) struct Pair<'a> {
     pub(crate) scratch: &'a Arc<Scratch>,
     pub(crate) lab: Lab,
-    pub(crate) workspace: String,
     pub(crate) one: Mount,
     pub(crate) other: Mount,
 }
@@ -39,7 +38,7 @@ pub(crate) fn pair(name: &str, config: &serde_json::Value, body: impl FnOnce(&mu
         let lab = Lab::start(scratch, config)?;
         let workspace = lab.workspace("shared")?;
         let (one, other) = (lab.mount("one", &workspace)?, lab.mount("other", &workspace)?);
-        body(&mut Pair { scratch, lab, workspace, one, other })
+        body(&mut Pair { scratch, lab, one, other })
     })
 }
 
