@@ -62,8 +62,8 @@ pub enum ClientFrame {
         /// The inodes.
         inodes: Vec<Ino>,
     },
-    /// On a resumed stream, before anything that was asked again: all locks of this mount. What else the node believes it
-    /// to hold or to wait for is let go.
+    /// All locks of this mount: on a resumed stream before anything is asked again, and when calls may be served again after
+    /// a lapse. What else the node believes it to hold or to wait for is let go.
     ClaimLocks {
         /// What programs hold.
         held: Vec<FileLock>,

@@ -647,7 +647,13 @@ impl MountSession {
     fn proven(&self, asked_at_ms: u64, open_gate: impl FnOnce()) {
         self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
         if self.interrupted.borrow().is_some() && self.gate.fenced().is_none() {
-            self.shared.lock().in_flight.revive();
+            {
+                let mut shared = self.shared.lock();
+                shared.in_flight.revive();
+                // What was let go of meanwhile the node has not been told.
+                self.queue(&shared, &[shared.locks.claims()]);
+            }
+            self.outlet.pump();
             self.interrupted.send_replace(None);
         }
         open_gate();

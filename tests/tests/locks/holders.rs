@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::{Duration, now, sleep};
+use artifacts_tests::time::{Duration, now, sleep, wait_until};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -61,7 +61,8 @@ fn a_frozen_holder_whose_lock_nobody_wants_goes_on_with_it() -> Result<()> {
         // What nobody holds others may have.
         b.expect("lock(f, F_WRLCK, 10, 10)", "None")?;
         pair.one.agent().signal(Signal::CONT)?;
-        a.expect("os.pwrite(f, b'still here', 0)", "10")?;
+        // Until the node has confirmed that the session stands, calls fail.
+        wait_until("the mount is back", SOON, || Ok(a.ask("os.pwrite(f, b'still here', 0)")? == "10"))?;
         b.expect("flock(f, LOCK_EX | LOCK_NB)", "EAGAIN")?;
         b.expect("lock(f, F_WRLCK, 9, 1)", "EAGAIN")?;
         a.expect("flock(f, LOCK_UN)", "None")?;

@@ -4,7 +4,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use artifacts_tests::time::Duration;
+use artifacts_tests::time::{Duration, wait_until};
 use artifacts_tests::{Process, Scratch, Shell};
 
 /// How long a command that waits for nobody may take. The machine may be busy.
@@ -58,7 +58,8 @@ for line in sys.stdin:
             code = compile(line.strip(), 'line', 'exec')
         said(eval(code, globals()))
     except OSError as error:
-        said(errno.errorcode[error.errno])
+        # One number has two names.
+        said('EDEADLK' if error.errno == errno.EDEADLK else errno.errorcode[error.errno])
 ";
 
 /// A process that opens and locks files as it is told, for locks belong to processes.
@@ -164,8 +165,8 @@ impl Locker {
 
 impl Drop for Locker {
     fn drop(&mut self) {
-        // Already gone is as good.
+        // Already gone is as good. One that waits for a mount which does not answer ends with that mount.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = wait_until("it ends", Duration::from_secs(1), || Ok(self.child.try_wait()?.is_some()));
     }
 }

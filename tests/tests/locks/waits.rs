@@ -44,8 +44,8 @@ fn a_signal_that_interrupts_no_call_does_not_end_a_wait() -> Result<()> {
         let (mut a, mut b) = pair.lockers("file")?;
         a.expect(FLOCK, "None")?;
         b.expect("signal.signal(signal.SIGUSR1, lambda number, frame: None); signal.siginterrupt(signal.SIGUSR1, False)", "None")?;
-        b.expect("signal.signal(signal.SIGUSR2, signal.SIG_IGN) and None", "None")?;
-        b.expect("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP]) and None", "None")?;
+        b.expect("x = signal.signal(signal.SIGUSR2, signal.SIG_IGN)", "None")?;
+        b.expect("x = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])", "None")?;
         b.tell(FLOCK)?;
         b.expect_waiting(Duration::from_millis(100))?;
         for signal in [Signal::USR1, Signal::USR2, Signal::HUP, Signal::CHILD] {
@@ -67,7 +67,7 @@ fn a_process_that_waits_can_be_ended() -> Result<()> {
             for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
                 let mut waiter = Locker::with_file(pair.scratch, pair.other.path(), &name)?;
                 // Python would turn SIGINT into an exception; the plain action of a signal is what is looked at.
-                waiter.expect("signal.signal(signal.SIGINT, signal.SIG_DFL) and None", "None")?;
+                waiter.expect("x = signal.signal(signal.SIGINT, signal.SIG_DFL)", "None")?;
                 waiter.tell(take)?;
                 waiter.expect_waiting(Duration::from_millis(100))?;
                 let process = waiter.process()?;
