@@ -6,7 +6,7 @@ use crate::namespace::{Errno, Ino};
 use crate::protocol::{LockAnswer, LockConflict};
 
 /// So many locks may one session wait for.
-const WAITS_MAX: usize = 4096;
+const WAITS_MAX: usize = 1024;
 /// So many resources are remembered as given while sessions are absent.
 const GIVEN_MAX: usize = 64 * 1024;
 

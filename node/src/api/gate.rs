@@ -51,8 +51,12 @@ pub(super) async fn with_key_or_ticket(State(state): State<ApiState>, mut reques
         Err(error) => return Err(ApiError::new(ErrorCode::Unauthorized, error.to_string())),
     };
     let credential = Credential::new(Bearer::Ticket(ticket.claims.jti), secret);
+    let caller = LockCaller::of_ticket(ticket);
+    if !caller.stands(&state) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, TicketRefusal::Gone.to_string()));
+    }
     request.extensions_mut().insert(credential);
-    request.extensions_mut().insert(LockCaller::of_ticket(ticket));
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 

@@ -90,12 +90,18 @@ impl LockCaller {
         }
     }
 
+    /// Whether it may do more than look and share.
+    pub(super) fn writes(&self) -> bool {
+        let mode = match self {
+            Self::Key(caller) => caller.key().scope.mode.unwrap_or(Mode::Rw),
+            Self::Ticket(ticket) => ticket.claims.mode,
+        };
+        mode.allows(Mode::Rw)
+    }
+
     /// Whether it is told who holds a lock by this right, and what gives power over it.
     pub(super) fn knows(&self, right: Option<LockRight>) -> bool {
-        match self {
-            Self::Key(_) => true,
-            Self::Ticket(_) => right == Some(self.right()),
-        }
+        right == Some(self.right()) || (matches!(self, Self::Key(_)) && self.writes())
     }
 
     /// Whether it is told of locks on files: whoever sees only a part of them is not.

@@ -17,7 +17,7 @@ use super::lock_caller::LockCaller;
 use super::path::PathParams;
 use super::workspaces::WorkspacePath;
 use super::{ApiError, ApiState, rules};
-use crate::locks::{AcquireRefusal, Lease, LockHandle, Lost, Wish};
+use crate::locks::{AcquireRefusal, Lease, LockHandle, Lost, Which, Wish};
 
 const SHORTEST_TTL_MS: u64 = 1_000;
 const LONGEST_TTL_MS: u64 = 24 * 3600 * 1000;
@@ -151,7 +151,13 @@ pub(super) async fn acquire(
             response.extensions_mut().insert(Delivery::of(claim));
             Ok(response)
         }
-        Err(refusal) => Err(refused(&path.lock, body.wait_ms, refusal)),
+        Err(refusal) => {
+            if refusal == AcquireRefusal::Revoked {
+                // The workspace may be gone instead.
+                caller.workspace(&state, &path.workspace(), needed).await?;
+            }
+            Err(refused(&path.lock, body.wait_ms, refusal))
+        }
     }
 }
 
@@ -251,9 +257,8 @@ pub(super) async fn renew(
     PathParams(path): PathParams<LockPath>,
     JsonBody(body): JsonBody<RenewLock>,
 ) -> Result<Json<HeldLock>, ApiError> {
-    let locks = held_by(&state, &caller, &path).await?;
-    let ttl_ms = ttl(body.ttl_ms)?;
-    let renewed = locks.renew(path.lock.clone(), body.lock_id, ttl_ms).await?;
+    let (locks, which) = held(&state, &caller, &path, body.lock_id).await?;
+    let renewed = locks.renew(which, ttl(body.ttl_ms)?).await?;
     renewed.map(|lease| Json(lease.into())).map_err(|why| lost(&path.lock, why))
 }
 
@@ -287,15 +292,18 @@ pub(super) async fn release(
     PathParams(path): PathParams<LockPath>,
     JsonBody(body): JsonBody<ReleaseLock>,
 ) -> Result<Json<ReleasedLock>, ApiError> {
-    let locks = held_by(&state, &caller, &path).await?;
-    let released = locks.release(path.lock.clone(), body.lock_id).await?;
+    let (locks, which) = held(&state, &caller, &path, body.lock_id).await?;
+    let released = locks.release(which).await?;
     released.map(|()| Json(ReleasedLock { lock_id: body.lock_id })).map_err(|why| lost(&path.lock, why))
 }
 
-/// The locks of the workspace, for somebody who may hold one there. What gives power over a lock is its id.
-async fn held_by(state: &ApiState, caller: &LockCaller, path: &LockPath) -> Result<LockHandle, ApiError> {
+/// The locks of the workspace, and which of them is meant. Its id gives power over a lock to whoever could have taken it, and
+/// a reader's power reaches what it took itself.
+async fn held(state: &ApiState, caller: &LockCaller, path: &LockPath, lock_id: LockId) -> Result<(LockHandle, Which), ApiError> {
     let workspace = caller.workspace(state, &path.workspace(), Mode::Ro).await?;
-    Ok(state.control().locks().of(workspace.id).await?)
+    let taken_by = Some(caller.right()).filter(|_| !caller.writes());
+    let which = Which { name: path.lock.clone(), lock_id, taken_by };
+    Ok((state.control().locks().of(workspace.id).await?, which))
 }
 
 fn lost(lock: &LockName, why: Lost) -> ApiError {
@@ -303,6 +311,10 @@ fn lost(lock: &LockName, why: Lost) -> ApiError {
         Lost::NotHeld => ApiError::new(
             ErrorCode::StaleToken,
             format!("the lock `{lock}` is not held under this id any more: it was released, or has run out; acquire it anew"),
+        ),
+        Lost::Others => ApiError::new(
+            ErrorCode::Forbidden,
+            format!("the lock `{lock}` was taken with another credential, and this one is of mode `ro`"),
         ),
         Lost::Unwritten => {
             ApiError::new(ErrorCode::Unavailable, "that could not be put on record and may have taken effect all the same; try again")

@@ -1,5 +1,6 @@
 use artifacts_core::locks::{Grant, Holder, LockTable, Mode};
 use artifacts_core::name::LockName;
+use artifacts_core::revocation::Target;
 use artifacts_core::{SessionId, Timestamp, WorkspaceId};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
@@ -180,8 +181,8 @@ impl LockState {
                 let _ = reply.send(self.withdraw(myself, lock, now));
             }
             LockMessage::GiveUp(lock) => self.give_up(myself, lock, now),
-            LockMessage::Renew { name, lock, ttl_ms, reply } => self.renew(&name, lock, ttl_ms, reply, now),
-            LockMessage::Release { name, lock, reply } => self.release(myself, &name, lock, reply, now),
+            LockMessage::Renew { which, ttl_ms, reply } => self.renew(&which, ttl_ms, reply, now),
+            LockMessage::Release { which, reply } => self.release(myself, &which, reply, now),
             LockMessage::Revoke { targets, tickets, reply } => {
                 self.revoke(myself, &targets, &tickets, now);
                 self.commit.answers.push(Box::new(move |_| drop(reply.send(()))));
@@ -224,7 +225,8 @@ impl LockState {
     }
 
     pub(super) fn is_revoked(&self, right: &LockRight) -> bool {
-        self.context.revocations.read().revoked(right.target()).is_some()
+        let revocations = self.context.revocations.read();
+        [right.target(), Target::Workspace(self.workspace)].into_iter().any(|target| revocations.revoked(target).is_some())
     }
 
     #[allow(clippy::too_many_arguments, reason = "an event's fields")]

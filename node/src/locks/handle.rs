@@ -1,14 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::name::LockName;
 use artifacts_core::LockId;
 use ractor::{ActorRef, RpcReplyPort};
 use tokio::sync::{broadcast, oneshot};
 
 use super::event::{EventId, LockEvent, Resumed};
 use super::files::FileMessage;
-use super::message::{Acquire, AcquireRefusal, Lease, LockMessage, Lost, Wish};
+use super::message::{Acquire, AcquireRefusal, Lease, LockMessage, Lost, Which, Wish};
 use super::view::LockView;
 use crate::random::SharedEntropy;
 use crate::server::Shutdown;
@@ -87,16 +86,16 @@ impl LockHandle {
     ///
     /// # Errors
     /// [`Lost`] inside, and when the actor has failed.
-    pub async fn renew(&self, name: LockName, lock: LockId, ttl_ms: u64) -> Result<Result<Lease, Lost>, StoreError> {
-        self.ask(|reply| LockMessage::Renew { name, lock, ttl_ms, reply }).await
+    pub async fn renew(&self, which: Which, ttl_ms: u64) -> Result<Result<Lease, Lost>, StoreError> {
+        self.ask(|reply| LockMessage::Renew { which, ttl_ms, reply }).await
     }
 
     /// Gives a named lock back.
     ///
     /// # Errors
     /// As for [`LockHandle::renew`].
-    pub async fn release(&self, name: LockName, lock: LockId) -> Result<Result<(), Lost>, StoreError> {
-        self.ask(|reply| LockMessage::Release { name, lock, reply }).await
+    pub async fn release(&self, which: Which) -> Result<Result<(), Lost>, StoreError> {
+        self.ask(|reply| LockMessage::Release { which, reply }).await
     }
 
     /// Everything that is locked or waited for, in the order of resources.

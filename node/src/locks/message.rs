@@ -30,9 +30,9 @@ pub(crate) enum LockMessage {
     /// Nobody is there for a named lock, whether it is held or waited for.
     GiveUp(LockId),
     /// A named lock is wanted for longer.
-    Renew { name: LockName, lock: LockId, ttl_ms: u64, reply: RpcReplyPort<Result<Lease, Lost>> },
+    Renew { which: Which, ttl_ms: u64, reply: RpcReplyPort<Result<Lease, Lost>> },
     /// A named lock is not needed any more.
-    Release { name: LockName, lock: LockId, reply: RpcReplyPort<Result<(), Lost>> },
+    Release { which: Which, reply: RpcReplyPort<Result<(), Lost>> },
     /// Rights have ended: what was locked by them is free.
     Revoke { targets: Vec<Target>, tickets: Vec<TicketId>, reply: RpcReplyPort<()> },
     /// Everything that is locked or waited for.
@@ -105,11 +105,24 @@ pub enum AcquireRefusal {
     Unwritten,
 }
 
+/// A named lock that is held, as somebody speaks of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Which {
+    /// Its name.
+    pub name: LockName,
+    /// Under which it is held.
+    pub lock_id: LockId,
+    /// Only if it was taken by this right.
+    pub taken_by: Option<LockRight>,
+}
+
 /// Why a named lock was neither renewed nor released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
     /// It is not held under this id, or not under this name.
     NotHeld,
+    /// It was taken by another right.
+    Others,
     /// That could not be put on record.
     Unwritten,
 }

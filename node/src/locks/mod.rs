@@ -25,7 +25,7 @@ mod view;
 pub use event::{EventId, EventKind, LockEvent, Resumed};
 pub(crate) use files::FileMessage;
 pub use handle::{Claim, LockHandle};
-pub use message::{AcquireRefusal, Lease, Lost, Wish};
+pub use message::{AcquireRefusal, Lease, Lost, Which, Wish};
 pub use record::LockRight;
 pub use registry::{FenceSession, Locks};
 pub use view::{HolderView, LockView, Party, WaiterView};

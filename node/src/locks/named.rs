@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use artifacts_core::locks::{Grant, Outcome, Refusal, Request, WaiterId};
-use artifacts_core::name::LockName;
 use artifacts_core::revocation::Target;
 use artifacts_core::{LockId, TicketId};
 use ractor::{ActorRef, RpcReplyPort};
@@ -9,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::actor::{LockState, Now};
 use super::event::EventKind;
-use super::message::{Acquire, AcquireRefusal, Lease, LockMessage, Lost, Wish};
+use super::message::{Acquire, AcquireRefusal, Lease, LockMessage, Lost, Which, Wish};
 use super::record::{LockRecord, LockRight};
 
 type Reply = oneshot::Sender<Result<Lease, AcquireRefusal>>;
@@ -40,10 +39,17 @@ impl NamedLocks {
         held.or_else(|| self.waiting.get(&lock).map(|pending| pending.wish.right))
     }
 
+    /// Whether a lock is held as somebody says.
+    fn find(&self, which: &Which) -> Result<(), Lost> {
+        let held = self.held.get(&which.lock_id).filter(|record| record.name == which.name).ok_or(Lost::NotHeld)?;
+        if which.taken_by.is_none_or(|right| right == held.right) { Ok(()) } else { Err(Lost::Others) }
+    }
+
+    /// Those that wait first: none of them may get what the others leave.
     fn by_right(&self, ends: impl Fn(&LockRight) -> bool) -> Vec<LockId> {
         let held = self.held.iter().filter(|(_, record)| ends(&record.right)).map(|(&lock, _)| lock);
         let waiting = self.waiting.iter().filter(|(_, pending)| ends(&pending.wish.right)).map(|(&lock, _)| lock);
-        held.chain(waiting).collect()
+        waiting.chain(held).collect()
     }
 }
 
@@ -144,16 +150,15 @@ impl LockState {
         }
     }
 
-    pub(super) fn renew(&mut self, name: &LockName, lock: LockId, ttl_ms: u64, reply: RpcReplyPort<Result<Lease, Lost>>, now: Now) {
-        let held = self.named.held.get(&lock).filter(|record| record.name == *name);
-        let renewed = match held {
-            Some(_) => self.table.renew(lock, ttl_ms, now.monotonic_ms).map_err(Lost::from),
-            None => Err(Lost::NotHeld),
-        };
+    pub(super) fn renew(&mut self, which: &Which, ttl_ms: u64, reply: RpcReplyPort<Result<Lease, Lost>>, now: Now) {
+        let lock = which.lock_id;
+        let renewed = self.named.find(which).and_then(|()| Ok(self.table.renew(lock, ttl_ms, now.monotonic_ms)?));
         let (expires_ms, record) = match (renewed, self.named.held.get_mut(&lock)) {
             (Ok(expires_ms), Some(record)) => (expires_ms, record),
-            (Err(lost), _) => return drop(reply.send(Err(lost))),
-            (_, None) => return drop(reply.send(Err(Lost::NotHeld))),
+            (lost, _) => {
+                let _ = reply.send(Err(lost.err().unwrap_or(Lost::NotHeld)));
+                return;
+            }
         };
         record.expires_at = now.wall_of(expires_ms);
         let record = record.clone();
@@ -164,19 +169,12 @@ impl LockState {
         }));
     }
 
-    pub(super) fn release(
-        &mut self,
-        myself: &ActorRef<LockMessage>,
-        name: &LockName,
-        lock: LockId,
-        reply: RpcReplyPort<Result<(), Lost>>,
-        now: Now,
-    ) {
-        if self.named.held.get(&lock).is_none_or(|record| record.name != *name) {
-            let _ = reply.send(Err(Lost::NotHeld));
+    pub(super) fn release(&mut self, myself: &ActorRef<LockMessage>, which: &Which, reply: RpcReplyPort<Result<(), Lost>>, now: Now) {
+        if let Err(lost) = self.named.find(which) {
+            let _ = reply.send(Err(lost));
             return;
         }
-        self.free(myself, lock, EventKind::Released, now);
+        self.free(myself, which.lock_id, EventKind::Released, now);
         self.commit.answers.push(Box::new(move |written| {
             let _ = reply.send(if written { Ok(()) } else { Err(Lost::Unwritten) });
         }));

