@@ -231,9 +231,8 @@ impl FileLocks {
     }
 
     fn was_given(&self, resource: &Resource, but: SessionId, mode: Mode) -> bool {
-        let to_others = |given: &BTreeMap<SessionId, bool>| {
-            given.iter().any(|(&session, &alone)| session != but && (alone || mode == Mode::Exclusive))
-        };
+        let to_others =
+            |given: &BTreeMap<SessionId, bool>| given.iter().any(|(&session, &alone)| session != but && (alone || mode == Mode::Exclusive));
         self.given.len() >= GIVEN_MAX || self.given.get(resource).is_some_and(to_others)
     }
 }

@@ -42,7 +42,11 @@ impl Bench {
     }
 
     #[allow(clippy::type_complexity, reason = "as the machine answers")]
-    fn claim(&mut self, session: SessionId, claims: &LockClaims) -> Result<(Vec<(SessionId, u64)>, Vec<(u64, Result<(), Errno>)>), GivenAway> {
+    fn claim(
+        &mut self,
+        session: SessionId,
+        claims: &LockClaims,
+    ) -> Result<(Vec<(SessionId, u64)>, Vec<(u64, Result<(), Errno>)>), GivenAway> {
         let (grants, ended) = self.locks.claim(&mut self.table, session, claims, 0)?;
         Ok((self.told(&grants), ended))
     }
@@ -90,6 +94,18 @@ fn nonsense_is_refused_and_waits_are_bounded() {
         assert_eq!(bench.lock(B, id, FileLock { owner: id, ..flock(Mode::Exclusive) }), Ok(LockAnswer::Queued));
     }
     assert_eq!(bench.lock(B, u64::MAX, flock(Mode::Exclusive)), Err(Errno::ENOLCK));
+}
+
+#[test]
+fn a_wait_has_no_end_in_time() {
+    let mut bench = Bench::new(&[]);
+    bench.lock(A, 1, flock(Mode::Exclusive)).unwrap();
+    bench.lock(B, 1, flock(Mode::Exclusive)).unwrap();
+    let a_year_ms = 365 * 24 * 3600 * 1000;
+    let (expired, grants) = bench.table.expire(a_year_ms);
+    assert!(expired.is_empty() && grants.is_empty());
+    let grants = bench.locks.unlock(&mut bench.table, A, INO, 1, LockSpace::Flock, a_year_ms);
+    assert_eq!(bench.told(&grants), [(B, 1)]);
 }
 
 #[test]

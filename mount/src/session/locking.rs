@@ -55,13 +55,7 @@ impl MountSession {
     }
 
     /// Lets go of a lock. `done` runs when others may have it.
-    pub(crate) fn unlock(
-        self: &Arc<Self>,
-        ino: Ino,
-        owner: u64,
-        space: LockSpace,
-        done: impl FnOnce(Result<(), Errno>) + Send + 'static,
-    ) {
+    pub(crate) fn unlock(self: &Arc<Self>, ino: Ino, owner: u64, space: LockSpace, done: impl FnOnce(Result<(), Errno>) + Send + 'static) {
         self.shared.lock().locks.held.released(ino, owner, space);
         self.ask(Request::Unlock { ino, owner, space }, |result| done(result.map(drop)));
     }

@@ -423,10 +423,8 @@ impl WorkspaceState {
                 Ok(())
             }
             ClientFrame::ClaimLocks { held, asked, waiting } => {
-                self.about_locks(session, |outbound| {
-                    FileMessage::Claim { session, outbound, claims: LockClaims { held, asked, waiting } }
-                })
-                .await?;
+                self.about_locks(session, |outbound| FileMessage::Claim { session, outbound, claims: LockClaims { held, asked, waiting } })
+                    .await?;
                 self.locks.claimed(session);
                 Ok(())
             }

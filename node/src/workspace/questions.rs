@@ -97,11 +97,9 @@ impl WorkspaceState {
             }
             Request::Fetch(fetch) => return self.fetch(session, fetch).await,
             // Needs the session's record, so its stream answers it.
-            Request::ReserveInodes
-            | Request::Lock { .. }
-            | Request::Unlock { .. }
-            | Request::TestLock(_)
-            | Request::CancelLock { .. } => return Err(Failure::Refused(Errno::EINVAL)),
+            Request::ReserveInodes | Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } => {
+                return Err(Failure::Refused(Errno::EINVAL));
+            }
         })
     }
 }

@@ -18,7 +18,11 @@ fn the_locks_of_a_process_end_with_it() -> Result<()> {
                 a.expect(take, "None")?;
                 b.tell(take)?;
                 b.expect_waiting(Duration::from_millis(200))?;
-                if killed { a.kill()? } else { a.end()? }
+                if killed {
+                    a.kill()?
+                } else {
+                    a.end()?
+                }
                 b.expect_answer("None", SOON)?;
             }
         }

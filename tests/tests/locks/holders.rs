@@ -73,7 +73,9 @@ fn a_frozen_holder_whose_lock_nobody_wants_goes_on_with_it() -> Result<()> {
 /// The locks of a mount whose agent was killed end with its lease, shared ones too.
 #[test]
 fn the_locks_of_a_killed_agent_pass_on_with_its_lease() -> Result<()> {
-    for (name, held, wanted) in [("killed-exclusive", FLOCK, FLOCK), ("killed-shared", "flock(f, LOCK_SH)", FLOCK), ("killed-fcntl", FCNTL, FCNTL)] {
+    for (name, held, wanted) in
+        [("killed-exclusive", FLOCK, FLOCK), ("killed-shared", "flock(f, LOCK_SH)", FLOCK), ("killed-fcntl", FCNTL, FCNTL)]
+    {
         pair(name, &json!({ "session_lease_ms": LEASE_MS }), |pair| {
             let (mut a, mut b) = pair.lockers("file")?;
             a.expect(held, "None")?;
@@ -159,7 +161,8 @@ fn nothing_read_under_a_lock_is_older_than_the_holder_before_has_written() -> Re
             locker.expect(map, "None")?;
             locker.expect("r = os.open('file', os.O_RDONLY)", "None")?;
         }
-        let cases = [("flock(f, LOCK_EX)", "flock(f, LOCK_SH)", "flock(f, LOCK_UN)"), (FCNTL, "lock(f, F_RDLCK, wait=True)", "lock(f, F_UNLCK)")];
+        let cases =
+            [("flock(f, LOCK_EX)", "flock(f, LOCK_SH)", "flock(f, LOCK_UN)"), (FCNTL, "lock(f, F_RDLCK, wait=True)", "lock(f, F_UNLCK)")];
         for round in 1..200 {
             let (take, share, give) = cases[round % 2];
             let (writer, reader) = if round % 4 < 2 { (&mut a, &mut b) } else { (&mut b, &mut a) };

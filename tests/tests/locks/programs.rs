@@ -86,7 +86,10 @@ fn git_from_two_mounts_at_once() -> Result<()> {
             };
             // A worktree is found by its path, which is that of the first mount; the second has it at its own.
             let (one, other) = (pair.one.join("one"), pair.other.join("other"));
-            std::fs::write(pair.other.join("other/.git"), format!("gitdir: {}\n", pair.other.join("shared/.git/worktrees/other").display()))?;
+            std::fs::write(
+                pair.other.join("other/.git"),
+                format!("gitdir: {}\n", pair.other.join("shared/.git/worktrees/other").display()),
+            )?;
             let threads = [scope.spawn(move || work("one", one)), scope.spawn(move || work("other", other))];
             threads.into_iter().try_for_each(|thread| thread.join().ok().context("a worker panicked")?)
         })?;

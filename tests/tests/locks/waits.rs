@@ -1,7 +1,10 @@
 //! Who waits for a lock: for how long, in which order, and what ends it before the lock comes.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, sleep};
+use artifacts_tests::{EXIT_CONFLICT, artifacts_binary};
 use rustix::process::Signal;
 
 use crate::locker::Locker;
@@ -148,6 +151,24 @@ fn waiters_are_served_in_their_order() -> Result<()> {
         writer.expect("flock(f, LOCK_UN)", "None")?;
         early.expect_answer("None", SOON)?;
         late.expect_answer("None", SOON)
+    })
+}
+
+/// Taking a mount away by force does not wait for who waits for a lock.
+#[test]
+fn a_forced_unmount_ends_a_wait() -> Result<()> {
+    plain_pair("forced", |pair| {
+        let (mut a, mut b) = pair.lockers("file")?;
+        a.expect(FLOCK, "None")?;
+        b.tell(FLOCK)?;
+        b.expect_waiting(Duration::from_millis(200))?;
+        ensure!(pair.other.try_unmount()?.status.code() == Some(EXIT_CONFLICT), "it was unmounted while in use");
+        let mut command = Command::new(artifacts_binary()?);
+        let output = pair.scratch.mark(&mut command).args(["unmount", "--force"]).arg(pair.other.path()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = b.answer_within(Duration::from_secs(30))?;
+        ensure!(["EIO", "ENOTCONN", "ECONNABORTED", "EACCES"].contains(&said.as_str()), "it says {said}");
+        a.expect("flock(f, LOCK_UN)", "None")
     })
 }
 
