@@ -147,6 +147,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it is for the workspace's table of locks, and not for its namespace.
+    pub const fn is_about_locks(&self) -> bool {
+        matches!(self, Self::Lock { .. } | Self::Unlock { .. } | Self::TestLock(_) | Self::CancelLock { .. })
+    }
+}
+
 /// From the node to a mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerFrame {

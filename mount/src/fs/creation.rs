@@ -157,7 +157,7 @@ impl Creation {
                 agent.show(|ttl| {
                     agent.inodes.entered(&attr, self.parent, &self.name);
                     agent.inodes.opened(attr.ino);
-                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, agent.lock_files.new_handle(), caching);
+                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, agent.lock_files.new_handle(self.flags), caching);
                 });
             });
         });

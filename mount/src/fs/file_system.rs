@@ -199,8 +199,8 @@ impl Filesystem for ArtifactsFs {
         content::write(&self.agent, ino, offset, data, write_flags, flags, reply);
     }
 
-    fn flush(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
-        files::flush(&self.agent, ino, lock_owner, reply);
+    fn flush(&self, _request: &Request, ino: INodeNo, handle: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
+        files::flush(&self.agent, ino, handle, lock_owner, reply);
     }
 
     fn release(

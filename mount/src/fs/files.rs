@@ -59,7 +59,7 @@ fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result
     let agent = Arc::clone(&call.agent);
     call.finish(result, move |reply, _| {
         agent.inodes.opened(ino);
-        reply.opened(agent.lock_files.new_handle(), how_to_cache(&agent, flags.0));
+        reply.opened(agent.lock_files.new_handle(flags.0), how_to_cache(&agent, flags.0));
     });
 }
 
@@ -89,8 +89,11 @@ pub(super) fn release(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, floc
 }
 
 /// close(2): tells what has become of earlier writes, and waits for none. The process loses its locks on the file.
-pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, owner: LockOwner, reply: ReplyEmpty) {
+pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, owner: LockOwner, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
+    if locks::closes_at_once(agent, ino, handle, owner) {
+        return reply.ok();
+    }
     Call::begin(agent, Holds::Nothing, reply, move |call| {
         locks::closing(call, ino, owner, move |call| {
             let loss = call.agent.session.take_loss(ino);

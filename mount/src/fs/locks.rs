@@ -41,9 +41,10 @@ pub(crate) struct LockFiles {
 }
 
 impl LockFiles {
-    /// A handle for a file that is opened.
-    pub(super) fn new_handle(&self) -> FileHandle {
-        FileHandle(self.last_handle.fetch_add(1, Ordering::Relaxed) + 1)
+    /// A handle for a file that is opened with these flags.
+    pub(super) fn new_handle(&self, flags: i32) -> FileHandle {
+        let number = self.last_handle.fetch_add(2, Ordering::Relaxed) + 2;
+        FileHandle(number | u64::from(flags & libc::O_ACCMODE == libc::O_RDONLY))
     }
 
     fn ends_with(&self, handle: FileHandle, ino: Ino, owner: u64) {
@@ -199,6 +200,12 @@ pub(super) fn test(agent: &Arc<Agent>, wanted: Wanted, reply: ReplyLock) {
     });
 }
 
+/// Whether closing a file asks nobody: it was opened for reading, so there is no error of a write to tell, and its process
+/// holds no locks on it.
+pub(super) fn closes_at_once(agent: &Agent, ino: Ino, handle: FileHandle, owner: LockOwner) -> bool {
+    handle.0 & 1 == 1 && !agent.session.may_hold(ino, owner.0).1
+}
+
 /// A process closes a file: its locks on it end, whichever descriptor they were made with (fcntl(2)). Then `then` runs.
 pub(super) fn closing(call: Call<ReplyEmpty>, ino: Ino, owner: LockOwner, then: impl FnOnce(Call<ReplyEmpty>) + Send + 'static) {
     let session = Arc::clone(&call.agent.session);
@@ -271,8 +278,8 @@ mod tests {
     #[test]
     fn owners_end_with_their_handle_and_once() {
         let files = LockFiles::default();
-        let (one, other) = (files.new_handle(), files.new_handle());
-        assert_ne!(one, other);
+        let (one, other) = (files.new_handle(libc::O_RDONLY), files.new_handle(libc::O_RDWR | libc::O_TRUNC));
+        assert_eq!((one.0 & 1, other.0 & 1, one.0 != other.0), (1, 0, true), "the kind of opening shows");
         assert_eq!(files.ended(one), []);
         files.ends_with(one, Ino(7), 3);
         files.ends_with(one, Ino(7), 3);

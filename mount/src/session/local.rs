@@ -291,15 +291,7 @@ impl Local {
 
 /// Whether a question is one to the namespace, which the holder of the lease answers itself.
 pub(super) fn is_local(request: &Request) -> bool {
-    !matches!(
-        request,
-        Request::ReserveInodes
-            | Request::Fetch(_)
-            | Request::Lock { .. }
-            | Request::Unlock { .. }
-            | Request::TestLock(_)
-            | Request::CancelLock { .. }
-    )
+    !matches!(request, Request::ReserveInodes | Request::Fetch(_)) && !request.is_about_locks()
 }
 
 /// The data that an op carries, in bytes.

@@ -72,6 +72,10 @@ impl Locks {
     pub async fn of(&self, workspace: WorkspaceId) -> Result<LockHandle, StoreError> {
         // Counted before the actor is looked for: from here on it does not end.
         let usage = self.0.uses.lock().entry(workspace).or_default().clone();
+        let handle = |actor| LockHandle::new(actor, usage.clone(), self.0.context.entropy.clone(), self.0.closing.clone());
+        if let Some(actor) = self.0.actors.get(&workspace) {
+            return Ok(handle(actor));
+        }
         let absent: Vec<Absent> = self.0.absent.lock().values().filter(|absent| absent.workspace == workspace).copied().collect();
         let registry = Arc::downgrade(&self.0);
         let arguments = LockArguments {
@@ -91,7 +95,7 @@ impl Locks {
                 Some(_) => {}
             }
         }
-        Ok(LockHandle::new(actor, usage, self.0.context.entropy.clone(), self.0.closing.clone()))
+        Ok(handle(actor))
     }
 
     /// A session on record may hold locks on files that it has not claimed yet.

@@ -20,7 +20,7 @@ const ANSWER_MAX_BYTES: usize = 1 << 20;
 impl WorkspaceState {
     /// Answers a question over the session's stream.
     pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
-        if let Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } = request {
+        if request.is_about_locks() {
             if let Err(error) = self.about_locks(session, |outbound| FileMessage::Ask { session, outbound, id, request }).await {
                 tracing::warn!(workspace = %self.keys.0, %error, "a question about locks could not be answered");
                 if let Some(member) = self.members.get(&session) {
