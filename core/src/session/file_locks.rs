@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::SessionId;
-use crate::locks::{FileLock, Grant, Held, Holder, LockSpace, LockTable, Mode, Outcome, Refusal, Request, Resource, WaiterId};
+use crate::locks::{ByteRange, FileLock, Grant, Holder, LockSpace, LockTable, Mode, Outcome, Refusal, Request, Resource, WaiterId};
 use crate::namespace::{Errno, Ino};
 use crate::protocol::{LockAnswer, LockConflict};
 
 /// So many locks may one session wait for.
 const WAITS_MAX: usize = 1024;
+/// So many locks may one session hold; ranges that touch count once.
+const LOCKS_MAX: usize = 8192;
 /// So many resources are remembered as given while sessions are absent.
 const GIVEN_MAX: usize = 64 * 1024;
 
@@ -74,7 +76,7 @@ impl FileLocks {
         if !lock.is_valid() {
             return (Err(Errno::EINVAL), Vec::new());
         }
-        if self.waits_of(session).count() >= WAITS_MAX {
+        if self.waits_of(session).count() >= WAITS_MAX || table.held_by(session).take(LOCKS_MAX).count() == LOCKS_MAX {
             return (Err(Errno::ENOLCK), Vec::new());
         }
         let owner = lock.file_owner(session);
@@ -149,20 +151,21 @@ impl FileLocks {
     /// # Errors
     /// [`GivenAway`].
     pub fn reclaim(&mut self, table: &mut LockTable, session: SessionId, held: &[FileLock], now_ms: u64) -> Result<(), GivenAway> {
+        if held.len() > LOCKS_MAX {
+            return Err(GivenAway);
+        }
         let was_absent = self.absent.contains(&session);
+        let known = held_places(table, session);
         for lock in held {
             let resource = lock.space.resource(lock.ino);
             if !lock.is_valid() || (was_absent && self.was_given(&resource, session, lock.mode)) {
                 return Err(GivenAway);
             }
-            let is_same = |held: &Held| {
-                let own = matches!(&held.holder, Holder::File(owner) if owner.owner == lock.owner);
-                let range = lock.space.range();
-                own && held.mode == lock.mode && held.range.start <= range.start && range.end <= held.range.end
-            };
-            if !table.held_by(session).any(|(of, held)| *of == resource && is_same(held)) {
+            let range = lock.space.range();
+            let is_same = |&(held, mode): &(ByteRange, Mode)| mode == lock.mode && held.start <= range.start && range.end <= held.end;
+            if !known.get(&(resource.clone(), lock.owner)).is_some_and(|known| known.iter().any(is_same)) {
                 let owner = lock.file_owner(session);
-                table.claim(resource, owner, lock.space.range(), lock.mode, now_ms).map_err(|_| GivenAway)?;
+                table.claim(resource, owner, range, lock.mode, now_ms).map_err(|_| GivenAway)?;
             }
         }
         self.arrived(session);
@@ -189,7 +192,7 @@ impl FileLocks {
         for id in unwanted {
             grants.extend(self.cancel(table, session, id, now_ms).1);
         }
-        let claimed = || claims.held.iter().chain(claims.asked.iter().chain(&claims.waiting).map(|(_, lock)| lock));
+        let claimed = claims.held.iter().chain(claims.asked.iter().chain(&claims.waiting).map(|(_, lock)| lock));
         for (ino, owner, space) in surplus(table, session, claimed) {
             grants.extend(self.unlock(table, session, ino, owner, space, now_ms));
         }
@@ -237,23 +240,34 @@ impl FileLocks {
     }
 }
 
-/// What a session holds and does not claim.
-fn surplus<'a, I: Iterator<Item = &'a FileLock>>(
-    table: &LockTable,
-    session: SessionId,
-    claimed: impl Fn() -> I,
-) -> Vec<(Ino, u64, LockSpace)> {
-    let mut surplus = Vec::new();
+/// What a session holds, by file and owner.
+fn held_places(table: &LockTable, session: SessionId) -> BTreeMap<(Resource, u64), Vec<(ByteRange, Mode)>> {
+    let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (resource, held) in table.held_by(session) {
-        let (Resource::Flock(ino) | Resource::Range(ino), Holder::File(owner)) = (resource, &held.holder) else { continue };
-        let covering = claimed().filter(|lock| lock.owner == owner.owner && lock.space.resource(lock.ino) == *resource);
-        let mut rest = vec![held.range];
-        for lock in covering {
-            let range = lock.space.range();
-            rest = rest.into_iter().flat_map(|part| part.minus(range)).collect();
-        }
+        let Holder::File(owner) = &held.holder else { continue };
+        places.entry((resource.clone(), owner.owner)).or_default().push((held.range, held.mode));
+    }
+    places
+}
+
+/// What a session holds and does not claim.
+fn surplus<'a>(table: &LockTable, session: SessionId, claimed: impl Iterator<Item = &'a FileLock>) -> Vec<(Ino, u64, LockSpace)> {
+    let mut claims: BTreeMap<(Resource, u64), Vec<ByteRange>> = BTreeMap::new();
+    for lock in claimed {
+        claims.entry((lock.space.resource(lock.ino), lock.owner)).or_default().push(lock.space.range());
+    }
+    let mut surplus = Vec::new();
+    for ((resource, owner), held) in held_places(table, session) {
         let space = |range| if matches!(resource, Resource::Flock(_)) { LockSpace::Flock } else { LockSpace::Range(range) };
-        surplus.extend(rest.into_iter().map(|range| (*ino, owner.owner, space(range))));
+        let (Resource::Flock(ino) | Resource::Range(ino)) = resource else { continue };
+        let claimed = claims.remove(&(resource.clone(), owner)).unwrap_or_default();
+        for (range, _) in held {
+            let mut rest = vec![range];
+            for &claimed in &claimed {
+                rest = rest.into_iter().flat_map(|part| part.minus(claimed)).collect();
+            }
+            surplus.extend(rest.into_iter().map(|range| (ino, owner, space(range))));
+        }
     }
     surplus
 }

@@ -97,6 +97,19 @@ fn nonsense_is_refused_and_waits_are_bounded() {
 }
 
 #[test]
+fn locks_of_a_session_are_bounded_however_they_come() {
+    let mut bench = Bench::new(&[]);
+    let every_other = |number: u64| bytes(number * 2, number * 2);
+    let many: Vec<FileLock> = (0..LOCKS_MAX as u64).map(|number| FileLock { ino: Ino(number % 64), ..every_other(number) }).collect();
+    assert_eq!(bench.claim(A, &holding(&many)), Ok((vec![], vec![])));
+    assert_eq!(bench.lock(A, 1, every_other(LOCKS_MAX as u64)), Err(Errno::ENOLCK));
+    let more = [&many[..], &[every_other(1 << 40)]].concat();
+    assert_eq!(bench.claim(A, &holding(&more)), Err(GivenAway));
+    bench.unlock(A, FileLock { ino: Ino(3), ..bytes(0, 10_000) });
+    assert_eq!(bench.lock(A, 1, every_other(LOCKS_MAX as u64)), Ok(LockAnswer::Granted));
+}
+
+#[test]
 fn a_wait_has_no_end_in_time() {
     let mut bench = Bench::new(&[]);
     bench.lock(A, 1, flock(Mode::Exclusive)).unwrap();

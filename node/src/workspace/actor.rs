@@ -14,7 +14,7 @@ use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
-use crate::locks::{FileMessage, Locks};
+use crate::locks::Locks;
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -422,12 +422,7 @@ impl WorkspaceState {
                 self.perform(myself, effects);
                 Ok(())
             }
-            ClientFrame::ClaimLocks { held, asked, waiting } => {
-                self.about_locks(session, |outbound| FileMessage::Claim { session, outbound, claims: LockClaims { held, asked, waiting } })
-                    .await?;
-                self.locks.claimed(session);
-                Ok(())
-            }
+            ClientFrame::ClaimLocks { held, asked, waiting } => self.claim_locks(session, LockClaims { held, asked, waiting }).await,
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
         }
     }

@@ -147,11 +147,15 @@ const LEASED: u64 = 1_000;
 
 impl Mount {
     async fn attach(actor: &ActorRef<WorkspaceMessage>, id: u128, mode: Mode, resumes: bool) -> Self {
+        Self::attach_at(actor, id, mode, resumes, Ino::ROOT).await
+    }
+
+    async fn attach_at(actor: &ActorRef<WorkspaceMessage>, id: u128, mode: Mode, resumes: bool, root: Ino) -> Self {
         let (outbound, frames) = mpsc::unbounded_channel();
         let session = SessionId::from_bits(id);
         let mut inodes = InodeRanges::default();
         inodes.add(artifacts_core::protocol::InodeRange { first: LEASED * id as u64, count: LEASED });
-        let attachment = Attachment { session, mode, root: Ino::ROOT, inodes, outbound, resumes };
+        let attachment = Attachment { session, mode, root, inodes, outbound, resumes };
         // During the grace a new session waits; tests attach those without awaiting the answer.
         let _ = actor.call(|reply| WorkspaceMessage::Attach(attachment, reply), Some(Duration::from_millis(200))).await.unwrap();
         Self { id: session, actor: actor.clone(), frames, next_seq: 1, durable: 0 }

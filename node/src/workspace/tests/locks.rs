@@ -128,3 +128,33 @@ async fn a_session_that_lapsed_is_fenced_once_somebody_wants_its_lock_and_then_i
     // Nobody answers it any more.
     assert!(!matches!(tokio::time::timeout(Duration::from_millis(50), a.frames.recv()).await, Ok(Some(_))));
 }
+
+#[tokio::test]
+async fn who_claims_what_another_holds_is_fenced() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let (mut a, mut b) = (Mount::attach(&actor, 1, Mode::Rw, false).await, Mount::attach(&actor, 2, Mode::Rw, false).await);
+    a.lock(1, exclusive(5)).await.unwrap();
+    b.claim(&[exclusive(5)], &[]);
+    assert_eq!(b.ask(Request::CancelLock { id: 1 }).await, Ok(Answer::Cancelled(false)));
+    assert_eq!(*lab.fenced.lock(), [b.id]);
+    a.unlock(exclusive(5)).await;
+}
+
+#[tokio::test]
+async fn below_a_subpath_only_what_lies_there_is_locked_looked_at_and_claimed() {
+    let lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.commit(create(Ino::ROOT, "dir", 1_000, NewNode::Directory)).await.1.unwrap();
+    a.commit(create(Ino(1_000), "inside", 1_001, NewNode::File)).await.1.unwrap();
+    a.commit(create(Ino::ROOT, "outside", 1_002, NewNode::File)).await.1.unwrap();
+    let mut b = Mount::attach_at(&actor, 2, Mode::Rw, false, Ino(1_000)).await;
+    assert_eq!(b.lock(1, exclusive(1_001)).await, Ok(LockAnswer::Granted));
+    assert_eq!(b.lock(2, exclusive(1_002)).await, Err(Errno::ENOENT));
+    assert_eq!(b.ask(Request::TestLock(exclusive(1_002))).await, Err(Errno::ENOENT));
+    b.claim(&[exclusive(1_001), exclusive(1_002)], &[(7, exclusive(1_002))]);
+    assert_eq!(a.lock(1, exclusive(1_002)).await, Ok(LockAnswer::Granted));
+    assert_eq!(a.ask(Request::Lock { id: 2, lock: exclusive(1_001), wait: false }).await, Err(Errno::EAGAIN));
+    assert!(lab.fenced.lock().is_empty());
+}
