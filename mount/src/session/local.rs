@@ -151,7 +151,12 @@ impl Local {
             Request::XattrNames { ino } => Answer::Names(namespace::xattr_names(view, *ino)?),
             Request::Usage => Answer::Usage { usage: namespace::usage(view)?, bytes: self.limits.bytes, inodes: self.limits.inodes },
             // Only the node can answer these; see `is_local`.
-            Request::ReserveInodes | Request::Fetch(_) => return Err(Errno::EINVAL.into()),
+            Request::ReserveInodes
+            | Request::Fetch(_)
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::TestLock(_)
+            | Request::CancelLock { .. } => return Err(Errno::EINVAL.into()),
         })
     }
 
@@ -286,7 +291,7 @@ impl Local {
 
 /// Whether a question is one to the namespace, which the holder of the lease answers itself.
 pub(super) fn is_local(request: &Request) -> bool {
-    !matches!(request, Request::ReserveInodes | Request::Fetch(_))
+    !matches!(request, Request::ReserveInodes | Request::Fetch(_)) && !request.is_about_locks()
 }
 
 /// The data that an op carries, in bytes.

@@ -16,6 +16,8 @@ use super::batch::{Answered, Batch, Durable, OpDone, Ready, Step, Steps};
 use super::in_flight::InFlight;
 use super::inode_supply::InodeSupply;
 use super::local::{Local, Upload, is_local, is_oversized, pack_alone};
+use super::locking::LockDone;
+use super::locks::Locks;
 use super::opening::Opened;
 use super::outlet::Outlet;
 use crate::data::BlockId;
@@ -65,6 +67,7 @@ enum Mode {
 /// What one lock guards.
 pub(super) struct Shared {
     pub(super) in_flight: InFlight<OpDone, Answered, Durable>,
+    pub(super) locks: Locks<LockDone>,
     supply: InodeSupply<InoWaiter>,
     /// Mutations that wait for room in the outbox.
     room_waits: VecDeque<Box<dyn FnOnce() + Send>>,
@@ -114,7 +117,7 @@ pub(crate) struct MountSession {
     /// The time.
     pub(crate) clock: SharedClock,
     pub(super) outlet: Outlet,
-    shared: Mutex<Shared>,
+    pub(super) shared: Mutex<Shared>,
     endpoint: RwLock<Endpoint>,
     connected: AtomicBool,
     proven_at_ms: AtomicU64,
@@ -147,6 +150,7 @@ impl MountSession {
         let gate = Arc::new(Gate::new(Arc::clone(&clock), standing(&welcome, asked_at_ms)));
         let shared = Shared {
             in_flight: InFlight::default(),
+            locks: Locks::default(),
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
             linked: true,
@@ -211,6 +215,7 @@ impl MountSession {
             // The node may have granted it over the stream that broke.
             None => frames.push(ClientFrame::ReturnLease),
         }
+        frames.push(shared.locks.claims());
         frames.extend(shared.in_flight.resume());
         if held.is_none() && self.uploader.get().is_some() {
             frames.push(ClientFrame::WantLease);
@@ -631,6 +636,7 @@ impl MountSession {
             ServerFrame::Closing => {}
             ServerFrame::Lease { epoch, bytes, inodes } => self.granted(epoch, Limits { bytes, inodes, exceeded: Errno::EDQUOT }),
             ServerFrame::Recall { epoch } => self.recall(epoch),
+            ServerFrame::LockSettled { id, result } => self.lock_settled(id, result),
         }
         ready.into_iter().for_each(Ready::run);
         // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.
@@ -641,7 +647,13 @@ impl MountSession {
     fn proven(&self, asked_at_ms: u64, open_gate: impl FnOnce()) {
         self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
         if self.interrupted.borrow().is_some() && self.gate.fenced().is_none() {
-            self.shared.lock().in_flight.revive();
+            {
+                let mut shared = self.shared.lock();
+                shared.in_flight.revive();
+                // What was let go of meanwhile the node has not been told.
+                self.queue(&shared, &[shared.locks.claims()]);
+            }
+            self.outlet.pump();
             self.interrupted.send_replace(None);
         }
         open_gate();
@@ -664,13 +676,15 @@ impl MountSession {
 
     /// Ends every wait with this errno, and every one that begins until the session is proven again.
     pub(crate) fn interrupt(&self, errno: Errno) {
-        let (ready, room) = {
+        let (locks, ready, room) = {
             let mut shared = self.shared.lock();
+            let locks = shared.locks.interrupt(errno);
             let mut ready = shared.in_flight.interrupt(errno);
             ready.extend(std::mem::take(&mut shared.held).into_iter().flat_map(|steps| steps.steps).map(|step| step.refused(errno)));
-            (ready, std::mem::take(&mut shared.room_waits))
+            (locks, ready, std::mem::take(&mut shared.room_waits))
         };
         self.interrupted.send_replace(Some(errno));
+        locks.into_iter().for_each(|(done, result)| done(result));
         ready.into_iter().for_each(Ready::run);
         room.into_iter().for_each(|then| then());
     }
@@ -828,10 +842,19 @@ fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> 
                 return Err(Box::new(Pause::Fetch(Step::Ask(request, waiter), fetch)));
             }
         },
-        Step::Ask(request, waiter) => match in_flight.ask(request, waiter, now_ms) {
-            Ok(frame) => done.frames.push(frame),
-            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-        },
+        Step::Ask(request, waiter) => {
+            if matches!(request, Request::Unlock { .. }) {
+                // What was written under the lock leaves before it, unless it waits for an upload: who gets the lock is
+                // served nothing before this mount has given the lease back, and with it has sent all.
+                done.uploads.extend(shared.cut(true));
+                let decided = shared.decided();
+                done.frames.extend(decided);
+            }
+            match shared.in_flight.ask(request, waiter, now_ms) {
+                Ok(frame) => done.frames.push(frame),
+                Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+            }
+        }
         Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
     }
     Ok(())

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -14,6 +14,7 @@ use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -37,6 +38,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// The locks of all workspaces.
+    pub(crate) locks: Locks,
     /// Ends a session that held the workspace's lease and cannot be waited for.
     pub(crate) fence: FenceSession,
     /// See [`Upkeep`].
@@ -73,6 +76,7 @@ pub(crate) struct WorkspaceState {
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
     pub(super) lease_released: bool,
     pub(super) fence: FenceSession,
+    pub(super) locks: Locks,
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
@@ -89,7 +93,7 @@ impl Actor for WorkspaceActor {
         myself: ActorRef<WorkspaceMessage>,
         arguments: WorkspaceArguments,
     ) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, fence, absent_writers } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, locks, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -121,6 +125,7 @@ impl Actor for WorkspaceActor {
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
+            locks,
             fence,
             dirty: false,
             flush_wanted: false,
@@ -417,6 +422,7 @@ impl WorkspaceState {
                 self.perform(myself, effects);
                 Ok(())
             }
+            ClientFrame::ClaimLocks { held, asked, waiting } => self.claim_locks(session, LockClaims { held, asked, waiting }).await,
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
         }
     }

@@ -1,11 +1,17 @@
 //! What mounts ask a workspace. No question changes anything but which files are open.
 
+use std::collections::BTreeSet;
+
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Ino, Piece, Source, Stop, View};
+use artifacts_core::locks::FileLock;
+use artifacts_core::namespace::{self, Errno, Ino, Key, Piece, Source, Stop, View};
 use artifacts_core::protocol::{Answer, Request, ServerFrame};
+use artifacts_core::session::LockClaims;
 
 use super::actor::{OPEN_MAX, WorkspaceState};
 use super::layers::Failure;
+use super::message::Outbound;
+use crate::locks::FileMessage;
 use crate::store::StoreError;
 
 /// The most entries of a directory in one answer.
@@ -18,8 +24,15 @@ const ANSWER_MAX_BYTES: usize = 1 << 20;
 impl WorkspaceState {
     /// Answers a question over the session's stream.
     pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
-        let result = match self.answer(session, request).await {
-            Ok(answer) => Ok(answer),
+        let answer = if request.is_about_locks() {
+            self.lock_question(session, id, request).await
+        } else {
+            self.answer(session, request).await.map(Some)
+        };
+        let result = match answer {
+            Ok(Some(answer)) => Ok(answer),
+            // It comes from elsewhere.
+            Ok(None) => return Ok(()),
             Err(Failure::Refused(errno)) => Err(errno),
             Err(Failure::Store(error)) => {
                 tracing::warn!(workspace = %self.keys.0, %error, "a question could not be answered");
@@ -29,6 +42,47 @@ impl WorkspaceState {
         if let Some(member) = self.members.get(&session) {
             member.send(ServerFrame::Reply { id, result });
         }
+        Ok(())
+    }
+
+    /// Hands on a question about locks, whose answer comes from there.
+    async fn lock_question(&mut self, session: SessionId, id: u32, request: Request) -> Result<Option<Answer>, Failure> {
+        if let Request::Lock { lock: FileLock { ino, .. }, .. } | Request::TestLock(FileLock { ino, .. }) = request
+            && let Some(root) = self.members.get(&session).map(|member| member.root)
+            && root != Ino::ROOT
+        {
+            self.layers.ask(|view| in_scope(view, ino, root)).await?;
+        }
+        self.about_locks(session, |outbound| FileMessage::Ask { session, outbound, id, request }).await.map_err(Failure::Store)?;
+        Ok(None)
+    }
+
+    async fn about_locks(&self, session: SessionId, message: impl FnOnce(Outbound) -> FileMessage) -> Result<(), StoreError> {
+        let Some(member) = self.members.get(&session) else { return Ok(()) };
+        self.locks.of(self.keys.0).await?.file(message(member.outbound().clone()))
+    }
+
+    /// A mount says all about its locks.
+    pub(super) async fn claim_locks(&mut self, session: SessionId, mut claims: LockClaims) -> Result<(), StoreError> {
+        let Some(root) = self.members.get(&session).map(|member| member.root) else { return Ok(()) };
+        if root != Ino::ROOT {
+            let locks = claims.held.iter().chain(claims.asked.iter().chain(&claims.waiting).map(|(_, lock)| lock));
+            let inodes: BTreeSet<Ino> = locks.map(|lock| lock.ino).collect();
+            let mut beyond = BTreeSet::new();
+            for ino in inodes {
+                // What is not there yet comes back with what was not durable.
+                let is_beyond =
+                    self.layers.ask(|view| Ok(view.get(&Key::Inode(ino))?.is_some() && !namespace::within(view, ino, root)?)).await;
+                if is_beyond.map_err(super::actor::store_error)? {
+                    beyond.insert(ino);
+                }
+            }
+            claims.held.retain(|lock| !beyond.contains(&lock.ino));
+            claims.asked.retain(|(_, lock)| !beyond.contains(&lock.ino));
+            claims.waiting.retain(|(_, lock)| !beyond.contains(&lock.ino));
+        }
+        self.about_locks(session, |outbound| FileMessage::Claim { session, outbound, claims }).await?;
+        self.locks.claimed(session);
         Ok(())
     }
 
@@ -80,7 +134,9 @@ impl WorkspaceState {
             }
             Request::Fetch(fetch) => return self.fetch(session, fetch).await,
             // Needs the session's record, so its stream answers it.
-            Request::ReserveInodes => return Err(Failure::Refused(Errno::EINVAL)),
+            Request::ReserveInodes | Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } => {
+                return Err(Failure::Refused(Errno::EINVAL));
+            }
         })
     }
 }
