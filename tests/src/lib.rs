@@ -28,6 +28,7 @@ mod tools;
 mod tree;
 
 pub mod crash;
+pub mod linearizability;
 pub mod time;
 
 pub use api::{Api, Reply, http_client};
