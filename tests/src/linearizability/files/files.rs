@@ -15,6 +15,7 @@ impl Model for Files {
     fn step(&self, state: &State, call: &Call, answer: Option<&Answer>) -> Option<State> {
         let (next, gives) = match call {
             Call::Create { slot, id } => return create(state, *slot, *id, answer),
+            Call::Rename { from, to, replace: false } => return rename_if_free(state, *from, *to, answer),
             Call::Lock { lock, owner, shared } => {
                 if !state.is_free(*lock, *owner, *shared) {
                     return None;
@@ -72,7 +73,7 @@ fn sequential(state: &State, call: &Call) -> (State, Answer) {
             }
             None => Answer::Failed(libc::ENOENT),
         },
-        Call::Rename { from, to, replace } => rename(&mut next, *from, *to, *replace),
+        Call::Rename { from, to, .. } => rename(&mut next, *from, *to),
         Call::List(dir) => Answer::Names(state.names.keys().filter(|slot| slot.dir() == *dir).map(|slot| slot.name()).collect()),
         Call::TryLock { lock, owner, shared } => {
             if !state.is_free(*lock, *owner, *shared) {
@@ -130,14 +131,27 @@ fn change(state: &mut State, file: FileId, change: impl FnOnce(&mut Vec<Unit>)) 
     Answer::Done
 }
 
-fn rename(state: &mut State, from: Slot, to: Slot, replace: bool) -> Answer {
-    let Some(&file) = state.names.get(&from) else { return Answer::Failed(libc::ENOENT) };
-    if !replace && state.names.contains_key(&to) {
-        return Answer::Failed(libc::EEXIST);
-    }
-    state.names.remove(&from);
+fn rename(state: &mut State, from: Slot, to: Slot) -> Answer {
+    let Some(file) = state.names.remove(&from) else { return Answer::Failed(libc::ENOENT) };
     if let Some(replaced) = state.names.insert(to, file) {
         state.let_go(replaced);
     }
     Answer::Done
+}
+
+/// RENAME_NOREPLACE. The kernel looks for both names before it asks the file system for anything, one after the other: an
+/// answer that is right for one of them may be given while the other is wrong too.
+fn rename_if_free(state: &State, from: Slot, to: Slot, answer: Option<&Answer>) -> Option<State> {
+    let (is_there, is_taken) = (state.names.contains_key(&from), state.names.contains_key(&to));
+    match answer {
+        Some(Answer::Failed(libc::ENOENT)) => (!is_there).then(|| state.clone()),
+        Some(Answer::Failed(libc::EEXIST)) => is_taken.then(|| state.clone()),
+        Some(Answer::Done) | None if is_there && !is_taken => {
+            let mut next = state.clone();
+            rename(&mut next, from, to);
+            Some(next)
+        }
+        None => Some(state.clone()),
+        Some(_) => None,
+    }
 }
