@@ -4,8 +4,18 @@ use super::{Answer, Call, File, FileId, HOLE, Slot, State, Unit};
 use crate::linearizability::Model;
 
 /// The model of files and directories; it has no state of its own.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Files;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// Who asks, asks the file system itself.
+    Direct,
+    /// Who asks, asks a kernel that looks for both names of a rename first, one after the other, and then does not ask the
+    /// file system at all if it thinks that it knows the answer. Locally it keeps others out meanwhile; other mounts it
+    /// cannot. So an answer may be right for each name at the moment at which it was looked for, and for both at none:
+    /// - EEXIST, though there is nothing to rename any more;
+    /// - success, though another has renamed the same to the same in between: two names of one file need no renaming
+    ///   (rename(2)).
+    BehindKernel,
+}
 
 impl Model for Files {
     type State = State;
@@ -15,7 +25,9 @@ impl Model for Files {
     fn step(&self, state: &State, call: &Call, answer: Option<&Answer>) -> Option<State> {
         let (next, gives) = match call {
             Call::Create { slot, id } => return create(state, *slot, *id, answer),
-            Call::Rename { from, to, replace: false } => return rename_if_free(state, *from, *to, answer),
+            Call::Rename { from, to, replace } if *self == Self::BehindKernel && is_known(state, (*from, *to), *replace, answer) => {
+                return Some(state.clone());
+            }
             Call::Lock { lock, owner, shared } => {
                 if !state.is_free(*lock, *owner, *shared) {
                     return None;
@@ -73,7 +85,7 @@ fn sequential(state: &State, call: &Call) -> (State, Answer) {
             }
             None => Answer::Failed(libc::ENOENT),
         },
-        Call::Rename { from, to, .. } => rename(&mut next, *from, *to),
+        Call::Rename { from, to, replace } => rename(&mut next, *from, *to, *replace),
         Call::List(dir) => Answer::Names(state.names.keys().filter(|slot| slot.dir() == *dir).map(|slot| slot.name()).collect()),
         Call::TryLock { lock, owner, shared } => {
             if !state.is_free(*lock, *owner, *shared) {
@@ -131,27 +143,30 @@ fn change(state: &mut State, file: FileId, change: impl FnOnce(&mut Vec<Unit>)) 
     Answer::Done
 }
 
-fn rename(state: &mut State, from: Slot, to: Slot) -> Answer {
-    let Some(file) = state.names.remove(&from) else { return Answer::Failed(libc::ENOENT) };
+fn rename(state: &mut State, from: Slot, to: Slot, replace: bool) -> Answer {
+    let Some(&file) = state.names.get(&from) else { return Answer::Failed(libc::ENOENT) };
+    if !replace && state.names.contains_key(&to) {
+        return Answer::Failed(libc::EEXIST);
+    }
+    state.names.remove(&from);
     if let Some(replaced) = state.names.insert(to, file) {
         state.let_go(replaced);
+    }
+    if let Some(file) = state.files.get_mut(&file) {
+        file.came_from = Some(from);
     }
     Answer::Done
 }
 
-/// RENAME_NOREPLACE. The kernel looks for both names before it asks the file system for anything, one after the other: an
-/// answer that is right for one of them may be given while the other is wrong too.
-fn rename_if_free(state: &State, from: Slot, to: Slot, answer: Option<&Answer>) -> Option<State> {
-    let (is_there, is_taken) = (state.names.contains_key(&from), state.names.contains_key(&to));
+/// Whether a kernel may have given this answer by itself.
+fn is_known(state: &State, (from, to): (Slot, Slot), replace: bool, answer: Option<&Answer>) -> bool {
+    if state.names.contains_key(&from) {
+        return false;
+    }
+    let Some(file) = state.names.get(&to) else { return false };
     match answer {
-        Some(Answer::Failed(libc::ENOENT)) => (!is_there).then(|| state.clone()),
-        Some(Answer::Failed(libc::EEXIST)) => is_taken.then(|| state.clone()),
-        Some(Answer::Done) | None if is_there && !is_taken => {
-            let mut next = state.clone();
-            rename(&mut next, from, to);
-            Some(next)
-        }
-        None => Some(state.clone()),
-        Some(_) => None,
+        Some(Answer::Failed(libc::EEXIST)) => !replace,
+        Some(Answer::Done) => replace && state.files.get(file).is_some_and(|file| file.came_from == Some(from)),
+        _ => false,
     }
 }

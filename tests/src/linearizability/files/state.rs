@@ -21,9 +21,18 @@ pub struct File {
     pub units: Arc<Vec<Unit>>,
     /// How often it is open.
     pub opens: u32,
+    /// The name that it had before its last renaming.
+    pub came_from: Option<Slot>,
 }
 
 impl State {
+    /// Forgets where files came from: nobody who might still take that for the truth is under way.
+    #[must_use]
+    pub fn at_rest(mut self) -> Self {
+        self.files.values_mut().for_each(|file| file.came_from = None);
+        self
+    }
+
     /// Forgets a file that nobody can come to any more.
     pub(super) fn let_go(&mut self, file: FileId) {
         let is_open = self.files.get(&file).is_some_and(|file| file.opens > 0);

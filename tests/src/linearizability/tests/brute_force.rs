@@ -20,6 +20,7 @@ fn place_rest(state: &State, left: &[&Op]) -> bool {
         let comes_too_early = left.iter().any(|other| other.returned_ns.is_some_and(|returned| returned < op.called_ns));
         let rest: Vec<&Op> = left.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, op)| *op).collect();
         let is_left_out = op.answer.is_none() && place_rest(state, &rest);
-        is_left_out || (!comes_too_early && Files.step(state, &op.call, op.answer.as_ref()).is_some_and(|next| place_rest(&next, &rest)))
+        is_left_out
+            || (!comes_too_early && Files::Direct.step(state, &op.call, op.answer.as_ref()).is_some_and(|next| place_rest(&next, &rest)))
     })
 }

@@ -38,7 +38,7 @@ fn who_appended_first_is_open_until_somebody_looks() {
     states.sort_by_key(|state| state.files[&FILE].units.clone());
     assert_eq!(states, [holding(&[1, 2]), holding(&[2, 1])]);
     let later = [op(2, (20, 30), read(0, 1), units(&[2]))];
-    let Verdict::Linearizable { states } = check(&Files, &states, &later, CONFIGURATIONS_MAX) else { panic!() };
+    let Verdict::Linearizable { states } = check(&Files::Direct, &states, &later, CONFIGURATIONS_MAX) else { panic!() };
     assert_eq!(states, [holding(&[2, 1])]);
 }
 
@@ -123,7 +123,7 @@ fn a_long_history_takes_no_longer_than_its_length() {
 #[test]
 fn too_many_possibilities_are_undecided() {
     let history: Vec<_> = (0..12).map(|client| op(client, (0, 10), append(u32::from(client) + 1), Answer::Done)).collect();
-    let verdict = check(&Files, &[holding(&[])], &history, 5_000);
+    let verdict = check(&Files::Direct, &[holding(&[])], &history, 5_000);
     assert!(matches!(verdict, Verdict::Undecided { .. }), "{verdict:?}");
     let more_than_fit: Vec<_> = (0..70).map(|client| lost(client, 0, None, Call::Unlink(B))).collect();
     assert_eq!(decide(&holding(&[]), &more_than_fit), Verdict::Undecided { returned: 0 });

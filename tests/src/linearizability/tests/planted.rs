@@ -90,6 +90,17 @@ fn a_read_from_the_future() {
     caught(&holding(&[1]), &history);
 }
 
+/// What a kernel in between may say by itself is no violation; what it may not is one.
+#[test]
+fn a_rename_that_two_have_done() {
+    let twice = [op(0, (0, 10), rename(A, B), Answer::Done), op(1, (2, 14), rename(A, B), Answer::Done)];
+    caught(&holding(&[]), &twice);
+    let verdict = |history: &[Op]| check(&Files::BehindKernel, &[holding(&[])], history, CONFIGURATIONS_MAX);
+    assert!(verdict(&twice).is_linearizable());
+    let elsewhere = [op(0, (0, 10), rename(A, B), Answer::Done), op(1, (2, 14), rename(A, Slot::new(1, 0)), Answer::Done)];
+    assert!(verdict(&elsewhere).is_violation());
+}
+
 #[test]
 fn a_lock_that_two_hold() {
     let lock = |owner, shared| Call::Lock { lock: 0, owner, shared };
