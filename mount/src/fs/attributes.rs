@@ -9,6 +9,7 @@ use fuser::{INodeNo, ReplyAttr, ReplyStatfs, TimeOrNow};
 use super::call::{Call, attr_of};
 use super::convert::to_nanos;
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 
 /// The unit in which statfs(2) counts.
@@ -25,7 +26,7 @@ pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyAttr) {
 fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
     let attr = match attr_of(answer) {
         Ok(attr) => attr,
-        Err(errno) => return call.fail(errno),
+        Err(errno) => return call.fail(errno::of_inode(errno)),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
         let agent = Arc::clone(&call.agent);
@@ -78,7 +79,7 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
                 });
             }
             Ok(None) => call.ask(Request::Attr { ino }, show),
-            Err(errno) => call.fail(errno),
+            Err(errno) => call.fail(errno::of_inode(errno)),
         });
     });
 }

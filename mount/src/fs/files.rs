@@ -11,6 +11,7 @@ use super::call::{Call, Reply, attr_of};
 use super::join::join;
 use super::seek::{Seek, Step};
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 use crate::session::MountSession;
 
@@ -56,7 +57,7 @@ pub(super) fn open(agent: &Arc<Agent>, uid: u32, ino: INodeNo, flags: OpenFlags,
 
 fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result<Attr, Errno>) {
     let agent = Arc::clone(&call.agent);
-    call.finish(result, move |reply, _| {
+    call.finish(result.map_err(errno::of_inode), move |reply, _| {
         agent.inodes.opened(ino);
         reply.opened(FileHandle(0), how_to_cache(&agent, flags.0));
     });

@@ -127,6 +127,7 @@ impl Client {
             Access::Append => performer.append(group, file, id, units),
             Access::ReadWrite if what < 5 => performer.write(group, file, id, at, units),
             Access::ReadWrite if what == 5 => performer.truncate(group, file, id, at),
+            Access::Read => performer.read_pages(group, file, id, at, units.len() as u32),
             // Most look at everything.
             _ if what < 8 => performer.read(group, file, id, 0, 60),
             _ => performer.read(group, file, id, at, units.len() as u32),

@@ -100,6 +100,22 @@ impl Performer {
         self.timed(group, Call::Close(id), |_| Ok(drop(file)), |()| Ok(Answer::Done)).map(drop)
     }
 
+    /// Reads through the kernel's cache of pages. The kernel looks how long the file is, and then at its pages, locally as
+    /// here, so a read says something of each unit by itself.
+    pub(crate) fn read_pages(&mut self, group: Group, file: &File, id: FileId, at: u32, len: u32) -> Result<()> {
+        self.read(group, file, id, at, len)?;
+        let Some(Op { answer: Some(Answer::Units(units)), called_ns, returned_ns: Some(returned_ns), .. }) = self.done[group.0].pop()
+        else {
+            return Ok(());
+        };
+        for index in 0..len {
+            let unit = units.get(index as usize).copied().into_iter().collect();
+            self.note(group, Call::Read { file: id, at: at + index, len: 1 }, Answer::Units(unit), (called_ns, returned_ns));
+        }
+        Ok(())
+    }
+
+    /// Reads past the kernel's cache.
     pub(crate) fn read(&mut self, group: Group, file: &File, id: FileId, at: u32, len: u32) -> Result<()> {
         let unit_bytes = group.unit_bytes();
         let mut bytes = vec![0; len as usize * unit_bytes];
