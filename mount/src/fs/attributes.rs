@@ -74,8 +74,12 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
             Ok(Some(attr)) => {
                 let agent = Arc::clone(&call.agent);
                 call.finish(Ok(attr), move |reply, attr| {
-                    agent.inodes.observe_set(&attr);
+                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.is_alone();
                     agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+                    if is_suspect {
+                        let dropped = Arc::clone(&agent);
+                        agent.caches.drop_file(agent.numbers.to_kernel(ino), move || dropped.inodes.dropped(&attr));
+                    }
                 });
             }
             Ok(None) => call.ask(Request::Attr { ino }, show),

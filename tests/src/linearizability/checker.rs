@@ -180,6 +180,10 @@ fn violation<M: Model>(
     let until = history[culprit].returned_ns.unwrap_or(u64::MAX);
     let of_interest = |operation: &&Operation<M::Call, M::Answer>| (from..=until).contains(&operation.called_ns);
     let mut operations: Vec<_> = history.iter().filter(of_interest).cloned().collect();
+    // What was still open needs no explanation yet; what might explain it may come later.
+    for operation in operations.iter_mut().filter(|operation| operation.returned_ns.is_some_and(|returned| returned > until)) {
+        operation.returned_ns = None;
+    }
     operations.sort_by_key(|operation| operation.called_ns);
     let operations = shrunk(model, &quiet, operations, most);
     let culprit = match search(model, &quiet, &operations, most) {

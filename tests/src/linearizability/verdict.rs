@@ -53,7 +53,7 @@ impl<S: Debug, C: Debug, A: Debug> Display for Violation<S, C, A> {
         }
         writeln!(f, "{:>9} {:>12} {:>12}  what", "client", "called (us)", "returned")?;
         for (index, operation) in self.operations.iter().enumerate() {
-            let returned = operation.returned_ns.map_or_else(|| "never".to_owned(), |ns| format!("{:.1}", at(ns)));
+            let returned = operation.returned_ns.map_or_else(|| "later".to_owned(), |ns| format!("{:.1}", at(ns)));
             let answer = operation.answer.as_ref().map_or_else(|| "?".to_owned(), |answer| format!("{answer:?}"));
             let mark = if index == self.culprit { "   <-- cannot be placed" } else { "" };
             let (client, called) = (operation.client, at(operation.called_ns));
