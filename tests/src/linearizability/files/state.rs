@@ -26,10 +26,11 @@ pub struct File {
 }
 
 impl State {
-    /// Forgets where files came from: nobody who might still take that for the truth is under way.
+    /// The same, when nothing is open and nobody is under way: what only they could tell apart is forgotten.
     #[must_use]
     pub fn at_rest(mut self) -> Self {
-        self.files.values_mut().for_each(|file| file.came_from = None);
+        self.files.retain(|file, _| self.names.values().any(|named| named == file));
+        self.files.values_mut().for_each(|file| (file.opens, file.came_from) = (0, None));
         self
     }
 
