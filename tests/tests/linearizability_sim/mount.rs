@@ -70,6 +70,8 @@ pub(crate) struct Mount {
     pub(crate) is_drained: bool,
     /// Everything up to here was said to be durable.
     pub(crate) synced: u64,
+    /// It answers whether or not its session stands: a fault that must be found.
+    pub(crate) is_rash: bool,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Mount {
             decided: Vec::new(),
             is_drained: false,
             synced: 0,
+            is_rash: false,
         }
     }
 
@@ -307,7 +310,7 @@ impl Mount {
 
     /// The heartbeat.
     pub(crate) fn beat(&mut self, now_us: u64) {
-        if matches!(self.standing.verdict(now_us / 1_000), Verdict::Fail(_)) {
+        if matches!(self.standing.verdict(now_us / 1_000), Verdict::Fail(_)) && !self.is_rash {
             self.interrupt();
         }
         self.send_decided();

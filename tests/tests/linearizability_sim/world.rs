@@ -150,14 +150,14 @@ pub(crate) struct World {
     records: Vec<Recorded>,
     states: Vec<Vec<State>>,
     tally: Tally,
-    /// A fault of the mounts that must be found: they answer whether or not they may.
-    serves_without_proof: bool,
+    /// See [`Mount::is_rash`].
+    has_rash_mounts: bool,
 }
 
 impl World {
     /// A world whose mounts answer without knowing that their session stands.
     pub(crate) fn with_rash_mounts(seed: u64) -> Self {
-        Self { serves_without_proof: true, ..Self::new(seed) }
+        Self { has_rash_mounts: true, ..Self::new(seed) }
     }
 
     pub(crate) fn new(seed: u64) -> Self {
@@ -174,7 +174,7 @@ impl World {
             records: Vec::new(),
             states: (0..GROUPS).map(|_| vec![State::default()]).collect(),
             tally: Tally::default(),
-            serves_without_proof: false,
+            has_rash_mounts: false,
         };
         world.after(0, Event::NodeTick);
         world
@@ -505,7 +505,9 @@ impl World {
             Some(mount) => mount.relink(durable_seq, of.hello_ms),
             None => {
                 let standing = Standing::new(of.hello_ms, PROOF_MS, LEASE_MS, None);
-                of.mount = Some(Mount::new(standing, FIRST_FILE + life as u64 * INODES));
+                let mut mount = Mount::new(standing, FIRST_FILE + life as u64 * INODES);
+                mount.is_rash = self.has_rash_mounts;
+                of.mount = Some(mount);
                 self.after(HEARTBEAT_US, Event::Beat(life));
             }
         }
@@ -611,7 +613,7 @@ impl World {
             return self.after(1_000, Event::Act(client));
         };
         match mount.standing.verdict(now_us / 1_000) {
-            _ if self.serves_without_proof && mount.standing.fenced().is_none() => {}
+            _ if mount.is_rash && mount.standing.fenced().is_none() => {}
             Verdict::Serve { .. } => {}
             Verdict::Stall { .. } => return self.after(1_000, Event::Act(client)),
             Verdict::Fail(_) if mount.standing.fenced().is_some() => {
@@ -675,7 +677,7 @@ impl World {
         let life = self.clients[client].life;
         let Some(mount) = &self.lives[life].mount else { return };
         let answer = match mount.standing.verdict(self.now_us / 1_000) {
-            _ if self.serves_without_proof && mount.standing.fenced().is_none() => answer,
+            _ if mount.is_rash && mount.standing.fenced().is_none() => answer,
             Verdict::Serve { .. } => answer,
             Verdict::Stall { .. } => return self.lives[life].held.push((client, answer)),
             Verdict::Fail(_) => None,
