@@ -13,13 +13,13 @@ pub(crate) struct Link {
 
 impl Link {
     /// When a frame that is sent now to the node arrives.
-    pub(crate) fn to_node_us(&mut self, now_us: u64, random: &mut Random) -> u64 {
+    pub(crate) fn arrival_at_node_us(&mut self, now_us: u64, random: &mut Random) -> u64 {
         self.last_to_node_us = (now_us + delay_us(random)).max(self.last_to_node_us + 1);
         self.last_to_node_us
     }
 
     /// When a frame that is sent now to the mount arrives.
-    pub(crate) fn to_mount_us(&mut self, now_us: u64, random: &mut Random) -> u64 {
+    pub(crate) fn arrival_at_mount_us(&mut self, now_us: u64, random: &mut Random) -> u64 {
         self.last_to_mount_us = (now_us + delay_us(random)).max(self.last_to_mount_us + 1);
         self.last_to_mount_us
     }

@@ -134,7 +134,8 @@ impl Mount {
             match &self.mode {
                 Mode::Shared => self.step_shared(client, step, now_us),
                 Mode::Local(_) => {
-                    if let Err((step, fetch)) = self.step_local(client, step, now_us) {
+                    if let Err(lacks) = self.step_local(client, step, now_us) {
+                        let (step, fetch) = *lacks;
                         steps.push_front(step);
                         let epoch = self.epoch().unwrap_or(0);
                         self.ask(Request::Fetch(fetch.clone()), Waiter::Replica(epoch, fetch, (client, steps)));
@@ -165,7 +166,7 @@ impl Mount {
         }
     }
 
-    fn step_local(&mut self, client: usize, step: Step, now_us: u64) -> Result<(), (Step, Fetch)> {
+    fn step_local(&mut self, client: usize, step: Step, now_us: u64) -> Result<(), Box<(Step, Fetch)>> {
         let Mode::Local(local) = &mut self.mode else { return Ok(()) };
         match step {
             Step::Commit(mutation) => {
@@ -187,7 +188,7 @@ impl Mount {
                     Err(Stop::Refused(errno)) => Err(errno),
                     Err(Stop::Missing(missing)) => {
                         let fetch = local.replica.fetch(&missing);
-                        return Err((Step::Commit(op.mutation), fetch));
+                        return Err(Box::new((Step::Commit(op.mutation), fetch)));
                     }
                 };
                 self.decided.push(Decided { client, seq: result.is_ok().then_some(seq) });
@@ -199,7 +200,7 @@ impl Mount {
                     Err(Stop::Refused(errno)) => Err(errno),
                     Err(Stop::Missing(missing)) => {
                         let fetch = local.replica.fetch(&missing);
-                        return Err((Step::Ask(request), fetch));
+                        return Err(Box::new((Step::Ask(request), fetch)));
                     }
                 };
                 if let (Request::Open { ino }, true) = (&request, result.is_ok()) {

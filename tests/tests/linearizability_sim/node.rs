@@ -278,7 +278,10 @@ impl Node {
             && match &message {
                 Message::Attach(_) => true,
                 Message::Frame(_, frame) => {
-                    matches!(frame, ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease)
+                    matches!(
+                        frame,
+                        ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease | ClientFrame::WantLease
+                    )
                 }
             };
         if waits_for_recovery {
@@ -328,11 +331,7 @@ impl Node {
                 let result = self.answer(session, request);
                 self.todo.push(Todo::Send(session, ServerFrame::Reply { id, result }));
             }
-            ClientFrame::Flush { seq } => {
-                if self.members.get(&session).is_some_and(|member| member.durable < seq) {
-                    self.flush_wanted = true;
-                }
-            }
+            ClientFrame::Flush { seq } => self.flush_wanted |= self.members.get(&session).is_some_and(|member| member.durable < seq),
             ClientFrame::Closed { inodes } => {
                 for ino in inodes {
                     if self.open.close(session, ino) {

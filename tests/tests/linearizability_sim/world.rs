@@ -476,7 +476,7 @@ impl World {
             return;
         }
         of.hello_ms = self.now_us / 1_000;
-        let at_us = of.link.to_node_us(self.now_us, &mut self.random);
+        let at_us = of.link.arrival_at_node_us(self.now_us, &mut self.random);
         self.at(at_us, Event::Attach { life, connection });
     }
 
@@ -487,7 +487,7 @@ impl World {
         }
         let resumes = of.mount.is_some() || self.node.is_attached(of.session);
         if of.is_sealed {
-            let at_us = of.link.to_mount_us(self.now_us, &mut self.random);
+            let at_us = of.link.arrival_at_mount_us(self.now_us, &mut self.random);
             return self.at(at_us, Event::Refused { life, connection });
         }
         of.attached = Some(connection);
@@ -536,7 +536,7 @@ impl World {
         let life = life_of(session);
         let of = &mut self.lives[life];
         if let Some(connection) = of.attached.filter(|_| !of.is_dead) {
-            let at_us = of.link.to_mount_us(self.now_us, &mut self.random);
+            let at_us = of.link.arrival_at_mount_us(self.now_us, &mut self.random);
             self.at(at_us, event(life, connection));
         }
     }
@@ -573,7 +573,7 @@ impl World {
                 return;
             }
             for frame in std::mem::take(&mut mount.frames) {
-                let at_us = of.link.to_node_us(self.now_us, &mut self.random);
+                let at_us = of.link.arrival_at_node_us(self.now_us, &mut self.random);
                 let event = Event::ToNode { life, connection: of.link.connection, frame };
                 self.count += 1;
                 self.queue.push(Reverse((at_us, self.count)));
