@@ -24,6 +24,11 @@ impl Link {
         self.last_to_mount_us
     }
 
+    /// How long until everything that is on its way to the mount has arrived.
+    pub(crate) fn drained_us(&self, now_us: u64) -> u64 {
+        (self.last_to_mount_us + 1).saturating_sub(now_us)
+    }
+
     pub(crate) fn break_off(&mut self) {
         self.is_up = false;
         self.connection += 1;

@@ -71,6 +71,11 @@ enum Event {
         epoch: u64,
     },
     EndSession(usize),
+    Broken {
+        life: usize,
+        connection: u64,
+        for_us: u64,
+    },
     Fault(Fault),
 }
 
@@ -98,6 +103,17 @@ struct Life {
     decided: Vec<(usize, Option<u64>)>,
     /// Answers that may not be given while the mount stalls.
     held: Vec<(usize, Option<Answer>)>,
+}
+
+impl Life {
+    /// Whether it is over and knows it, or goes on and has nothing left to do.
+    fn is_at_rest(&self) -> bool {
+        match &self.mount {
+            Some(mount) if self.is_sealed => mount.standing.fenced().is_some(),
+            Some(mount) => !self.is_dead && mount.is_at_rest(),
+            None => self.is_sealed,
+        }
+    }
 }
 
 /// A program in a segment.
@@ -149,6 +165,8 @@ pub(crate) struct World {
     clients: Vec<Client>,
     records: Vec<Recorded>,
     states: Vec<Vec<State>>,
+    /// Something is still to go wrong in this segment.
+    awaits_fault: bool,
     tally: Tally,
     /// See [`Mount::is_rash`].
     has_rash_mounts: bool,
@@ -173,6 +191,7 @@ impl World {
             clients: Vec::new(),
             records: Vec::new(),
             states: (0..GROUPS).map(|_| vec![State::default()]).collect(),
+            awaits_fault: false,
             tally: Tally::default(),
             has_rash_mounts: false,
         };
@@ -244,8 +263,9 @@ impl World {
                 self.add_client(life);
             }
         }
+        let delay_us = self.random.below(30_000);
         if crashes {
-            let delay_us = self.random.below(30_000);
+            self.awaits_fault = true;
             self.after(delay_us, Event::Fault(Fault::NodeCrash));
         } else if self.random.below(2) == 0 {
             let life = lives[self.random.below(lives.len() as u64) as usize];
@@ -258,7 +278,7 @@ impl World {
                 5 => Fault::Freeze { life, for_us: long_us },
                 _ => Fault::Kill { life },
             };
-            let delay_us = self.random.below(30_000);
+            self.awaits_fault = true;
             self.after(delay_us, Event::Fault(fault));
         }
         self.run_until(|world| world.clients.iter().all(|client| client.is_over) && world.is_at_rest())?;
@@ -302,16 +322,17 @@ impl World {
     fn describe(&self) -> String {
         let clients = self.clients.iter().filter(|client| !client.is_over);
         let clients: Vec<_> = clients.map(|client| format!("a program on mount {}: {:?}", client.life, client.running)).collect();
-        let lives = self.standing().map(|life| format!("mount {life}: {:?}", self.lives[life].mount)).collect::<Vec<_>>();
+        let describe = |(number, life): (usize, &Life)| {
+            let Life { mount, link, attached, is_dead, is_sealed, .. } = life;
+            format!("mount {number}: dead {is_dead}, sealed {is_sealed}, {link:?}, attached {attached:?}: {mount:?}")
+        };
+        let unsettled = self.lives.iter().enumerate().rev().take(64).filter(|(_, life)| !life.is_at_rest());
+        let lives: Vec<_> = unsettled.map(describe).collect();
         format!("{}\n{}\nnode: {}", clients.join("\n"), lives.join("\n"), self.node.describe())
     }
 
     fn is_at_rest(&self) -> bool {
-        let rests = |life: &Life| {
-            let is_fenced = life.is_sealed && life.mount.as_ref().is_none_or(|mount| mount.standing.fenced().is_some());
-            is_fenced || (!life.is_dead && life.mount.as_ref().is_some_and(Mount::is_at_rest))
-        };
-        self.node.is_at_rest() && self.lives.iter().rev().take(64).all(rests)
+        !self.awaits_fault && self.node.is_at_rest() && self.lives.iter().rev().take(64).all(Life::is_at_rest)
     }
 
     fn be_born(&mut self, delay_us: u64) -> usize {
@@ -406,6 +427,11 @@ impl World {
                 // It may have died before its hello came.
                 self.lives[life].is_sealed = true;
             }
+            Event::Broken { life, connection, for_us } => {
+                if self.lives[life].link.connection == connection && !self.lives[life].is_dead {
+                    self.break_stream(life, for_us);
+                }
+            }
             Event::Fault(fault) => self.go_wrong(fault),
         }
     }
@@ -426,6 +452,7 @@ impl World {
     }
 
     fn go_wrong(&mut self, fault: Fault) {
+        self.awaits_fault = false;
         match fault {
             Fault::Break { life, for_us } => {
                 self.tally.breaks += 1;
@@ -452,8 +479,11 @@ impl World {
                 self.node.crash(self.now_us / 1_000);
                 self.node.todo.clear();
                 for life in self.standing().collect::<Vec<_>>() {
-                    let for_us = 500 + self.random.below(20_000);
-                    self.break_stream(life, for_us);
+                    // What it had sent is on the wire, and arrives; what was sent to it is gone.
+                    self.lives[life].attached = None;
+                    let (after_us, for_us) = (self.lives[life].link.drained_us(self.now_us), 500 + self.random.below(20_000));
+                    let connection = self.lives[life].link.connection;
+                    self.after(after_us, Event::Broken { life, connection, for_us });
                 }
             }
         }
