@@ -376,10 +376,14 @@ impl Mount {
         self.linked = true;
         self.durable(durable_seq);
         let held = self.epoch().or(self.returning);
+        let mut open: Vec<Ino> = self.handles.keys().copied().collect();
+        if let Mode::Local(local) | Mode::Draining(local) = &self.mode {
+            open.extend(local.queue.iter().filter_map(|item| if let Queued::Closed(ino) = item { Some(*ino) } else { None }));
+        }
         match held {
             Some(epoch) => {
                 self.frames.push(ClientFrame::ClaimLease { epoch });
-                self.frames.push(ClientFrame::Opened { inodes: self.handles.keys().copied().collect() });
+                self.frames.push(ClientFrame::Opened { inodes: open.clone() });
             }
             None => self.frames.push(ClientFrame::ReturnLease),
         }
@@ -389,7 +393,7 @@ impl Mount {
         }
         self.closed.clear();
         self.told = self.handles.keys().copied().collect();
-        self.frames.push(ClientFrame::ResendDone { open: self.handles.keys().copied().collect() });
+        self.frames.push(ClientFrame::ResendDone { open });
         self.frames.extend(self.requests.iter().map(|(&id, (_, request))| ClientFrame::Request { id, request: request.clone() }));
         if let Some(seq) = self.durable_waits.iter().map(|(seq, _)| *seq).max() {
             self.frames.push(ClientFrame::Flush { seq });
