@@ -432,7 +432,8 @@ impl Mount {
                 }
             }
             ServerFrame::Recall { epoch } => self.recall(epoch, now_us),
-            ServerFrame::Closing => {}
+            // Locks go past the namespace, and none is taken here.
+            ServerFrame::Closing | ServerFrame::LockSettled { .. } => {}
         }
     }
 
