@@ -10,8 +10,6 @@ use crate::perform::{Access, Op, Performer};
 
 /// How many files one client has open at the most.
 const OPEN_MAX: usize = 3;
-/// Whether locks hold between mounts.
-pub(crate) const FILE_LOCKS: bool = false;
 
 struct Open {
     group: Group,
@@ -42,7 +40,7 @@ impl Client {
     /// Asks for one thing.
     pub(crate) fn step(&mut self) -> Result<()> {
         let kind = self.random.below(100);
-        if FILE_LOCKS && kind < 8 {
+        if kind < 8 {
             return self.lock_or_unlock();
         }
         if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
