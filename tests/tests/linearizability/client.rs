@@ -148,7 +148,9 @@ impl Client {
             return self.performer.unlock(group, &self.locks[group.0]);
         }
         let group = self.group();
-        let (shared, wait) = (self.random.below(3) == 0, self.random.below(2) == 0);
+        let shared = self.random.below(3) == 0;
+        // Behind whoever waits in the queue even a lock that could be shared is not given at once.
+        let wait = shared || self.random.below(2) == 0;
         if self.performer.lock(group, &self.locks[group.0], shared, wait)? {
             self.held = Some(group);
         }
