@@ -163,10 +163,10 @@ fn what_was_mapped_before_the_writer_went_is_not_shown_under_a_lock() -> Result<
         a.expect("os.pwrite(f, b'0' * 4096, 0)", "4096")?;
         a.expect("import mmap; m = mmap.mmap(f, 4096)", "None")?;
         for round in 1..6 {
-            a.expect("m[:1]", &format!("b'{}'", round - 1))?;
             let other = lab.mount(&format!("other-{round}"), &workspace)?;
             let mut b = Locker::with_file(scratch, other.path(), "file")?;
             b.expect(FLOCK, "None")?;
+            a.expect("m[:1]", &format!("b'{}'", round - 1))?;
             b.expect(&format!("os.pwrite(f, b'{round}', 0)"), "1")?;
             b.end()?;
             other.unmount()?;
