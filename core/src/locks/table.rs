@@ -3,8 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::holder::{Identity, Party};
 use super::space::Space;
 use super::wait_graph;
-use super::{ByteRange, FileOwner, Grant, Held, Holder, Mode, NamedHolder, Outcome, Refusal, Request, Resource, Waiter, WaiterId};
-use crate::name::LockName;
+use super::{ByteRange, FileOwner, Grant, Held, Holder, Mode, Outcome, Refusal, Request, Resource, Waiter, WaiterId};
 use crate::namespace::Ino;
 use crate::{LockId, SessionId};
 
@@ -13,31 +12,17 @@ const SPACE_MAX: usize = 16 * 1024;
 /// One session, and all named locks together, may be about so many things.
 const RESOURCES_MAX: usize = 64 * 1024;
 
-/// A named lock is not held under this id: it was released, or has run out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the lock is not held under this id any more")]
-pub struct NotHeld;
-
-/// A named lock that has run out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expired {
-    /// Its name.
-    pub name: LockName,
-    /// Who held it.
-    pub holder: NamedHolder,
-}
-
 /// All locks of one workspace; see the module.
 #[derive(Debug, Clone, Default)]
 pub struct LockTable {
-    spaces: BTreeMap<Resource, Space>,
+    pub(super) spaces: BTreeMap<Resource, Space>,
     /// Where somebody holds or waits.
-    places: BTreeMap<Party, BTreeSet<Resource>>,
+    pub(super) places: BTreeMap<Party, BTreeSet<Resource>>,
     /// Names that are held or wanted.
     names: usize,
     waiting: BTreeMap<WaiterId, Resource>,
-    expiries: BTreeSet<(u64, LockId)>,
-    last_token: u64,
+    pub(super) expiries: BTreeSet<(u64, LockId)>,
+    pub(super) last_token: u64,
     last_waiter: u64,
 }
 
@@ -170,71 +155,6 @@ impl LockTable {
         self.spaces.get(resource)?.blocking(Identity::File(session, owner), range, mode).next()
     }
 
-    /// A named lock was held before the node lost its memory, and has not run out.
-    pub fn restore(&mut self, name: LockName, holder: NamedHolder, mode: Mode, fencing_token: u64, since_ms: u64, expires_ms: u64) {
-        self.expiries.insert((expires_ms, holder.lock_id));
-        let holder = Holder::Named(holder);
-        let held = Held { holder, range: ByteRange::WHOLE, mode, fencing_token, since_ms, expires_ms: Some(expires_ms) };
-        self.insert(&Resource::Named(name), held);
-        self.last_token = self.last_token.max(fencing_token);
-    }
-
-    /// A named lock, if it is held.
-    pub fn named(&self, lock: LockId) -> Option<(&LockName, &Held)> {
-        let resource = self.places.get(&Party::Lock(lock))?.first()?;
-        let Resource::Named(name) = resource else { return None };
-        Some((name, self.spaces.get(resource)?.held_by(Identity::Named(lock), ByteRange::WHOLE)?))
-    }
-
-    /// Extends a named lock to `ttl_ms` from now, or to its end. Says when it will run out.
-    ///
-    /// # Errors
-    /// [`NotHeld`].
-    pub fn renew(&mut self, lock: LockId, ttl_ms: u64, now_ms: u64) -> Result<u64, NotHeld> {
-        let resource = self.named(lock).map(|(name, _)| Resource::Named(name.clone())).ok_or(NotHeld)?;
-        let held = self.spaces.get_mut(&resource).and_then(|space| space.held_by_mut(Identity::Named(lock))).ok_or(NotHeld)?;
-        let Holder::Named(holder) = &held.holder else { return Err(NotHeld) };
-        let expires_ms = holder.expiry_ms(ttl_ms, now_ms);
-        if let Some(before) = held.expires_ms.replace(expires_ms) {
-            self.expiries.remove(&(before, lock));
-        }
-        self.expiries.insert((expires_ms, lock));
-        Ok(expires_ms)
-    }
-
-    /// Gives a named lock back.
-    ///
-    /// # Errors
-    /// [`NotHeld`].
-    pub fn release(&mut self, lock: LockId, now_ms: u64) -> Result<Vec<Grant>, NotHeld> {
-        let resource = self.named(lock).map(|(name, _)| Resource::Named(name.clone())).ok_or(NotHeld)?;
-        if let Some(at_ms) = self.named(lock).and_then(|(_, held)| held.expires_ms) {
-            self.expiries.remove(&(at_ms, lock));
-        }
-        Ok(self.take(&resource, ByteRange::WHOLE, |holder| holder.identity() == Identity::Named(lock), now_ms))
-    }
-
-    /// When the next named lock runs out.
-    pub fn next_expiry_ms(&self) -> Option<u64> {
-        self.expiries.first().map(|&(at_ms, _)| at_ms)
-    }
-
-    /// Takes the named locks that have run out.
-    pub fn expire(&mut self, now_ms: u64) -> (Vec<Expired>, Vec<Grant>) {
-        let (mut expired, mut grants) = (Vec::new(), Vec::new());
-        while let Some(&(at_ms, lock)) = self.expiries.first()
-            && at_ms <= now_ms
-        {
-            self.expiries.pop_first();
-            let Some((name, held)) = self.named(lock) else { continue };
-            if let Holder::Named(holder) = &held.holder {
-                expired.push(Expired { name: name.clone(), holder: holder.clone() });
-            }
-            grants.extend(self.release(lock, now_ms).unwrap_or_default());
-        }
-        (expired, grants)
-    }
-
     /// What is held and keeps a waiter waiting. Others may be ahead of it besides.
     pub fn blockers_of(&self, waiter: WaiterId) -> impl Iterator<Item = &Held> {
         let found = self.waiter(waiter);
@@ -318,7 +238,7 @@ impl LockTable {
         self.last_token
     }
 
-    fn insert(&mut self, resource: &Resource, held: Held) {
+    pub(super) fn insert(&mut self, resource: &Resource, held: Held) {
         self.place(resource, &held.holder);
         self.space(resource).put(held);
     }
@@ -345,7 +265,7 @@ impl LockTable {
         }
     }
 
-    fn take(&mut self, resource: &Resource, range: ByteRange, whose: impl Fn(&Holder) -> bool, now_ms: u64) -> Vec<Grant> {
+    pub(super) fn take(&mut self, resource: &Resource, range: ByteRange, whose: impl Fn(&Holder) -> bool, now_ms: u64) -> Vec<Grant> {
         let Some(space) = self.spaces.get_mut(resource) else { return Vec::new() };
         let taken = space.take(range, whose);
         if taken.is_empty() {

@@ -200,15 +200,16 @@ impl MountSession {
 
     /// What a new stream of this session begins with.
     fn resume(&self, shared: &mut Shared) -> Vec<ClientFrame> {
-        let held = match &shared.mode {
-            Mode::Local(local) | Mode::Draining(local) => Some(local.epoch),
-            Mode::Shared => shared.returning,
+        let (held, closing) = match &shared.mode {
+            Mode::Local(local) | Mode::Draining(local) => (Some(local.epoch), local.closing()),
+            Mode::Shared => (shared.returning, Vec::new()),
         };
         let mut frames = Vec::new();
         match held {
             Some(epoch) => {
                 // Ops that are sent again may take the last link of what is open here.
-                let open = shared.in_flight.open.open_inodes();
+                let mut open = shared.in_flight.open.open_inodes();
+                open.extend(&closing);
                 frames.push(ClientFrame::ClaimLease { epoch });
                 frames.push(ClientFrame::Opened { inodes: open });
             }
@@ -216,7 +217,7 @@ impl MountSession {
             None => frames.push(ClientFrame::ReturnLease),
         }
         frames.push(shared.locks.claims());
-        frames.extend(shared.in_flight.resume());
+        frames.extend(shared.in_flight.resume(&closing));
         if held.is_none() && self.uploader.get().is_some() {
             frames.push(ClientFrame::WantLease);
         }

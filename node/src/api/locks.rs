@@ -204,7 +204,7 @@ fn refused(lock: &LockName, wait_ms: u64, refusal: AcquireRefusal) -> ApiError {
         }
         AcquireRefusal::Full => unavailable("there are too many locks in this workspace; release some, then try again"),
         AcquireRefusal::Unwritten => unavailable("the lock could not be put on record and is not held; try again"),
-        AcquireRefusal::Revoked => ApiError::new(ErrorCode::Unauthorized, "the credential was revoked"),
+        AcquireRefusal::Revoked => ApiError::new(ErrorCode::Unauthorized, "the credential was revoked or has expired"),
     }
 }
 

@@ -99,7 +99,7 @@ pub enum AcquireRefusal {
     Mismatch(Mode),
     /// There are too many locks.
     Full,
-    /// The right to it has ended.
+    /// The right to it has been revoked or has run out.
     Revoked,
     /// It could not be put on record.
     Unwritten,

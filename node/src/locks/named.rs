@@ -94,11 +94,18 @@ impl LockState {
 
     /// Puts a grant on record, then tells whoever asked.
     fn hold(&mut self, myself: &ActorRef<LockMessage>, lock: LockId, wish: Wish, reply: Reply, fencing_token: u64, now: Now) {
+        if wish.until.is_some_and(|until| until <= now.wall) {
+            // It waited for longer than its right stands.
+            let _ = reply.send(Err(AcquireRefusal::Revoked));
+            let _ = myself.cast(LockMessage::GiveUp(lock));
+            return;
+        }
         if reply.is_closed() {
             let _ = myself.cast(LockMessage::GiveUp(lock));
         }
         let expires_ms = self.table.named(lock).and_then(|(_, held)| held.expires_ms).unwrap_or(now.monotonic_ms);
         self.tell(EventKind::Acquired, &wish, Some(fencing_token), now);
+        metrics::counter!("artifacts_named_locks_acquired_total").increment(1);
         let record = LockRecord {
             lock_id: lock,
             name: wish.name,
@@ -201,6 +208,7 @@ impl LockState {
     /// Takes what has run out.
     pub(super) fn expire(&mut self, myself: &ActorRef<LockMessage>, now: Now) {
         let (expired, grants) = self.table.expire(now.monotonic_ms);
+        metrics::counter!("artifacts_named_locks_expired_total").increment(expired.len() as u64);
         for gone in expired {
             self.forget(gone.holder.lock_id, EventKind::Expired, now);
         }

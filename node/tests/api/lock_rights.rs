@@ -96,6 +96,20 @@ async fn what_was_taken_by_a_right_ends_with_it() {
 }
 
 #[tokio::test]
+async fn whoever_waits_beyond_its_right_gets_nothing() {
+    let (node, owner) = node().await;
+    let ticket = ticket(&node, &owner, "r", "rw", 60).await;
+    let held = acquire(&node, &owner.key, "l", json!({ "ttl_ms": 3_600_000 })).await.expect(200);
+    let (waited, ()) = tokio::join!(acquire(&node, token(&ticket), "l", json!({ "wait_ms": 60_000 })), async {
+        with_waiters(&node, &owner.key, "l", 1).await;
+        node.clock.advance(Duration::from_secs(61));
+        release(&node, &owner.key, "l", &held).await.expect(200);
+    });
+    waited.expect_error(401, "unauthorized");
+    acquire(&node, &owner.key, "l", json!({})).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_right_that_ended_before_a_crash_holds_nothing_after_it() {
     let (node, owner) = node().await;
     let ticket = ticket(&node, &owner, "r", "rw", 60).await;

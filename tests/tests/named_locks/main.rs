@@ -3,6 +3,7 @@
 
 mod counter;
 mod crash;
+mod fairness;
 mod run;
 mod shop;
 mod watch;
