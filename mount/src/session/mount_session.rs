@@ -388,6 +388,11 @@ impl MountSession {
         self.end_draining();
     }
 
+    /// The lease on the whole workspace, while this mount decides under it.
+    pub(crate) fn whole_lease(&self) -> Option<u64> {
+        if let Mode::Local(local) = &self.shared.lock().mode { Some(local.epoch) } else { None }
+    }
+
     /// The node has granted the lease.
     fn granted(&self, epoch: u64, limits: Limits) {
         let mut shared = self.shared.lock();
