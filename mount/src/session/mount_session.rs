@@ -204,20 +204,8 @@ impl MountSession {
             Mode::Local(local) | Mode::Draining(local) => (Some(local.epoch), local.closing()),
             Mode::Shared => (shared.returning, Vec::new()),
         };
-        let mut frames = Vec::new();
-        match held {
-            Some(epoch) => {
-                // Ops that are sent again may take the last link of what is open here.
-                let mut open = shared.in_flight.open.open_inodes();
-                open.extend(&closing);
-                frames.push(ClientFrame::ClaimLease { epoch });
-                frames.push(ClientFrame::Opened { inodes: open });
-            }
-            // The node may have granted it over the stream that broke.
-            None => frames.push(ClientFrame::ReturnLease),
-        }
-        frames.push(shared.locks.claims());
-        frames.extend(shared.in_flight.resume(&closing));
+        let locks = shared.locks.claims();
+        let mut frames = shared.in_flight.resume(held, &closing, locks);
         if held.is_none() && self.uploader.get().is_some() {
             frames.push(ClientFrame::WantLease);
         }
