@@ -729,6 +729,8 @@ impl World {
 
     fn judge(&mut self) -> Result<()> {
         self.clients.clear();
+        // Programs that died with a frozen mount would go on as others of the next segment.
+        self.events.retain(|_, event| !matches!(event, Event::Act(_)));
         for life in &mut self.lives {
             life.decided.clear();
         }
