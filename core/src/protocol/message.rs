@@ -55,7 +55,7 @@ pub enum ClientFrame {
         epoch: u64,
     },
     /// The mount gives the lease back: everything it decided by itself was sent before, and the kernel's caches are
-    /// dropped. From one that holds none it says just that.
+    /// dropped. On a resumed stream, from one that holds none, it says just that, behind what is sent and asked again.
     ReturnLease,
     /// These inodes are open, though nobody asked the node to open them: the mount held the lease.
     Opened {
