@@ -146,7 +146,7 @@ pub(super) struct Upkeep {
     pub(super) suspects: BTreeMap<SegmentId, u64>,
     pub(super) list_due_ms: u64,
     /// Inodes that may be orphans nobody has open.
-    pub(super) purging: VecDeque<Ino>,
+    pub(super) purging: VecDeque<(Ino, u64)>,
     pub(super) purge_scheduled: bool,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) snapshot_wanted: Vec<RpcReplyPort<Result<Arc<Snapshot>, StoreError>>>,
