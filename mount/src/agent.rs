@@ -132,14 +132,25 @@ impl Agent {
         !self.believe_for.read().is_zero()
     }
 
-    /// Makes the kernel forget all names, attributes and pages. What it is being shown at this moment included: whoever
-    /// shows something holds the lock that is taken here.
+    /// Makes the kernel forget all names, attributes and pages.
     fn drop_everything(&self) {
+        self.drop_names_and_attributes();
+        self.drop_pages();
+    }
+
+    /// Makes the kernel forget all names and attributes, which waits for no page. What it is being shown at this moment
+    /// included: whoever shows something holds the lock that is taken here.
+    fn drop_names_and_attributes(&self) {
         drop(self.believe_for.write());
         self.caches.drop_names();
+        let known = self.inodes.all().into_iter().map(|(ino, _)| (self.numbers.to_kernel(ino), false));
         // The root was never looked up, and is known all the same.
-        let known = self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages));
         self.caches.drop_inodes(std::iter::once((INodeNo::ROOT.0, false)).chain(known));
+    }
+
+    fn drop_pages(&self) {
+        let with_pages = self.inodes.all().into_iter().filter(|(_, has_pages)| *has_pages);
+        self.caches.drop_inodes(with_pages.map(|(ino, _)| (self.numbers.to_kernel(ino), true)));
     }
 
     /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns
@@ -154,7 +165,11 @@ impl Agent {
         let agent = Arc::clone(self);
         let carry_out = move || {
             let swept = Arc::clone(&agent);
-            agent.caches.within(SWEEP_LIMIT, move || swept.drop_everything());
+            agent.caches.within(SWEEP_LIMIT, move || {
+                swept.drop_names_and_attributes();
+                swept.gate.fail_pages();
+                swept.drop_pages();
+            });
             agent.finish_fence(reason);
         };
         if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {
