@@ -134,23 +134,21 @@ impl Agent {
 
     /// Makes the kernel forget all names, attributes and pages.
     fn drop_everything(&self) {
-        self.drop_names_and_attributes();
-        self.drop_pages();
+        self.drop_names();
+        self.caches.drop_inodes(self.known());
     }
 
-    /// Makes the kernel forget all names and attributes, which waits for no page. What it is being shown at this moment
-    /// included: whoever shows something holds the lock that is taken here.
-    fn drop_names_and_attributes(&self) {
+    /// What the kernel is being shown at this moment included: whoever shows something holds the lock that is taken here.
+    fn drop_names(&self) {
         drop(self.believe_for.write());
         self.caches.drop_names();
-        let known = self.inodes.all().into_iter().map(|(ino, _)| (self.numbers.to_kernel(ino), false));
-        // The root was never looked up, and is known all the same.
-        self.caches.drop_inodes(std::iter::once((INodeNo::ROOT.0, false)).chain(known));
     }
 
-    fn drop_pages(&self) {
-        let with_pages = self.inodes.all().into_iter().filter(|(_, has_pages)| *has_pages);
-        self.caches.drop_inodes(with_pages.map(|(ino, _)| (self.numbers.to_kernel(ino), true)));
+    /// The inodes that the kernel knows, by its numbers, and whether it may have pages of each.
+    fn known(&self) -> impl Iterator<Item = (u64, bool)> {
+        let known = self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages));
+        // The root was never looked up, and is known all the same.
+        std::iter::once((INodeNo::ROOT.0, false)).chain(known)
     }
 
     /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns
@@ -166,9 +164,11 @@ impl Agent {
         let carry_out = move || {
             let swept = Arc::clone(&agent);
             agent.caches.within(SWEEP_LIMIT, move || {
-                swept.drop_names_and_attributes();
+                swept.drop_names();
+                // Attributes first: to drop them waits for no page.
+                swept.caches.drop_inodes(swept.known().map(|(ino, _)| (ino, false)));
                 swept.gate.fail_pages();
-                swept.drop_pages();
+                swept.caches.drop_inodes(swept.known().filter(|(_, has_pages)| *has_pages));
             });
             agent.finish_fence(reason);
         };
