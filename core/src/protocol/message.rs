@@ -74,6 +74,19 @@ pub enum ClientFrame {
     },
 }
 
+impl ClientFrame {
+    /// Whether it is served only while no other session holds the workspace's lease.
+    pub const fn waits_for_lease(&self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Request { .. } | Self::Closed { .. } | Self::Opened { .. } | Self::Flush { .. })
+    }
+
+    /// Whether it is served only once all sessions on record have said, after a restart of the node, what they had. Who wants
+    /// the lease gets it behind what it says of an earlier one, and not before everybody is back.
+    pub const fn waits_for_recovery(&self) -> bool {
+        matches!(self, Self::Request { .. } | Self::Closed { .. } | Self::ReturnLease | Self::WantLease)
+    }
+}
+
 /// An op with its place in the mount's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedOp {
