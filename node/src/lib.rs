@@ -10,13 +10,16 @@
 
 pub mod actors;
 pub mod api;
+pub mod archive;
 pub mod blob;
 pub mod catalog;
+pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod control;
 pub mod locks;
 mod node;
+mod opening;
 pub mod random;
 pub mod records;
 pub mod secret;

@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +7,19 @@ use artifacts_core::protocol::DataPath;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiState};
-use crate::blob::{BlobError, BlobStore, BlobsConfig, DirectoryBlobs, S3Blobs, home};
+use crate::blob::{BlobError, BlobsConfig};
 use crate::catalog::Catalog;
+use crate::cluster::{ClusterError, Shards};
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
-use crate::random::SystemEntropy;
+use crate::opening::{self, Opened};
+use crate::random::{SharedEntropy, SystemEntropy};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
-use crate::store::{SledStore, StoreError};
+use crate::store::StoreError;
 use crate::stream::{self, StreamState};
-use crate::time::SystemClock;
+use crate::time::{SharedClock, SystemClock};
 
 /// How long requests may go on after a shutdown has begun.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -46,6 +47,9 @@ pub enum NodeError {
     /// The sockets or TLS.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The control plane.
     #[error("the control plane does not start: {0}")]
     Control(String),
@@ -59,6 +63,8 @@ pub struct Node {
     shutdown: Shutdown,
     local_addr: SocketAddr,
     serving: JoinHandle<Drained>,
+    /// The shards in the bucket, if that is where the metadata is.
+    shards: Option<Shards>,
 }
 
 impl Node {
@@ -83,18 +89,17 @@ impl Node {
             ));
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let directory = |source| NodeError::DataDirectory { path: config.data.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map_err(directory)?;
+        opening::make_data_directory(&config)?;
 
         let server = ServerConfig { tls, max_connections: config.max_connections, drain_limit: DRAIN, ..ServerConfig::new(config.listen) };
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
-        let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
-        let blobs = open_blobs(&config).await?;
+        let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
         let context = Arc::new(Context {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            clock,
+            entropy,
             catalog: Catalog::new(store.clone()),
             store,
             blobs,
@@ -115,7 +120,7 @@ impl Node {
         let router = api::router_with(api, stream::router(agents));
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
         tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
-        Ok(Self { context, sessions, control, shutdown, local_addr, serving })
+        Ok(Self { context, sessions, control, shutdown, local_addr, serving, shards })
     }
 
     /// Where it listens, with the real port.
@@ -131,6 +136,17 @@ impl Node {
     /// The file that holds the admin token.
     pub fn admin_token_path(&self) -> PathBuf {
         self.context.config.data.join("admin-token")
+    }
+
+    /// Waits until another node has taken from this one what it answers for. Then it answers nothing any more and should be
+    /// stopped; it can be started again.
+    pub async fn superseded(&self) {
+        match &self.shards {
+            Some(shards) => {
+                let _ = shards.lost().wait_for(Option::is_some).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops in good order: no new calls, mounts are told to reconnect, everything applied becomes durable.
@@ -151,21 +167,4 @@ impl Node {
         tracing::info!("the node has stopped");
         Ok(())
     }
-}
-
-async fn open_blobs(config: &NodeConfig) -> Result<Arc<dyn BlobStore>, BlobError> {
-    let blobs: Arc<dyn BlobStore> = match &config.blobs {
-        BlobsConfig::Directory => {
-            home::claim(&config.data, &config.blobs)?;
-            Arc::new(DirectoryBlobs::open(config.data.join(home::DIRECTORY)).await?)
-        }
-        BlobsConfig::S3(bucket) => {
-            // A place that does not work is not to be noted as the one in use.
-            let blobs = Arc::new(S3Blobs::open(bucket, Arc::new(SystemEntropy)).await?);
-            home::claim(&config.data, &config.blobs)?;
-            blobs
-        }
-    };
-    tracing::info!(place = config.blobs.home(), path = ?config.data_path(), "segments have their place");
-    Ok(blobs)
 }
