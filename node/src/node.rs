@@ -10,7 +10,7 @@ use crate::api::{self, ApiState};
 use crate::blob::{BlobError, BlobsConfig};
 use crate::catalog::Catalog;
 use crate::cluster::{ClusterError, Shards};
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, StoreKind};
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
 use crate::opening::{self, Opened};
@@ -82,6 +82,13 @@ impl Node {
         };
         if config.session_lease_ms < 2_000 {
             return Err(NodeError::Config("session_lease_ms must be at least 2000: a mount stalls after 1000".to_owned()));
+        }
+        // A mount has to live through the wait of a new owner and its start.
+        let shortest_lease_ms = config.cluster.ownership_ttl_ms.saturating_add(3_000);
+        if config.store == StoreKind::Slate && config.session_lease_ms < shortest_lease_ms {
+            return Err(NodeError::Config(format!(
+                "session_lease_ms must be at least {shortest_lease_ms}: cluster.ownership_ttl_ms and 3000"
+            )));
         }
         if matches!((&config.blobs, config.data_path), (BlobsConfig::Directory, Some(DataPath::Direct))) {
             return Err(NodeError::Config(
