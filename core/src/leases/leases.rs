@@ -5,7 +5,7 @@ use crate::SessionId;
 use crate::namespace::Ino;
 
 /// How long a holder that is heard may take to send what it has decided and to drop its caches.
-pub const RECALL_LIMIT_MS: u64 = 30_000;
+pub(super) const RECALL_LIMIT_MS: u64 = 30_000;
 /// How long nobody gets a lease on the inodes of an op that was told to come again, so that it finds its way free.
 const COMES_AGAIN_MS: u64 = 1_000;
 /// The most leases of one session.
@@ -92,6 +92,8 @@ pub struct Leases {
     /// Which waits an inode is wanted by.
     wanted: HashMap<Ino, BTreeSet<Ticket>>,
     heats: HashMap<Ino, Heat>,
+    /// What sessions that have resumed hold, until they have sent everything again.
+    claimed: HashMap<SessionId, BTreeSet<Ino>>,
     next_ticket: Ticket,
     next_number: u64,
 }
@@ -149,11 +151,16 @@ impl Leases {
         }
     }
 
+    /// Whether nobody gets a lease on this inode for a while.
+    pub fn is_hot(&self, ino: Ino, now_ms: u64) -> bool {
+        self.heats.get(&ino).is_some_and(|heat| heat.is_hot(now_ms))
+    }
+
     /// Gives a session a lease, if nothing is in the way, nobody waits for the inode and it is not hot. Whoever does
     /// not get one goes through the node.
     pub fn grant(&mut self, session: SessionId, ino: Ino, kind: Kind, now_ms: u64) -> Option<Lease> {
         if self.wanted.contains_key(&ino)
-            || self.heats.get(&ino).is_some_and(|heat| heat.is_hot(now_ms))
+            || self.is_hot(ino, now_ms)
             || !self.is_free(session, &Wants::lease(ino, kind))
         {
             return None;
@@ -307,18 +314,20 @@ impl Leases {
     }
 
     /// A session says over a new connection what it holds, all of it. What of that somebody else holds shows that it was
-    /// away too long.
+    /// away too long. What it does not hold any more, though the table says so, goes only with [`Leases::resent`]: ops that it
+    /// decided under it may be among those that it sends again.
     pub fn claim(&mut self, session: SessionId, leases: &[Lease], now_ms: u64) -> Vec<Effect> {
-        let foreign = |lease: &&Lease| !self.is_free(session, &Wants::lease(lease.ino, lease.kind));
-        if leases.iter().any(|lease| foreign(&lease)) {
+        let foreign = |lease: &Lease| !self.is_free(session, &Wants::lease(lease.ino, lease.kind));
+        if leases.iter().any(foreign) {
             return vec![Effect::Fence(session)];
         }
-        let mut effects = self.release_all(session, now_ms);
         for &lease in leases.iter().take(HELD_MAX) {
             self.hold(session, lease);
         }
+        self.claimed.insert(session, leases.iter().map(|lease| lease.ino).collect());
         // Whoever waits for one of them still: its holder may not know.
         let tickets: BTreeSet<_> = leases.iter().filter_map(|lease| self.wanted.get(&lease.ino)).flatten().copied().collect();
+        let mut effects = Vec::new();
         for ticket in tickets {
             if let Some(wait) = self.waits.get(&ticket).filter(|wait| wait.ready_until_ms.is_none()).cloned() {
                 effects.extend(self.recall(wait.session, &wait.wants, now_ms));
@@ -327,16 +336,23 @@ impl Leases {
         effects
     }
 
-    fn release_all(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
-        let inodes = self.held.remove(&session).unwrap_or_default();
+    /// A session that has resumed has sent everything again: what it did not claim is given back.
+    pub fn resent(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
+        let claimed = self.claimed.remove(&session).unwrap_or_default();
+        let gone: BTreeSet<Ino> = self.held.get(&session).map(|held| held.difference(&claimed).copied().collect()).unwrap_or_default();
+        self.release(session, gone, now_ms)
+    }
+
+    /// All that a session holds goes.
+    pub fn release_all(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
+        let inodes = self.held.get(&session).cloned().unwrap_or_default();
+        self.release(session, inodes, now_ms)
+    }
+
+    fn release(&mut self, session: SessionId, inodes: BTreeSet<Ino>, now_ms: u64) -> Vec<Effect> {
         let mut freed = BTreeSet::new();
         for ino in inodes {
-            if let Some(holders) = self.inodes.get_mut(&ino) {
-                holders.remove(&session);
-                if holders.is_empty() {
-                    self.inodes.remove(&ino);
-                }
-            }
+            self.let_go(session, ino);
             freed.extend(self.wanted.get(&ino).into_iter().flatten().copied());
         }
         let mut effects = Vec::new();
@@ -361,6 +377,7 @@ impl Leases {
     /// A session is over, and with it its leases and waits.
     pub fn depart(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
         self.lapsed.remove(&session);
+        self.claimed.remove(&session);
         let own: Vec<_> = self.waits.iter().filter(|(_, wait)| wait.session == session).map(|(&ticket, _)| ticket).collect();
         own.into_iter().for_each(|ticket| self.end_wait(ticket));
         self.release_all(session, now_ms)

@@ -88,7 +88,8 @@ fn after_a_restart_what_is_claimed_is_held_again() {
     assert_eq!(leases.claim(B, &[Lease { kind: Kind::Read, ..lease }], 0), [Effect::Fence(B)]);
     let (_, recall) = leases.wait(B, reads(&[X]), false, 0);
     assert_eq!(recall.len(), 1);
-    let effects = leases.claim(A, &[], 0);
+    assert_eq!(leases.claim(A, &[], 0), [], "it may send ops again that it decided under it");
+    let effects = leases.resent(A, 0);
     assert!(matches!(effects[..], [Effect::Ready(_)]) && leases.is_empty(), "what is not claimed is given back");
 }
 
@@ -261,6 +262,8 @@ impl World {
                 let claimed: Vec<_> = self.believed.get(&of(by)).into_iter().flat_map(BTreeMap::values).copied().collect();
                 let effects = self.leases.claim(of(by), &claimed, self.now_ms);
                 assert!(!effects.contains(&Effect::Fence(of(by))), "it has held all of it all the time");
+                self.perform(effects);
+                let effects = self.leases.resent(of(by), self.now_ms);
                 self.perform(effects);
             }
             Event::Depart(by) => self.end(of(by)),

@@ -1,8 +1,11 @@
 //! Ops: admitted once, applied in order, answered at once.
 
+use std::collections::BTreeSet;
+
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Mutation, Op, Outcome, Source};
-use artifacts_core::protocol::{INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
+use artifacts_core::leases::Wants;
+use artifacts_core::namespace::{self, Context, Errno, Ino, Key, Mutation, Op, Outcome, Source};
+use artifacts_core::protocol::{COME_AGAIN, INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
 use artifacts_core::session::Admission;
 use artifacts_core::ticket::Mode;
 use ractor::ActorRef;
@@ -16,12 +19,24 @@ use crate::store::StoreError;
 /// The most extents in one write.
 const EXTENTS_MAX: usize = 64;
 
+/// Who has decided what an op does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decider {
+    /// The node does, now.
+    Node,
+    /// The mount has, under leases.
+    Mount,
+    /// Whoever it was, it has been visible before the node restarted, or nobody has seen what it came from.
+    Past,
+}
+
 impl WorkspaceState {
     /// Takes in ops of a session, in its order.
     pub(super) async fn commit(
         &mut self,
         myself: &ActorRef<WorkspaceMessage>,
         session: SessionId,
+        decider: Decider,
         acked: u64,
         ops: Vec<NumberedOp>,
     ) -> Result<(), StoreError> {
@@ -45,7 +60,7 @@ impl WorkspaceState {
                     }
                 }
                 Admission::Apply => {
-                    let result = self.execute(session, numbered).await?;
+                    let result = self.execute(myself, session, numbered, decider).await?;
                     self.orphaned(myself, session, &result).await?;
                     results.push(result);
                 }
@@ -85,7 +100,13 @@ impl WorkspaceState {
     }
 
     /// Applies the next op of a session and notes its result.
-    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
+    pub(super) async fn execute(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        numbered: NumberedOp,
+        decider: Decider,
+    ) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
         let order = self.meta.next_order;
         self.meta.next_order += 1;
@@ -96,7 +117,7 @@ impl WorkspaceState {
         let admitted = admissible(member, &op);
         let result = match admitted {
             Err(errno) => Err(errno),
-            Ok(()) => match self.run(|view| namespace::apply(view, &context, &op)).await {
+            Ok(()) => match self.apply_beside_leases(myself, session, seq, &context, &op, decider).await {
                 Ok(outcome) => Ok(outcome),
                 Err(Failure::Refused(errno)) => Err(errno),
                 Err(Failure::Store(error)) => return Err(error),
@@ -107,6 +128,39 @@ impl WorkspaceState {
         }
         self.dirty = true;
         Ok(OpResult { seq, order, result })
+    }
+
+    /// Applies an op, unless it meets a lease of somebody else.
+    async fn apply_beside_leases(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        seq: u64,
+        context: &Context,
+        op: &Op,
+        decider: Decider,
+    ) -> Result<Outcome, Failure> {
+        if decider == Decider::Past || (decider == Decider::Node && self.inode_leases.table.is_empty()) {
+            return self.run(|view| namespace::apply(view, context, op)).await;
+        }
+        self.layers.begin_noting();
+        let applied = self.layers.ask(|view| namespace::apply(view, context, op)).await;
+        let reads = self.layers.end_noting();
+        let writes: BTreeSet<Ino> = applied.iter().flat_map(|applied| applied.changes.keys().filter_map(Key::owner)).collect();
+        if let Err(Failure::Store(error)) = applied {
+            return Err(Failure::Store(error));
+        }
+        let wants = Wants { reads, writes };
+        if !self.may_pass(myself, session, seq, &wants, decider) {
+            return Err(Failure::Refused(if decider == Decider::Node { COME_AGAIN } else { Errno::EIO }));
+        }
+        let outcome = self.take_in(applied?);
+        if decider == Decider::Mount {
+            self.made_by(session, op.mutation.creates());
+        } else {
+            self.tell_changed(session, &wants.writes);
+        }
+        Ok(outcome)
     }
 
     /// Removes what lost its last link by an op of a session, unless that session may still come to it.

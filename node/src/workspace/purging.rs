@@ -71,7 +71,10 @@ impl WorkspaceState {
                     break;
                 }
                 // With an inode the directory may have to go that waited for its end.
-                Ok(outcome) => self.upkeep.purging.extend(outcome.orphaned),
+                Ok(outcome) => {
+                    self.inode_leases.table.forget(ino);
+                    self.upkeep.purging.extend(outcome.orphaned);
+                }
                 // Still linked, or gone already.
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Store(error)) => return Err(error),
