@@ -93,7 +93,7 @@ pub struct Leases {
     wanted: HashMap<Ino, BTreeSet<Ticket>>,
     heats: HashMap<Ino, Heat>,
     /// What sessions that have resumed hold, until they have sent everything again.
-    claimed: HashMap<SessionId, BTreeSet<Ino>>,
+    claimed: HashMap<SessionId, BTreeMap<Ino, Kind>>,
     next_ticket: Ticket,
     next_number: u64,
 }
@@ -321,10 +321,11 @@ impl Leases {
         if leases.iter().any(foreign) {
             return vec![Effect::Fence(session)];
         }
-        for &lease in leases.iter().take(HELD_MAX) {
-            self.hold(session, lease);
+        for lease in leases.iter().take(HELD_MAX) {
+            let kind = self.held(session, lease.ino).map_or(lease.kind, |held| held.max(lease.kind));
+            self.hold(session, Lease { kind, ..*lease });
         }
-        self.claimed.insert(session, leases.iter().map(|lease| lease.ino).collect());
+        self.claimed.insert(session, leases.iter().map(|lease| (lease.ino, lease.kind)).collect());
         // Whoever waits for one of them still: its holder may not know.
         let tickets: BTreeSet<_> = leases.iter().filter_map(|lease| self.wanted.get(&lease.ino)).flatten().copied().collect();
         let mut effects = Vec::new();
@@ -336,11 +337,22 @@ impl Leases {
         effects
     }
 
-    /// A session that has resumed has sent everything again: what it did not claim is given back.
+    /// A session that has resumed has sent everything again: it holds what it claimed, and no more.
     pub fn resent(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
         let claimed = self.claimed.remove(&session).unwrap_or_default();
-        let gone: BTreeSet<Ino> = self.held.get(&session).map(|held| held.difference(&claimed).copied().collect()).unwrap_or_default();
-        self.release(session, gone, now_ms)
+        let held = self.held.get(&session).cloned().unwrap_or_default();
+        let (kept, gone): (BTreeSet<Ino>, BTreeSet<Ino>) = held.into_iter().partition(|ino| claimed.contains_key(ino));
+        let mut freed = BTreeSet::new();
+        for ino in kept {
+            let holding = self.inodes.get_mut(&ino).and_then(|holders| holders.get_mut(&session));
+            if let (Some(holding), Some(&kind)) = (holding, claimed.get(&ino)) {
+                holding.kind = kind;
+                freed.extend(self.wanted.get(&ino).into_iter().flatten().copied());
+            }
+        }
+        let mut effects = self.release(session, gone, now_ms);
+        self.judge(freed, now_ms, &mut effects);
+        effects
     }
 
     /// All that a session holds goes.

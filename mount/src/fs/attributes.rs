@@ -28,8 +28,10 @@ fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
         Err(errno) => return call.fail(errno),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let agent = Arc::clone(&call.agent);
-        call.finish(Ok(attr), move |reply, attr| agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr))));
+        let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+        call.finish(Ok(attr), move |reply, attr| {
+            agent.session.beliefs.show(stamp, &[attr.ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+        });
     });
 }
 
@@ -71,10 +73,10 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
         let mutation = setting.to_op(ino, call.agent.session.clock.wall_ns());
         call.commit(mutation, move |call, result| match result.map(|outcome| outcome.attr) {
             Ok(Some(attr)) => {
-                let agent = Arc::clone(&call.agent);
+                let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
                 call.finish(Ok(attr), move |reply, attr| {
                     agent.inodes.observe_set(&attr);
-                    agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+                    agent.session.beliefs.show(stamp, &[ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
                 });
             }
             Ok(None) => call.ask(Request::Attr { ino }, show),

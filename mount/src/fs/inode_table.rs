@@ -144,6 +144,11 @@ impl InodeTable {
         }
     }
 
+    /// Whether an inode that the kernel knows is a directory, and whether pages of it may be cached.
+    pub(crate) fn get(&self, ino: Ino) -> Option<(bool, bool)> {
+        self.inner.lock().known.get(&ino).map(|known| (known.is_dir, known.has_pages))
+    }
+
     /// All inodes that the kernel knows, and whether pages of them may be cached: those first that are open, then
     /// directories, which programs may stand in.
     pub(crate) fn all(&self) -> Vec<(Ino, bool)> {

@@ -140,7 +140,8 @@ impl WorkspaceState {
         op: &Op,
         decider: Decider,
     ) -> Result<Outcome, Failure> {
-        if decider == Decider::Past || (decider == Decider::Node && self.inode_leases.table.is_empty()) {
+        let is_alone = self.lease.holder() == Some(session);
+        if decider == Decider::Past || (self.inode_leases.table.is_empty() && (decider == Decider::Node || is_alone)) {
             return self.run(|view| namespace::apply(view, context, op)).await;
         }
         self.layers.begin_noting();
