@@ -41,6 +41,8 @@ impl WorkspaceState {
         ops: Vec<NumberedOp>,
     ) -> Result<(), StoreError> {
         let mut results = Vec::with_capacity(ops.len());
+        let decided_by = if decider == Decider::Mount { "mount" } else { "node" };
+        metrics::counter!("artifacts_ops_total", "decided_by" => decided_by).increment(ops.len() as u64);
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.acknowledge(acked);
         }

@@ -27,6 +27,7 @@ impl WorkspaceState {
         id: u32,
         request: Request,
     ) -> Result<(), StoreError> {
+        metrics::counter!("artifacts_questions_total").increment(1);
         let wants_lease = matches!(request, Request::Learn { .. } | Request::Acquire { .. });
         let notes = !wants_lease && !self.inode_leases.table.is_empty();
         if notes {
