@@ -308,9 +308,12 @@ impl Leases {
     }
 
     /// An inode is gone for good.
-    pub fn forget(&mut self, ino: Ino) {
+    pub fn forget(&mut self, ino: Ino, now_ms: u64) -> Vec<Effect> {
         let holders: Vec<_> = self.inodes.get(&ino).into_iter().flatten().map(|(&session, _)| session).collect();
         holders.into_iter().for_each(|session| self.let_go(session, ino));
+        let mut effects = Vec::new();
+        self.judge(self.wanted.get(&ino).cloned().unwrap_or_default(), now_ms, &mut effects);
+        effects
     }
 
     /// A session says over a new connection what it holds, all of it. What of that somebody else holds shows that it was

@@ -139,6 +139,7 @@ enum Event {
     GiveBack(u8, u8),
     Downgrade(u8, u8),
     Reclaim(u8),
+    Gone(u8),
     Depart(u8),
     Pass(u16),
 }
@@ -266,6 +267,14 @@ impl World {
                 let effects = self.leases.resent(of(by), self.now_ms);
                 self.perform(effects);
             }
+            Event::Gone(on) => {
+                // It has no name and nobody has it open, so nobody comes to what they believe of it.
+                self.believed.values_mut().for_each(|believed| drop(believed.remove(&ino(on))));
+                let is_of_it = |message: &ToMount| matches!(message, ToMount::Granted(lease) if lease.ino == ino(on));
+                self.to_mount.values_mut().for_each(|messages| messages.retain(|message| !is_of_it(message)));
+                let effects = self.leases.forget(ino(on), self.now_ms);
+                self.perform(effects);
+            }
             Event::Depart(by) => self.end(of(by)),
             Event::Pass(ms) => {
                 self.now_ms += u64::from(ms);
@@ -300,6 +309,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (by.clone(), on.clone()).prop_map(|(by, on)| Event::GiveBack(by, on)),
         2 => (by.clone(), on).prop_map(|(by, on)| Event::Downgrade(by, on)),
         1 => by.clone().prop_map(Event::Reclaim),
+        1 => (0..3u8).prop_map(Event::Gone),
         1 => (20..60u16).prop_map(Event::Pass),
         1 => by.prop_filter("two stay", |&by| by == 2).prop_map(Event::Depart),
     ]

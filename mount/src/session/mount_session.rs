@@ -428,7 +428,7 @@ impl MountSession {
             if !shared.local().is_drained() {
                 return;
             }
-            let Shared { mode, in_flight, returning, coming, .. } = &mut *shared;
+            let Shared { mode, in_flight, returning, coming, held, .. } = &mut *shared;
             let mut frames = Vec::new();
             match mode {
                 Mode::Local(_) => return,
@@ -444,7 +444,7 @@ impl MountSession {
                 Mode::Shared(local) => {
                     let leaving = local.leases().map(HeldLeases::take_leaving).unwrap_or_default();
                     let begins = coming.is_some() && !in_flight.has_undecided();
-                    if leaving.is_empty() && !begins {
+                    if leaving.is_empty() && !begins && held.is_empty() {
                         return;
                     }
                     self.end_inode_leases(leaving, &mut in_flight.open, &mut frames, &mut ends);
@@ -575,7 +575,11 @@ impl MountSession {
         if in_flight.open.close(ino) {
             let last_seq = in_flight.outbox.last_seq();
             let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = mode;
-            local.closed(ino, &mut in_flight.open, last_seq);
+            if matches!(local.tenure, Tenure::Whole(_)) || !local.is_drained() {
+                return local.closed(ino, &mut in_flight.open, last_seq);
+            }
+            // It is told with others, unless it is opened again before.
+            local.replica.purge(ino, last_seq);
         }
     }
 

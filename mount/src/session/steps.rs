@@ -2,7 +2,7 @@
 
 use artifacts_core::leases::Kind;
 use artifacts_core::namespace::{Ino, Key, Missing, Mutation, Op, Stop};
-use artifacts_core::protocol::{ClientFrame, Request};
+use artifacts_core::protocol::{Answer, ClientFrame, Request};
 
 use super::batch::{Durable, OpDone, Ready, Step, Steps};
 use super::beliefs::Beliefs;
@@ -50,9 +50,15 @@ pub(super) fn step_by_inode(
         Step::Commit(op, waiter) => commit_by_inode(shared, beliefs, op, waiter, now_ms, done),
         Step::Ask(request, waiter) => {
             let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else { return Err(Box::new(Pause::Wait(Step::Ask(request, waiter)))) };
-            let believes = local.leases().is_some_and(|leases| leases.may_believe);
+            // An op on its way may take the last link of what is opened, and of an opening here the node does not know.
+            let is_told = matches!(request, Request::Open { .. }) && in_flight.has_undecided();
+            let believes = local.leases().is_some_and(|leases| leases.may_believe) && !is_told;
             if believes && is_local(&request) && request != Request::Usage {
                 match local.answer(&request, &mut in_flight.open) {
+                    // One without a link is gone as soon as nobody has it open, and of this mount the node does not know.
+                    Ok(Answer::Attr(attr)) if attr.nlink == 0 && matches!(request, Request::Open { .. }) => {
+                        in_flight.open.close(attr.ino);
+                    }
                     Ok(answer) => {
                         done.ready.push(Ready::Answered(waiter, Ok(answer)));
                         return Ok(());
@@ -71,10 +77,13 @@ pub(super) fn step_by_inode(
                     }
                 }
             }
-            // What this mount has decided it is to see.
+            // The node is to know all that was decided here before.
             done.uploads.extend(shared.cut(true));
             let decided = shared.decided();
             done.frames.extend(decided);
+            if !shared.local().is_drained() {
+                return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
+            }
             match shared.in_flight.ask(request, waiter, now_ms) {
                 Ok(frame) => done.frames.push(frame),
                 Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),

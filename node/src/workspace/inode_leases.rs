@@ -244,6 +244,12 @@ impl WorkspaceState {
         self.perform_on_inodes(myself, effects);
     }
 
+    /// An inode has been removed.
+    pub(super) fn inode_is_gone(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) {
+        let effects = self.inode_leases.table.forget(ino, self.context.clock.monotonic_ms());
+        self.perform_on_inodes(myself, effects);
+    }
+
     /// A session has lapsed.
     pub(super) fn inodes_lapsed(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId) {
         let effects = self.inode_leases.table.lapse(session);

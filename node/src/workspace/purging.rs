@@ -72,7 +72,7 @@ impl WorkspaceState {
                 }
                 // With an inode the directory may have to go that waited for its end.
                 Ok(outcome) => {
-                    self.inode_leases.table.forget(ino);
+                    self.inode_is_gone(myself, ino);
                     self.upkeep.purging.extend(outcome.orphaned);
                 }
                 // Still linked, or gone already.
