@@ -104,9 +104,9 @@ impl Leases {
         Self { next_number: first_number.max(1), ..Self::default() }
     }
 
-    /// Whether there is no lease at all: then nothing can be in anybody's way.
+    /// Whether there is no lease at all, so that nothing can be in anybody's way, and nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.inodes.is_empty()
+        self.inodes.is_empty() && self.waits.is_empty()
     }
 
     /// Whether this session holds any.
