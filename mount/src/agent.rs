@@ -130,24 +130,20 @@ impl Agent {
         leases.iter().any(|lease| lease.ino == Ino::ROOT || self.inodes.get(lease.ino).is_some())
     }
 
-    /// Makes the kernel forget what it believes of these, and of the names in those that are directories. Nothing of them is
-    /// shown any more to be believed.
+    /// Makes the kernel forget what it believes of these, and all names. Nothing of them is shown any more to be believed.
+    ///
+    /// Names go as well when none of these is a directory: what the kernel asks of a file whose name it believes it would not
+    /// take in, should pages have to be dropped before the answer; it then goes by the old mode.
     fn drop_inodes(&self, inodes: impl Iterator<Item = Ino>) {
-        let mut known = Vec::new();
-        let mut has_names = false;
-        for ino in inodes {
-            let (is_dir, has_pages) = match self.inodes.get(ino) {
-                Some(what) => what,
-                None if ino == Ino::ROOT => (true, false),
-                None => continue,
-            };
-            has_names |= is_dir;
-            known.push((self.numbers.to_kernel(ino), has_pages));
-        }
-        if has_names {
+        let known = inodes.filter_map(|ino| match self.inodes.get(ino) {
+            Some(has_pages) => Some((self.numbers.to_kernel(ino), has_pages)),
+            None => (ino == Ino::ROOT).then_some((INodeNo::ROOT.0, false)),
+        });
+        let known: Vec<_> = known.collect();
+        if !known.is_empty() {
             self.caches.drop_names();
+            self.caches.drop_inodes(known.into_iter());
         }
-        self.caches.drop_inodes(known.into_iter());
     }
 
     /// Makes the kernel forget all names, attributes and pages. What it is being shown at this moment included: whoever

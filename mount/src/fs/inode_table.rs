@@ -144,9 +144,9 @@ impl InodeTable {
         }
     }
 
-    /// Whether an inode that the kernel knows is a directory, and whether pages of it may be cached.
-    pub(crate) fn get(&self, ino: Ino) -> Option<(bool, bool)> {
-        self.inner.lock().known.get(&ino).map(|known| (known.is_dir, known.has_pages))
+    /// Whether pages of an inode may be cached, if the kernel knows it.
+    pub(crate) fn get(&self, ino: Ino) -> Option<bool> {
+        self.inner.lock().known.get(&ino).map(|known| known.has_pages)
     }
 
     /// All inodes that the kernel knows, and whether pages of them may be cached: those first that are open, then

@@ -109,6 +109,15 @@ fn commit_by_inode(
         if shared.in_flight.has_undecided() || shared.is_leaving() {
             return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
         }
+        if matches!(op.mutation, Mutation::Clone { .. }) {
+            // Blocks are shared; data that is in none yet would be copied.
+            done.uploads.extend(shared.cut(true));
+            let decided = shared.decided();
+            done.frames.extend(decided);
+            if !shared.local().is_drained() {
+                return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
+            }
+        }
         let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else { return Err(Box::new(Pause::Wait(Step::Commit(op, waiter)))) };
         match local.commit(&op, now_ms, &mut in_flight.outbox, &mut in_flight.open) {
             Ok(outcome) => {
