@@ -137,7 +137,7 @@ impl Replica {
                 known.misses += 1;
             });
         } else if let Missing::From { prefix, .. } = missing
-            && let Some((Prefix::Entries, _)) = Prefix::parse(prefix)
+            && let Some((Prefix::Entries | Prefix::Extents, _)) = Prefix::parse(prefix)
         {
             neighbours = NEIGHBOURS.1;
         }

@@ -149,6 +149,8 @@ fn whoever_reads_while_another_writes_sees_all_that_has_returned() -> Result<()>
                 while !stop.load(Ordering::Acquire) {
                     log.write_all(record(written.load(Ordering::Acquire)).as_bytes())?;
                     written.fetch_add(1, Ordering::AcqRel);
+                    // Each record is an extent of its own, and all of them are read again and again.
+                    sleep(Duration::from_millis(5));
                 }
                 Ok(())
             });
