@@ -2,9 +2,11 @@
 
 mod client;
 mod error;
+mod locks;
 mod objects;
 mod retry;
 
 pub(crate) use client::{Client, fields, filters};
 pub(crate) use error::ApiError;
-pub(crate) use objects::{Check, Grant, Key, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};
+pub(crate) use locks::LockEvent;
+pub(crate) use objects::{Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};

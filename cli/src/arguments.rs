@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, export, fsck, import, login, mount, platform, stats, status, unmount, workspace};
+use crate::commands::{completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -23,6 +23,7 @@ Examples:
   artifacts workspace create task-1                     make a workspace
   artifacts platform ticket create acme run-1 --workspace task-1 --mode rw --ttl 1h --out ticket.json
   artifacts mount --ticket-file ticket.json /mnt/work   mount it, with the ticket alone
+  artifacts lock run deploy --workspace task-1 -- ./deploy.sh
   artifacts platform grant revoke --tenant acme --runtime run-1";
 
 /// Shared, isolated, revocable file storage for sandboxes and agents.
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     /// Copy a workspace, or a part of it, to this machine
     Export(export::ExportArgs),
+    /// Take locks of a workspace by name, and run commands under them
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// Show the mounts of this host and how they are
     Status(status::StatusArgs),
     /// Show what workspaces hold, and what they take

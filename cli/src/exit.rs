@@ -74,6 +74,7 @@ const fn of_error_code(code: ErrorCode, status: u16) -> Exit {
         | ErrorCode::WorkspaceNotActive
         | ErrorCode::TicketInUse
         | ErrorCode::LockHeld
+        | ErrorCode::Deadlock
         | ErrorCode::IdempotencyConflict
         | ErrorCode::StaleToken => Exit::Conflict,
         ErrorCode::InvalidRequest | ErrorCode::PayloadTooLarge | ErrorCode::UnsupportedMediaType => Exit::Usage,

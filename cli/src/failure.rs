@@ -72,6 +72,11 @@ impl Failure {
         Self::new(Exit::Conflict, "already_mounted", message)
     }
 
+    /// Exit code 5: a lock was lost while a command ran under it.
+    pub(crate) fn lock_lost(message: impl Into<String>) -> Self {
+        Self::new(Exit::Conflict, "lock_lost", message)
+    }
+
     /// Exit code 1: changes to these files are lost.
     pub(crate) fn unsaved(message: impl Into<String>, files: &[PathBuf]) -> Self {
         let files = files.iter().map(|file| file.display().to_string()).collect();

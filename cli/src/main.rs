@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let output = Output::new(global.format, global.quiet, global.no_color);
     start_logging(&arguments, output.error_style);
     match run(arguments.command, output) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => exit::fail(&error, output.format, output.error_style),
     }
 }
@@ -75,8 +75,9 @@ fn start_logging(arguments: &Arguments, style: Style) {
 }
 
 /// Runs a command to its end.
-fn run(command: Command, output: Output) -> anyhow::Result<()> {
-    match command {
+fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        Command::Lock(command) => return on_one_core(commands::lock::run(command, output)),
         #[cfg(feature = "node")]
         Command::Quickstart(args) => on_all_cores(commands::quickstart::run(args, output)),
         #[cfg(feature = "node")]
@@ -94,11 +95,12 @@ fn run(command: Command, output: Output) -> anyhow::Result<()> {
         Command::Stats(args) => on_one_core(commands::stats::run(args, output)),
         Command::Fsck(args) => on_one_core(commands::fsck::run(args, output)),
         Command::Completions(args) => commands::completions::run(&args, output),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a command that mostly waits for answers.
-fn on_one_core(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn on_one_core<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(command);
     // A thread may be stuck in a read from a terminal.

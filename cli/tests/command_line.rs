@@ -7,7 +7,7 @@ mod harness;
 use harness::Home;
 
 /// Every command of the contract that exists in every build.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 42] = [
     "",
     "login",
     "logout",
@@ -43,6 +43,13 @@ const COMMANDS: [&str; 35] = [
     "export",
     "unmount",
     "status",
+    "lock",
+    "lock run",
+    "lock acquire",
+    "lock renew",
+    "lock release",
+    "lock list",
+    "lock watch",
 ];
 
 #[test]

@@ -7,6 +7,7 @@
 pub mod error_code;
 pub mod id;
 pub mod leases;
+pub mod locks;
 pub mod name;
 pub mod namespace;
 pub mod protocol;
@@ -17,5 +18,5 @@ pub mod ticket;
 pub mod time;
 
 pub use error_code::ErrorCode;
-pub use id::{AccountId, GrantId, Id, KeyId, RevocationId, SegmentId, SessionId, TenantId, TicketId, WorkspaceId};
+pub use id::{AccountId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, TenantId, TicketId, WorkspaceId};
 pub use time::Timestamp;

@@ -84,6 +84,9 @@ names! {
     /// A workspace's name within its account.
     WorkspaceName, "a workspace name", "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$",
         |text| matches(text, 63, |byte| byte.is_ascii_alphanumeric(), |byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    /// A named lock within its workspace.
+    LockName, "a lock name", "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
+        |text| matches(text, 128, |byte| byte.is_ascii_alphanumeric(), is_runtime_byte);
 }
 
 fn is_runtime_byte(byte: u8) -> bool {
@@ -212,6 +215,12 @@ mod tests {
         }
         for bad in ["", "_a", "a.b", &long(64)] {
             assert!(bad.parse::<WorkspaceName>().is_err(), "{bad}");
+        }
+        for good in ["a", "0.b:c_D-", &long(128)] {
+            assert!(good.parse::<LockName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "-a", "a/b", "a b", &long(129)] {
+            assert!(bad.parse::<LockName>().is_err(), "{bad}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! server (sockets, TLS) ─▶ api    (HTTP calls)    ─▶ control  (accounts, tenants, grants, tickets, revocations)
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
+//!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
 //! ```
 
@@ -14,6 +15,7 @@ pub mod catalog;
 pub mod config;
 pub mod context;
 pub mod control;
+pub mod locks;
 mod node;
 pub mod random;
 pub mod records;

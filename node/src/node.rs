@@ -106,7 +106,9 @@ impl Node {
         // The revocations come first: no session on record may come back that one of them took.
         Control::load(&context).await.map_err(|error| NodeError::Control(error.to_string()))?;
         let sessions = Sessions::start(context.clone()).await?;
-        let control = Control::start(context.clone(), sessions.clone()).await.map_err(|error| NodeError::Control(error.to_string()))?;
+        let control = Control::start(context.clone(), sessions.clone(), sessions.locks().clone())
+            .await
+            .map_err(|error| NodeError::Control(error.to_string()))?;
         let shutdown = Shutdown::new();
         let api = ApiState::new(control.clone());
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
@@ -137,6 +139,7 @@ impl Node {
     /// The store's: then what was not durable comes back from the mounts when the node starts again.
     pub async fn shutdown(self) -> Result<(), NodeError> {
         self.shutdown.start();
+        self.sessions.locks().close();
         match self.serving.await {
             Ok(Drained { cut: 0 }) => {}
             Ok(Drained { cut }) => tracing::warn!(cut, "connections were cut at the drain limit"),

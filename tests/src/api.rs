@@ -88,7 +88,9 @@ impl Api {
         let answer = request.send().with_context(|| format!("{method} {path}"))?;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (status, request_id, retry_after) = (answer.status().as_u16(), header("x-request-id"), header("retry-after"));
-        let text = answer.text()?;
+        // A stream of events has no end.
+        let endless = header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let text = if endless { String::new() } else { answer.text()? };
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Reply { status, request_id, retry_after, body, text })
     }

@@ -30,13 +30,13 @@ const PAGE: usize = 200;
 /// again a few times before the caller hears of it.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
-    url: String,
-    bearer: String,
+    pub(super) http: reqwest::Client,
+    pub(super) url: String,
+    pub(super) bearer: String,
 }
 
 impl Client {
-    /// A client for the node at `url` that shows `bearer` (an API key or the admin token). `ca_cert` is a PEM file of
+    /// A client for the node at `url` that shows `bearer` (an API key, the admin token or a mount ticket's). `ca_cert` is a PEM file of
     /// authorities to trust besides the system's.
     ///
     /// # Errors
@@ -76,6 +76,11 @@ impl Client {
     /// `POST /v1/accounts`, with the admin token.
     pub(crate) async fn create_account(&self, handle: &str) -> Result<AccountCreated, ApiError> {
         self.post("/v1/accounts", &json!({ "handle": handle })).await
+    }
+
+    /// `GET /healthz`
+    pub(crate) async fn health(&self) -> Result<Value, ApiError> {
+        self.call(Method::GET, "/healthz", None).await
     }
 
     /// `GET /v1/whoami`
@@ -206,7 +211,7 @@ impl Client {
     }
 
     /// The path of a workspace; where the address names no account, the caller's own is asked for.
-    async fn workspace_path(&self, address: &WorkspaceAddress, below: &[&str]) -> Result<String, ApiError> {
+    pub(super) async fn workspace_path(&self, address: &WorkspaceAddress, below: &[&str]) -> Result<String, ApiError> {
         let handle = match &address.handle {
             Some(handle) => handle.to_string(),
             None => self.whoami().await?.account.handle,
@@ -216,13 +221,13 @@ impl Client {
         Ok(path(&segments))
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, ApiError> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, ApiError> {
         let body = serde_json::to_value(body).unwrap_or_default();
         self.call(Method::POST, path, Some(&body)).await
     }
 
     /// All parts of a list.
-    async fn list<T: DeserializeOwned>(&self, path: &str, filters: &[(&str, String)]) -> Result<Vec<T>, ApiError> {
+    pub(super) async fn list<T: DeserializeOwned>(&self, path: &str, filters: &[(&str, String)]) -> Result<Vec<T>, ApiError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -244,7 +249,7 @@ impl Client {
         self.call_within(ANSWER_TIMEOUT, method, path, body).await
     }
 
-    async fn call_within<T: DeserializeOwned>(
+    pub(super) async fn call_within<T: DeserializeOwned>(
         &self,
         longest: Duration,
         method: Method,
@@ -279,7 +284,7 @@ impl Client {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, ApiError> {
+    pub(super) fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, ApiError> {
         if !status.is_success() {
             return Err(ApiError::from_body(status.as_u16(), body).unwrap_or_else(|| ApiError::foreign(status.as_u16(), &self.url)));
         }
@@ -320,7 +325,7 @@ fn path(segments: &[&str]) -> String {
     segments.iter().fold(String::new(), |path, segment| path + "/" + &escaped(segment))
 }
 
-fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+pub(super) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
     format!("{path}?{}", pairs.join("&"))
 }

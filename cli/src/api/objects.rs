@@ -290,6 +290,70 @@ objects! {
         last_heard_at: Option<Timestamp>,
     }
 
+    /// A named lock that is held.
+    HeldLock {
+        /// `lck_…`: renews and releases it.
+        lock_id: String,
+        /// Greater than every one given in the workspace before.
+        fencing_token: u64,
+        /// When it runs out.
+        expires_at: Timestamp,
+    }
+
+    /// Something that is locked.
+    Lock {
+        /// `named`, `flock` or `fcntl`.
+        kind: String,
+        /// Of a named lock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Of a lock on a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inode: Option<u64>,
+        /// Who has it.
+        holders: Vec<LockParty>,
+        /// Who wants it, in order.
+        waiters: Vec<LockParty>,
+    }
+
+    /// Who holds a lock or waits for one.
+    LockParty {
+        /// `exclusive`, `shared` or `semaphore`.
+        mode: String,
+        /// Of a semaphore.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permits: Option<u32>,
+        /// Which key or ticket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_by: Option<String>,
+        /// As it called itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// The mount, of a lock on a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+        /// The process there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
+        /// Of a range.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first_byte: Option<u64>,
+        /// Of a range that ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_byte: Option<u64>,
+        /// Of one that is held.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fencing_token: Option<u64>,
+        /// Since when.
+        since: Timestamp,
+        /// When it runs out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    }
+
     /// A mount ticket that was just signed.
     TicketCreated {
         /// The ticket file.

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod fsck;
 pub(crate) mod import;
+pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod mount;

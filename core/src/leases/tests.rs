@@ -269,7 +269,7 @@ impl World {
             }
             Event::Gone(on) => {
                 // It has no name and nobody has it open, so nobody comes to what they believe of it.
-                self.believed.values_mut().for_each(|believed| drop(believed.remove(&ino(on))));
+                self.believed.values_mut().for_each(|believed| believed.retain(|&believed, _| believed != ino(on)));
                 let is_of_it = |message: &ToMount| matches!(message, ToMount::Granted(lease) if lease.ino == ino(on));
                 self.to_mount.values_mut().for_each(|messages| messages.retain(|message| !is_of_it(message)));
                 let effects = self.leases.forget(ino(on), self.now_ms);

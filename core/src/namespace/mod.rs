@@ -28,6 +28,7 @@
 mod acl;
 mod apply;
 pub mod check;
+mod checksums;
 mod clone;
 mod errno;
 mod extent;
@@ -50,6 +51,7 @@ mod tests;
 
 pub use acl::{ACL_ACCESS, ACL_DEFAULT, ACL_MAX_BYTES};
 pub use apply::{Applied, Context, Limits, Outcome, Stop, apply, format, purge};
+pub use checksums::{Checksums, ChecksumsOf, PART_BYTES};
 pub use errno::Errno;
 pub use extent::{EXTENT_MAX_BYTES, Extent, SegmentRecord, Source};
 pub use inode::{Attr, FileKind, Ino, Inode, Nanos, Usage};

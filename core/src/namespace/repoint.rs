@@ -5,7 +5,7 @@
 
 use super::apply::{Applied, Outcome, Stop};
 use super::transaction::Transaction;
-use super::{Errno, Extent, Ino, Key, Record, Source, View};
+use super::{ChecksumsOf, Errno, Extent, Ino, Key, Record, Source, View};
 use crate::SegmentId;
 
 /// A stretch of a file whose bytes have been copied.
@@ -54,19 +54,19 @@ pub fn repoint(view: &impl View, relocation: &Relocation) -> Result<Applied, Sto
 }
 
 fn holds_the_same(from: &[Extent], to: &Extent) -> bool {
-    let Source::Block { block_len, crc32c, skip, .. } = to.source else { return false };
+    let Source::Block { block_len, checksums, skip, .. } = &to.source else { return false };
     let len: u64 = from.iter().map(|extent| u64::from(extent.len)).sum();
     if from.is_empty() || len != u64::from(to.len) || !to.is_sound() {
         return false;
     }
-    let mut checksum = 0;
+    let mut sum = ChecksumsOf::default();
     for extent in from {
         match &extent.source {
-            Source::Inline { data, .. } => checksum = crc32c::crc32c_append(checksum, data),
+            Source::Inline { data, .. } => sum.append(data),
             Source::Block { .. } => return true,
         }
     }
-    skip == 0 && block_len == to.len && checksum == crc32c
+    *skip == 0 && *block_len == to.len && sum.finish() == *checksums
 }
 
 /// A correction of what can be counted anew without losing anything.

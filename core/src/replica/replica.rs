@@ -190,7 +190,7 @@ impl Replica {
     /// The data at `at`, which was held here, has become a block of a segment. Rows that hold a part of these very bytes
     /// name the block from now on.
     pub fn repoint(&mut self, ino: Ino, at: u64, data: &Bytes, block: &Source) {
-        let Source::Block { segment, block_offset, block_len, crc32c, .. } = *block else { return };
+        let &Source::Block { segment, block_offset, block_len, ref checksums, .. } = block else { return };
         if !self.known.contains_key(&ino) {
             return;
         }
@@ -204,7 +204,8 @@ impl Replica {
                 if whole.contains(&start) && start + part.len() <= whole.end {
                     freed += part.len();
                     let skip = (start - whole.start) as u32;
-                    extent.source = Source::Block { segment, block_offset, block_len, crc32c, skip };
+                    let checksums = checksums.clone();
+                    extent.source = Source::Block { segment, block_offset, block_len, checksums, skip };
                 }
             }
             known.data_bytes = known.data_bytes.saturating_sub(freed);

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::SegmentId;
 use crate::namespace::{
-    self, Errno, Extent, Ino, Key, Limits, MemoryView, Mutation, Name, NewNode, Op, Outcome, Position, Record, RenameMode, SetAttr, Source,
-    Stop, View, XattrMode,
+    self, Checksums, Errno, Extent, Ino, Key, Limits, MemoryView, Mutation, Name, NewNode, Op, Outcome, Position, Record, RenameMode,
+    SetAttr, Source, Stop, View, XattrMode,
 };
 
 /// A node that has applied a part of what the mount did.
@@ -256,7 +256,7 @@ fn data_that_became_a_block_is_named_by_all_its_parts() {
     bench.commit(write(400, &Bytes::from_static(b"over"))).unwrap();
     let before = bench.replica.bytes();
     let block =
-        Source::Block { segment: SegmentId::from_bits(1), block_offset: 64, block_len: 1_000, crc32c: crc32c::crc32c(&data), skip: 0 };
+        Source::Block { segment: SegmentId::from_bits(1), block_offset: 64, block_len: 1_000, checksums: Checksums::of(&data), skip: 0 };
     bench.replica.repoint(Ino(16), 0, &data, &block);
     let (_, pieces) = bench.ask(|replica| replica.pieces(Ino(16), 0, 1_000, 10)).unwrap();
     let skips: Vec<_> = pieces

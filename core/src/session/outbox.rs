@@ -255,7 +255,13 @@ mod tests {
         let mutation = Mutation::Write { ino: Ino(1), position: Position::At(0), extents, kill_privileges: false };
         let seq = outbox.push_applied(Op { mutation, time: 0 });
         assert!(outbox.bytes() > 5_000);
-        let source = Source::Block { segment: crate::SegmentId::from_bits(1), block_offset: 0, block_len: 5_000, crc32c: 0, skip: 0 };
+        let source = Source::Block {
+            segment: crate::SegmentId::from_bits(1),
+            block_offset: 0,
+            block_len: 5_000,
+            checksums: crate::namespace::Checksums::of(&[]),
+            skip: 0,
+        };
         outbox.move_data(seq, |extents| extents[0].source = source);
         assert_eq!(outbox.bytes(), ENTRY_BYTES);
     }

@@ -1,20 +1,33 @@
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::EXTENT_MAX_BYTES;
+use artifacts_core::namespace::{Checksums, EXTENT_MAX_BYTES, PART_BYTES};
 
-/// A block of a segment: the unit that is fetched, checked and cached.
+/// A block of a segment, or one part of a block: what is fetched, checked and cached as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BlockId {
     /// The segment.
     pub(crate) segment: SegmentId,
-    /// Where the block begins in it.
+    /// Where it begins there.
     pub(crate) offset: u32,
     /// How long it is.
     pub(crate) len: u32,
-    /// Over all of it.
-    pub(crate) crc32c: u32,
+    /// The digest of its checksums.
+    pub(crate) digest: u32,
 }
 
 impl BlockId {
+    /// A whole block.
+    pub(crate) fn new(segment: SegmentId, offset: u32, len: u32, checksums: &Checksums) -> Self {
+        Self { segment, offset, len, digest: checksums.digest() }
+    }
+
+    /// The part that this byte of the block lies in, given the block's checksums, and where in the block it begins.
+    pub(super) fn part_at(&self, byte: u32, checksums: &Checksums) -> Option<(Self, u32)> {
+        let begins = byte / PART_BYTES * PART_BYTES;
+        let digest = checksums.of_part((byte / PART_BYTES) as usize)?;
+        let len = self.len.checked_sub(begins).filter(|&left| left > 0)?.min(PART_BYTES);
+        Some((Self { offset: self.offset + begins, len, digest, ..*self }, begins))
+    }
+
     /// Whether its lengths are such as an honest node names.
     pub(crate) fn is_sound(&self) -> bool {
         self.len > 0 && self.len <= EXTENT_MAX_BYTES && self.offset.checked_add(self.len).is_some()
@@ -22,6 +35,6 @@ impl BlockId {
 
     /// Whether these are its bytes.
     pub(super) fn matches(&self, bytes: &[u8]) -> bool {
-        bytes.len() == self.len as usize && crc32c::crc32c(bytes) == self.crc32c
+        bytes.len() == self.len as usize && Checksums::of(bytes).digest() == self.digest
     }
 }

@@ -82,7 +82,7 @@ mod tests {
     use artifacts_core::SegmentId;
 
     fn id(offset: u32) -> BlockId {
-        BlockId { segment: SegmentId::from_bits(1), offset, len: 4, crc32c: 0 }
+        BlockId { segment: SegmentId::from_bits(1), offset, len: 4, digest: 0 }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use artifacts_core::SegmentId;
@@ -11,8 +12,9 @@ use super::counters::Counters;
 use super::disk::DiskCache;
 use super::flights::Flights;
 use super::neighbours::Neighbours;
+use super::run::Run;
 use super::segments::{BlockError, Effort, Segments};
-use super::{BlockId, Plan};
+use super::{BlockId, Plan, Wanted};
 use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
@@ -46,10 +48,10 @@ impl Blocks {
 
     /// The bytes of a read whose blocks are all in memory; `None` if one is not. Waits for nothing.
     pub(crate) fn fill_from_memory(&self, plan: &Plan) -> Option<Result<Bytes, Errno>> {
-        let ids = plan.blocks();
-        let mut blocks = Vec::with_capacity(ids.len());
-        for id in ids {
-            blocks.push((id, self.memory.get(&id)?));
+        let wanted = plan.blocks();
+        let mut blocks = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            blocks.push((wanted, self.in_memory(&wanted)?));
         }
         self.counters.hits.add(blocks.len() as u64);
         Some(plan.fill(&blocks))
@@ -60,7 +62,8 @@ impl Blocks {
     /// # Errors
     /// [`BlockError`].
     pub(crate) async fn fill(&self, plan: &Plan) -> Result<Bytes, BlockError> {
-        let fetches = plan.blocks().into_iter().map(|id| async move { Ok((id, self.block(id, Effort::Persistent).await?)) });
+        let fetches =
+            plan.blocks().into_iter().map(|wanted| async move { Ok((wanted, self.block(wanted, Effort::Persistent, None).await?)) });
         let blocks = futures_util::future::try_join_all(fetches).await?;
         plan.fill(&blocks).map_err(BlockError::Failed)
     }
@@ -68,71 +71,98 @@ impl Blocks {
     /// Fetches blocks that will be wanted soon, as long as `still_wanted` says so. What fails is left to the reader.
     pub(crate) async fn prefetch(&self, ids: Vec<BlockId>, still_wanted: impl Fn() -> bool + Sync) {
         let still_wanted = &still_wanted;
-        let fetch = |id| async move {
-            let _permit = self.ahead.acquire().await;
+        let fetch = |run: Run| async move {
+            let _permits = self.ahead.acquire_many(run.blocks().len().min(AHEAD_MAX) as u32).await;
             if still_wanted() {
+                let wanted = run.blocks().iter().copied().map(Wanted::whole);
                 // The reader will meet the error, if it lasts.
-                let _ = self.block(id, Effort::Once).await;
+                futures_util::future::join_all(wanted.map(|wanted| self.block(wanted, Effort::Once, Some(&run)))).await;
             }
         };
-        futures_util::stream::iter(ids).map(fetch).buffer_unordered(AHEAD_MAX).collect::<()>().await;
+        let runs = Run::gather(ids.into_iter().filter(|id| self.memory.get(id).is_none()));
+        futures_util::stream::iter(runs).map(fetch).buffer_unordered(AHEAD_MAX).collect::<()>().await;
     }
 
-    /// A block, checked.
-    async fn block(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
+    /// From the cache in memory, by itself or as a part of its block.
+    fn in_memory(&self, wanted: &Wanted) -> Option<Bytes> {
+        let by_itself = self.memory.get(&wanted.id);
+        by_itself.or_else(|| wanted.part_of.and_then(|block| Some(wanted.cut(&self.memory.get(&block)?))))
+    }
+
+    /// A block or a part of one, checked.
+    async fn block(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
         let is_awaited = effort == Effort::Persistent;
-        if let Some(bytes) = self.memory.get(&id) {
+        if let Some(bytes) = self.in_memory(&wanted) {
             self.counters.hits.add(u64::from(is_awaited));
             return Ok(bytes);
         }
-        let flight = self.flights.join(id);
+        let flight = self.flights.join(wanted.id);
         let mut is_ours = false;
         let result = flight.bytes(async || {
             is_ours = true;
-            self.load(id, effort).await
+            self.load(wanted, effort, run).await
         });
         let result = result.await;
         self.counters.hits.add(u64::from(is_awaited && !is_ours && result.is_ok()));
         result
     }
 
-    async fn load(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
-        if let Some(disk) = &self.disk
-            && let Some(bytes) = disk.get(id).await
-        {
-            self.counters.disk_hits.add(u64::from(effort == Effort::Persistent));
-            self.memory.put(id, bytes.clone());
-            return Ok(bytes);
+    async fn load(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
+        if let Some(disk) = &self.disk {
+            if let Some(bytes) = disk.get(wanted).await {
+                self.counters.disk_hits.add(u64::from(effort == Effort::Persistent));
+                self.memory.put(wanted.id, bytes.clone());
+                return Ok(bytes);
+            }
+            if let Some(block) = wanted.part_of {
+                // There is room to keep all of it, and its other parts will be wanted as well.
+                let block = Box::pin(self.block(Wanted::whole(block), effort, run)).await?;
+                return Ok(wanted.cut(&block));
+            }
         }
         if effort == Effort::Persistent {
             self.counters.misses.add(1);
         }
-        let bytes = self.fetch(id, effort).await?;
+        let bytes = self.fetch(&wanted, effort, run).await?;
         if effort == Effort::Once {
             self.counters.prefetched_bytes.add(bytes.len() as u64);
         }
-        self.memory.put(id, bytes.clone());
+        self.memory.put(wanted.id, bytes.clone());
         if let Some(disk) = &self.disk {
-            disk.put(id, bytes.clone());
+            disk.put(wanted.id, bytes.clone());
         }
         Ok(bytes)
     }
 
-    async fn fetch(&self, id: BlockId, effort: Effort) -> Result<Bytes, BlockError> {
-        if let Some(window) = self.neighbours.window(&id) {
-            let get = || self.segments.get(window.segment, window.range.clone(), Effort::Once);
+    async fn fetch(&self, wanted: &Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
+        let id = wanted.id;
+        if let Some(run) = run.filter(|run| run.blocks().len() > 1) {
+            let get = async |start, lens| self.segments.get(id.segment, start, lens, Effort::Once).await;
+            if let Some(bytes) = run.bytes_of(&id, get).await.filter(|bytes| id.matches(bytes)) {
+                return Ok(bytes);
+            }
+        } else if wanted.part_of.is_none()
+            && let Some(window) = self.neighbours.window(&id)
+        {
+            let get = async || self.get(window.segment, window.range.clone(), Effort::Once).await;
             let fetched = window.bytes.get_or_try_init(get).await;
             match fetched.ok().and_then(|bytes| window.cut(&id, bytes)).filter(|bytes| id.matches(bytes)) {
                 Some(bytes) => return Ok(bytes),
                 None => self.neighbours.forget(&window),
             }
         }
-        let bytes = self.segments.get(id.segment, id.offset..id.offset + id.len, effort).await?;
+        let bytes = self.get(id.segment, id.offset..id.offset + id.len, effort).await?;
         if !id.matches(&bytes) {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
         }
         Ok(bytes)
+    }
+
+    /// A stretch of a segment, unchecked.
+    async fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> Result<Bytes, BlockError> {
+        let buffers = self.segments.get(segment, range.start, vec![range.end - range.start], effort).await?;
+        Ok(buffers.into_iter().next().unwrap_or_default())
     }
 
     /// Stores a segment; durable when it returns.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use artifacts_core::namespace::{Extent, Piece, Source};
+use artifacts_core::namespace::{Checksums, Extent, Piece, Source};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -21,7 +21,8 @@ struct Fake {
 }
 
 impl Segments for Fake {
-    fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> BoxFuture<'_, Result<Bytes, BlockError>> {
+    fn get(&self, segment: SegmentId, start: u32, lens: Vec<u32>, effort: Effort) -> BoxFuture<'_, Result<Vec<Bytes>, BlockError>> {
+        let range = start..start + lens.iter().sum::<u32>();
         self.asked.lock().push((segment, range.clone()));
         async move {
             if self.holds_back.load(Ordering::SeqCst) {
@@ -31,8 +32,8 @@ impl Segments for Fake {
                 return Err(BlockError::Failed(Errno::EIO));
             }
             let whole = self.segments.lock().get(&segment).cloned().ok_or(BlockError::Gone)?;
-            let end = whole.len().min(range.end as usize);
-            Ok(whole.slice((range.start as usize).min(end)..end))
+            let mut left = whole.slice(whole.len().min(start as usize)..);
+            Ok(lens.iter().map(|len| left.split_to(left.len().min(*len as usize))).collect())
         }
         .boxed()
     }
@@ -64,12 +65,23 @@ fn bench(len: usize) -> Bench {
 
 impl Bench {
     fn id(&self, offset: usize, len: usize) -> BlockId {
-        let crc32c = crc32c::crc32c(&self.data[offset..offset + len]);
-        BlockId { segment: self.segment, offset: offset as u32, len: len as u32, crc32c }
+        let checksums = Checksums::of(&self.data[offset..offset + len]);
+        BlockId::new(self.segment, offset as u32, len as u32, &checksums)
+    }
+
+    /// A read of exactly one block.
+    fn plan(&self, offset: usize, len: usize) -> Plan {
+        plan_of(self.segment, offset, &self.data[offset..offset + len])
     }
 
     async fn read(&self, offset: usize, len: usize) -> Result<Bytes, BlockError> {
-        self.blocks.fill(&plan(self.id(offset, len))).await
+        self.blocks.fill(&self.plan(offset, len)).await
+    }
+
+    fn asked_once(&self) -> Range<u32> {
+        let asked = self.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        asked[0].clone()
     }
 
     fn asked(&self) -> Vec<Range<u32>> {
@@ -77,18 +89,58 @@ impl Bench {
     }
 }
 
-/// A read of exactly one block.
-fn plan(id: BlockId) -> Plan {
-    let mut plan = Plan::new(0, u64::from(id.len), u64::from(id.len));
-    let source = Source::Block { segment: id.segment, block_offset: id.offset, block_len: id.len, crc32c: id.crc32c, skip: 0 };
-    plan.add(0, vec![Piece { offset: 0, extent: Extent { len: id.len, source } }]).unwrap();
+/// A read of a block that is expected to have these bytes.
+fn plan_of(segment: SegmentId, offset: usize, bytes: &[u8]) -> Plan {
+    let len = bytes.len() as u32;
+    let mut plan = Plan::new(0, u64::from(len), u64::from(len));
+    let source = Source::Block { segment, block_offset: offset as u32, block_len: len, checksums: Checksums::of(bytes), skip: 0 };
+    plan.add(0, vec![Piece { offset: 0, extent: Extent { len, source } }]).unwrap();
     plan
+}
+
+/// A read of a part of a block.
+fn plan_within(bench: &Bench, block: Range<usize>, offset: usize, len: u64) -> Plan {
+    let bytes = &bench.data[block.clone()];
+    let mut plan = Plan::new(offset as u64, len, bytes.len() as u64);
+    let (len, checksums) = (bytes.len() as u32, Checksums::of(bytes));
+    let source = Source::Block { segment: bench.segment, block_offset: block.start as u32, block_len: len, checksums, skip: 0 };
+    plan.add(offset as u64, vec![Piece { offset: 0, extent: Extent { len, source } }]).unwrap();
+    plan
+}
+
+#[tokio::test]
+async fn random_reads_fetch_parts_and_find_them_in_whole_blocks() {
+    let bench = bench(3 << 20);
+    let block = 1 << 20..2 << 20;
+    let read = async |offset, len| bench.blocks.fill(&plan_within(&bench, block.clone(), offset, len)).await.unwrap();
+    assert_eq!(read(500_000, 4096).await, bench.data.slice((1 << 20) + 500_000..(1 << 20) + 504_096));
+    read(500_100, 10).await;
+    let begins = (1 << 20) + 500_000 / 65_536 * 65_536;
+    assert_eq!(bench.asked_once(), begins..begins + 65_536);
+    read(900_000, 10).await;
+    assert_eq!(bench.asked().len(), 1, "parts are no small blocks beside each other");
+    read(0, 10).await;
+    assert_eq!(bench.asked_once(), 1 << 20..2 << 20, "the beginning brings all of it");
+    assert_eq!(read(700_000, 50).await, bench.data.slice((1 << 20) + 700_000..(1 << 20) + 700_050));
+    assert!(bench.blocks.fill_from_memory(&plan_within(&bench, block.clone(), 300_000, 50)).is_some());
+    assert!(bench.asked().is_empty());
+}
+
+#[tokio::test]
+async fn wrong_bytes_in_a_part_are_an_error_there_and_not_elsewhere() {
+    let bench = bench(1 << 20);
+    let mut bytes = bench.data.to_vec();
+    bytes[600_000] ^= 1;
+    bench.fake.segments.lock().insert(bench.segment, bytes.into());
+    let read = async |offset| bench.blocks.fill(&plan_within(&bench, 0..1 << 20, offset, 10)).await;
+    assert_eq!(read(600_000).await, Err(BlockError::Failed(Errno::EIO)));
+    assert_eq!(read(700_000).await.unwrap(), bench.data.slice(700_000..700_010));
 }
 
 #[tokio::test]
 async fn a_block_is_fetched_once_and_then_found_in_memory() {
     let bench = bench(2 << 20);
-    let plan = plan(bench.id(1 << 20, 1 << 20));
+    let plan = bench.plan(1 << 20, 1 << 20);
     assert!(bench.blocks.fill_from_memory(&plan).is_none());
     assert_eq!(bench.blocks.fill(&plan).await.unwrap(), bench.data.slice(1 << 20..));
     assert_eq!(bench.blocks.fill_from_memory(&plan).unwrap().unwrap(), bench.data.slice(1 << 20..));
@@ -114,12 +166,12 @@ async fn readers_of_one_block_wait_for_one_fetch_and_leave_nothing_behind() {
 #[tokio::test]
 async fn wrong_bytes_are_an_error_and_are_not_kept() {
     let bench = bench(1 << 20);
-    let id = bench.id(0, 1 << 20);
+    let plan = bench.plan(0, 1 << 20);
     bench.fake.segments.lock().insert(bench.segment, vec![0; 1 << 20].into());
-    assert_eq!(bench.blocks.fill(&plan(id)).await, Err(BlockError::Failed(Errno::EIO)));
+    assert_eq!(bench.blocks.fill(&plan).await, Err(BlockError::Failed(Errno::EIO)));
     assert_eq!(bench.blocks.status().memory_bytes, 0);
     bench.fake.segments.lock().remove(&bench.segment);
-    assert_eq!(bench.blocks.fill(&plan(id)).await, Err(BlockError::Gone));
+    assert_eq!(bench.blocks.fill(&plan).await, Err(BlockError::Gone));
 }
 
 #[tokio::test]
@@ -142,8 +194,8 @@ async fn a_stretch_that_does_not_come_or_does_not_fit_costs_no_read() {
     bench.fake.fails.store(false, Ordering::SeqCst);
     assert_eq!(bench.asked(), [0..1_000, 1_000..1_049_576, 1_000..2_000]);
     bench.read(2_000, 1_000).await.unwrap();
-    let wrong = BlockId { crc32c: 1, ..bench.id(3_000, 1_000) };
-    assert_eq!(bench.blocks.fill(&plan(wrong)).await, Err(BlockError::Failed(Errno::EIO)));
+    let wrong = plan_of(bench.segment, 3_000, &[1; 1_000]);
+    assert_eq!(bench.blocks.fill(&wrong).await, Err(BlockError::Failed(Errno::EIO)));
     bench.read(3_000, 1_000).await.unwrap();
 }
 
@@ -152,15 +204,15 @@ async fn prefetched_blocks_are_there_for_their_reader_and_failures_are_silent() 
     let bench = bench(6 << 20);
     let ids: Vec<_> = (0..6).map(|block| bench.id(block << 20, 1 << 20)).collect();
     bench.blocks.prefetch(ids[..3].to_vec(), || true).await;
-    assert_eq!(bench.asked().len(), 3);
-    assert!(bench.blocks.fill_from_memory(&plan(ids[2])).is_some());
+    assert_eq!(bench.asked_once(), 0..3 << 20, "as one");
+    assert!(bench.blocks.fill_from_memory(&bench.plan(2 << 20, 1 << 20)).is_some());
     assert_eq!(bench.blocks.status().prefetched_bytes, 3 << 20);
     bench.blocks.prefetch(ids[3..].to_vec(), || false).await;
     assert!(bench.asked().is_empty(), "cancelled");
     bench.fake.fails.store(true, Ordering::SeqCst);
     bench.blocks.prefetch(ids[3..].to_vec(), || true).await;
-    assert_eq!(bench.asked().len(), 3);
-    assert_eq!(bench.blocks.fill(&plan(ids[4])).await.unwrap().len(), 1 << 20);
+    assert!(bench.asked().len() > 3, "together, then one by one");
+    assert_eq!(bench.blocks.fill(&bench.plan(4 << 20, 1 << 20)).await.unwrap().len(), 1 << 20);
 }
 
 #[tokio::test]
@@ -169,9 +221,9 @@ async fn what_was_written_is_kept_and_a_slice_does_not_keep_its_segment() {
     let segment = Bytes::from(vec![7; 8 << 20]);
     bench.blocks.store_segment(SegmentId::from_bits(3), segment.clone()).await.unwrap();
     let slice = segment.slice(100..200);
-    let id = BlockId { segment: SegmentId::from_bits(3), offset: 100, len: 100, crc32c: crc32c::crc32c(&slice) };
+    let id = BlockId::new(SegmentId::from_bits(3), 100, 100, &Checksums::of(&slice));
     bench.blocks.keep(id, &slice);
-    let kept = bench.blocks.fill_from_memory(&plan(id)).unwrap().unwrap();
+    let kept = bench.blocks.fill_from_memory(&plan_of(SegmentId::from_bits(3), 100, &slice)).unwrap().unwrap();
     assert!(kept == slice && kept.as_ptr() != slice.as_ptr());
     assert!(bench.asked().is_empty());
 }
@@ -181,7 +233,7 @@ async fn nothing_is_kept_after_the_end() {
     let bench = bench(1 << 20);
     bench.read(0, 1 << 20).await.unwrap();
     bench.blocks.close(true);
-    assert!(bench.blocks.fill_from_memory(&plan(bench.id(0, 1 << 20))).is_none());
+    assert!(bench.blocks.fill_from_memory(&bench.plan(0, 1 << 20)).is_none());
     bench.blocks.keep(bench.id(0, 10), &bench.data.slice(..10));
     assert_eq!(bench.blocks.status().memory_bytes, 0);
     bench.blocks.settle();

@@ -7,7 +7,7 @@
 //! the node, and so do the next ones for a while ([`Reach`]). What the node says is final: a direct put that finds its
 //! object there is left to it to judge. Nothing here looks at the bytes; whoever asked checks them.
 
-use std::ops::Range;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use artifacts_core::SegmentId;
@@ -50,13 +50,13 @@ pub(crate) struct Exchange {
 
 /// What is to be exchanged.
 enum Wanted {
-    Get(Range<u64>),
+    Get { start: u64, lens: Vec<usize> },
     Put(Bytes),
 }
 
 /// How one attempt went.
 enum Outcome {
-    Done(Bytes),
+    Done(Vec<Bytes>),
     /// For good.
     Refused(StatusCode),
     /// Worth another attempt, after a pause.
@@ -76,7 +76,7 @@ impl Exchange {
         Self { http, session, urls: SignedUrls::default(), reach: Reach::default(), on_the_way: Semaphore::new(ON_THE_WAY_MAX) }
     }
 
-    async fn run(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Bytes, Refusal> {
+    async fn run(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Vec<Bytes>, Refusal> {
         let clock = &self.session.clock;
         let give_up_at_ms = clock.boot_ms() + GIVE_UP_MS;
         let mut pause_ms = PAUSES_MS.0;
@@ -92,7 +92,7 @@ impl Exchange {
                 errno = self.session.interruption() => return Err(Refusal::Interrupted(errno)),
             };
             match outcome {
-                Outcome::Done(bytes) => return Ok(bytes),
+                Outcome::Done(buffers) => return Ok(buffers),
                 Outcome::Refused(status) => return Err(Refusal::Status(status)),
                 Outcome::Stale => continue,
                 Outcome::Detour { reason, unreachable } => {
@@ -118,7 +118,7 @@ impl Exchange {
 
     async fn through_the_node(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
         let request = match wanted {
-            Wanted::Get(_) => self.of_the_node(Method::GET, &format!("/v1/data/{segment}")),
+            Wanted::Get { .. } => self.of_the_node(Method::GET, &format!("/v1/data/{segment}")),
             Wanted::Put(_) => self.of_the_node(Method::PUT, &format!("/v1/data/{segment}")),
         };
         let response = match wanted.fill(request).send().await {
@@ -126,8 +126,8 @@ impl Exchange {
             Err(error) => return Outcome::Again(format!("the data endpoint does not answer: {error}")),
         };
         match response.status() {
-            status if status.is_success() => match body(response, wanted.answer_bytes()).await {
-                Ok(bytes) => Outcome::Done(bytes),
+            status if status.is_success() => match buffers(response, &wanted.answer_lens()).await {
+                Ok(buffers) => Outcome::Done(buffers),
                 Err(reason) => Outcome::Again(reason),
             },
             status if errno::of_status(status).is_some() => Outcome::Refused(status),
@@ -137,14 +137,14 @@ impl Exchange {
 
     async fn directly(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
         let given = match wanted {
-            Wanted::Get(_) => self.urls.of(segment, self.session.clock.boot_ms(), self.signed(segment, "?op=get")).await,
+            Wanted::Get { .. } => self.urls.of(segment, self.session.clock.boot_ms(), self.signed(segment, "?op=get")).await,
             Wanted::Put(data) => self.signed(segment, &format!("?op=put&len={}", data.len())).await.map(|url| (Arc::new(url), true)),
         };
         let (signed, is_new) = match given {
             Ok(given) => given,
             Err(outcome) => return outcome,
         };
-        let method = if matches!(wanted, Wanted::Get(_)) { Method::GET } else { Method::PUT };
+        let method = if matches!(wanted, Wanted::Get { .. }) { Method::GET } else { Method::PUT };
         let mut request = self.http.request(method, &signed.url);
         for (name, value) in &signed.headers {
             // The length of the body is what was signed; it sends that itself.
@@ -158,10 +158,10 @@ impl Exchange {
             // The address holds the signature.
             Err(error) => return unreachable(error.without_url().to_string()),
         };
-        let is_get = matches!(wanted, Wanted::Get(_));
+        let is_get = matches!(wanted, Wanted::Get { .. });
         match response.status() {
-            StatusCode::PARTIAL_CONTENT if is_get => match body(response, wanted.answer_bytes()).await {
-                Ok(bytes) => self.done(bytes),
+            StatusCode::PARTIAL_CONTENT if is_get => match buffers(response, &wanted.answer_lens()).await {
+                Ok(buffers) => self.done(buffers),
                 Err(reason) => Outcome::Again(reason),
             },
             StatusCode::NOT_FOUND if is_get => {
@@ -169,7 +169,7 @@ impl Exchange {
                 self.answered();
                 Outcome::Refused(StatusCode::NOT_FOUND)
             }
-            status if status.is_success() && !is_get => self.done(Bytes::new()),
+            status if status.is_success() && !is_get => self.done(Vec::new()),
             // Put by an attempt whose answer was lost, or by somebody else: the node compares.
             StatusCode::PRECONDITION_FAILED if !is_get => Outcome::Detour { reason: "the segment exists".to_owned(), unreachable: false },
             StatusCode::FORBIDDEN if !is_new => {
@@ -185,9 +185,9 @@ impl Exchange {
         }
     }
 
-    fn done(&self, bytes: Bytes) -> Outcome {
+    fn done(&self, buffers: Vec<Bytes>) -> Outcome {
         self.answered();
-        Outcome::Done(bytes)
+        Outcome::Done(buffers)
     }
 
     fn answered(&self) {
@@ -202,9 +202,9 @@ impl Exchange {
         let response = request.send().await.map_err(|error| Outcome::Again(format!("the data endpoint does not answer: {error}")))?;
         match response.status() {
             status if status.is_success() => {
-                let text = body(response, URL_MAX_BYTES).await.map_err(Outcome::Again)?;
+                let text = buffers(response, &[URL_MAX_BYTES]).await.map_err(Outcome::Again)?;
                 let unreadable = |error: serde_json::Error| Outcome::Detour { reason: error.to_string(), unreachable: true };
-                serde_json::from_slice(&text).map_err(unreadable)
+                serde_json::from_slice(&text.concat()).map_err(unreadable)
             }
             // A session that may not write, a segment that is too large: the other path says the same.
             status @ (StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE) => Err(Outcome::Refused(status)),
@@ -222,9 +222,9 @@ impl Exchange {
 }
 
 impl Segments for Exchange {
-    fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> BoxFuture<'_, Result<Bytes, BlockError>> {
+    fn get(&self, segment: SegmentId, start: u32, lens: Vec<u32>, effort: Effort) -> BoxFuture<'_, Result<Vec<Bytes>, BlockError>> {
         async move {
-            let wanted = Wanted::Get(u64::from(range.start)..u64::from(range.end));
+            let wanted = Wanted::Get { start: u64::from(start), lens: lens.into_iter().map(|len| len as usize).collect() };
             self.run(segment, &wanted, effort).await.map_err(|refusal| match refusal {
                 Refusal::Status(StatusCode::NOT_FOUND) => BlockError::Gone,
                 refusal => BlockError::Failed(refusal.errno()),
@@ -245,16 +245,19 @@ impl Segments for Exchange {
 impl Wanted {
     fn fill(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
-            Self::Get(range) => request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
+            Self::Get { start, lens } => {
+                let end = start + lens.iter().sum::<usize>() as u64;
+                request.header(header::RANGE, format!("bytes={start}-{}", end.saturating_sub(1)))
+            }
             Self::Put(data) => request.body(data.clone()),
         }
     }
 
-    /// The longest answer that makes sense.
-    fn answer_bytes(&self) -> usize {
+    /// The longest answer that makes sense, and how it is cut up.
+    fn answer_lens(&self) -> Cow<'_, [usize]> {
         match self {
-            Self::Get(range) => range.end.saturating_sub(range.start) as usize,
-            Self::Put(_) => URL_MAX_BYTES,
+            Self::Get { lens, .. } => Cow::Borrowed(lens),
+            Self::Put(_) => Cow::Owned(vec![URL_MAX_BYTES]),
         }
     }
 }
@@ -263,20 +266,30 @@ fn busy(status: StatusCode) -> Outcome {
     Outcome::Again(format!("the object store answers {status}"))
 }
 
-/// The body of an answer, unless it is longer than it may be.
-async fn body(mut response: Response, most_bytes: usize) -> Result<Bytes, String> {
-    let mut whole = BytesMut::new();
-    loop {
-        let chunk = response.chunk().await.map_err(|error| format!("an answer broke off: {}", error.without_url()))?;
-        let Some(chunk) = chunk else { return Ok(whole.freeze()) };
-        if whole.len() + chunk.len() > most_bytes {
-            return Err("an answer is longer than it may be".to_owned());
+/// The body of an answer in buffers of these lengths, unless it is longer than all of them. The last ones are shorter or
+/// missing if the body is.
+async fn buffers(mut response: Response, lens: &[usize]) -> Result<Vec<Bytes>, String> {
+    let mut left = response.content_length().unwrap_or(0) as usize;
+    let mut full = Vec::with_capacity(lens.len());
+    let mut lens = lens.iter().copied();
+    let (mut filling, mut room) = (BytesMut::new(), 0);
+    while let Some(mut chunk) = response.chunk().await.map_err(|error| format!("an answer broke off: {}", error.without_url()))? {
+        while !chunk.is_empty() {
+            if room == 0 {
+                if !filling.is_empty() {
+                    full.push(std::mem::take(&mut filling).freeze());
+                }
+                room = lens.next().ok_or("an answer is longer than it may be")?;
+                filling.reserve(room.min(left));
+                left = left.saturating_sub(room);
+            }
+            let now = chunk.split_to(chunk.len().min(room));
+            room -= now.len();
+            filling.extend_from_slice(&now);
         }
-        if whole.is_empty() {
-            whole.reserve(most_bytes.min(response.content_length().unwrap_or(0) as usize));
-        }
-        whole.extend_from_slice(&chunk);
     }
+    full.push(filling.freeze());
+    Ok(full)
 }
 
 enum Refusal {

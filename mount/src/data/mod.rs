@@ -1,8 +1,8 @@
 //! The bytes of files: from the pieces that the node names to the buffer that the kernel wants, and from the
 //! kernel's buffer to the extents of an op.
 //!
-//! Always true: bytes leave this module only after the CRC-32C over their whole block has been checked, wherever they
-//! came from; a mismatch is EIO and an error in the log, never wrong bytes. Nothing that the node says about lengths
+//! Always true: bytes leave this module only after the CRC-32C over the whole part of their block has been checked,
+//! wherever they came from; a mismatch is EIO and an error in the log, never wrong bytes. Nothing that the node says about lengths
 //! is believed before it is checked. Blocks are immutable, so caches of them need no coherence: memory in front
 //! ([`block_cache`]), then a directory on disk if there is one ([`disk`]), then the segments themselves
 //! ([`segments`]). No cache is ever the reason that a read fails or waits for long, and none grows beyond its bound.
@@ -18,9 +18,11 @@ mod neighbours;
 mod plan;
 mod reach;
 mod read_ahead;
+mod run;
 mod segments;
 mod signed_urls;
 mod uploader;
+mod wanted;
 
 pub(crate) use block::BlockId;
 pub(crate) use blocks::Blocks;
@@ -30,3 +32,4 @@ pub(crate) use plan::Plan;
 pub(crate) use read_ahead::{Ahead, ReadAhead};
 pub(crate) use segments::BlockError;
 pub(crate) use uploader::SegmentUploader;
+pub(crate) use wanted::Wanted;

@@ -1,5 +1,4 @@
 use std::fmt::Debug;
-use std::ops::Range;
 
 use artifacts_core::SegmentId;
 use artifacts_core::namespace::Errno;
@@ -26,8 +25,9 @@ pub(crate) enum Effort {
 
 /// Where segments are kept, as the mount sees it.
 pub(crate) trait Segments: Debug + Send + Sync + 'static {
-    /// A part of a segment. Fewer bytes than asked for when the segment ends before; they are not checked.
-    fn get(&self, segment: SegmentId, range: Range<u32>, effort: Effort) -> BoxFuture<'_, Result<Bytes, BlockError>>;
+    /// Stretches of a segment that follow each other, by the place of the first and the length of each; every one in a
+    /// buffer of its own. Fewer bytes than asked for when the segment ends before; they are not checked.
+    fn get(&self, segment: SegmentId, start: u32, lens: Vec<u32>, effort: Effort) -> BoxFuture<'_, Result<Vec<Bytes>, BlockError>>;
 
     /// Stores a segment, durably.
     fn put(&self, segment: SegmentId, data: Bytes) -> BoxFuture<'_, Result<(), Errno>>;

@@ -6,7 +6,7 @@ use artifacts_core::namespace::{Errno, Piece};
 use artifacts_core::protocol::{Answer, Request};
 
 use crate::agent::Agent;
-use crate::data::{Ahead, Plan};
+use crate::data::{Ahead, Plan, Wanted};
 
 /// Fetches what a reader will want next, in the background. The pieces are asked for as any read does, and the reader
 /// asks for them again: what is brought here is only blocks, which never change, so a file that changes meanwhile costs
@@ -30,7 +30,8 @@ async fn fetch(agent: &Agent, ahead: Ahead) -> Result<(), Errno> {
         let mut plan = Plan::new(from, end - from, attr.size);
         let is_inline = !pieces.is_empty();
         plan.add(from, pieces)?;
-        let blocks = plan.blocks();
+        let mut blocks: Vec<_> = plan.blocks().iter().map(Wanted::block).collect();
+        blocks.dedup();
         if blocks.is_empty() && is_inline {
             // The bytes have come with the answer, for nobody.
             agent.read_ahead.useless(&ahead);

@@ -327,8 +327,8 @@ impl Local {
         for Move { ino, at, data, block } in parcel.moves.drain(..) {
             self.on_its_way_bytes -= data.len();
             self.replica.repoint(ino, at, &data, &block);
-            if let Source::Block { segment, block_offset, block_len, crc32c, .. } = block {
-                blocks.push((BlockId { segment, offset: block_offset, len: block_len, crc32c }, data));
+            if let Source::Block { segment, block_offset, block_len, checksums, .. } = block {
+                blocks.push((BlockId::new(segment, block_offset, block_len, &checksums), data));
             }
         }
         blocks
@@ -384,9 +384,9 @@ pub(super) fn is_oversized(mutation: &Mutation) -> bool {
 
 /// Moves the bytes of an extent into a segment.
 fn pack(segment: SegmentId, ino: Ino, at: u64, extent: &mut Extent, into: &mut BytesMut) -> Option<Move> {
-    let Source::Inline { data, crc32c } = &extent.source else { return None };
-    let data = data.clone();
-    let block = Source::Block { segment, block_offset: into.len() as u32, block_len: extent.len, crc32c: *crc32c, skip: 0 };
+    let Source::Inline { data, checksums } = &extent.source else { return None };
+    let (data, checksums) = (data.clone(), checksums.clone());
+    let block = Source::Block { segment, block_offset: into.len() as u32, block_len: extent.len, checksums, skip: 0 };
     into.extend_from_slice(&data);
     extent.source = block.clone();
     Some(Move { ino, at, data, block })

@@ -102,6 +102,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Message> Family<K, M> {
         Ok(member)
     }
 
+    /// Forgets a member that is about to stop by itself.
+    pub fn forget(&self, key: &K) {
+        self.members.lock().remove(key);
+    }
+
     /// Stops every member, each after the message it is at, and waits for them.
     pub async fn stop(&self) {
         for (_, member) in self.all() {

@@ -1,17 +1,28 @@
-use artifacts_core::KeyId;
+use artifacts_core::{KeyId, TicketId};
+
+/// Whose calls are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Bearer {
+    /// Of the admin token.
+    Admin,
+    /// Of an API key.
+    Key(KeyId),
+    /// Of a mount ticket.
+    Ticket(TicketId),
+}
 
 /// What a request was let in with: names the holder for the rate limit, and seals what is kept for the holder alone.
 #[derive(Clone)]
 pub(super) struct Credential {
-    /// The key; absent for the admin token.
-    pub(super) key: Option<KeyId>,
+    /// Which one.
+    pub(super) bearer: Bearer,
     secret: String,
 }
 
 impl Credential {
     /// The credential that a bearer presented.
-    pub(super) fn new(key: Option<KeyId>, secret: &str) -> Self {
-        Self { key, secret: secret.to_owned() }
+    pub(super) fn new(bearer: Bearer, secret: &str) -> Self {
+        Self { bearer, secret: secret.to_owned() }
     }
 
     /// A key for one purpose that only the holder of the secret can make again.

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
 /// Every code that the API answers with, for its description.
-pub const ALL_CODES: [ErrorCode; 25] = [
+pub const ALL_CODES: [ErrorCode; 26] = [
     ErrorCode::Unauthorized,
     ErrorCode::Forbidden,
     ErrorCode::NotFound,
@@ -30,6 +30,7 @@ pub const ALL_CODES: [ErrorCode; 25] = [
     ErrorCode::WorkspaceNotActive,
     ErrorCode::TicketInUse,
     ErrorCode::LockHeld,
+    ErrorCode::Deadlock,
     ErrorCode::IdempotencyConflict,
     ErrorCode::StaleToken,
     ErrorCode::InvalidRequest,
@@ -61,6 +62,7 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::WorkspaceNotActive
         | ErrorCode::TicketInUse
         | ErrorCode::LockHeld
+        | ErrorCode::Deadlock
         | ErrorCode::IdempotencyConflict => StatusCode::CONFLICT,
         ErrorCode::StaleToken => StatusCode::PRECONDITION_FAILED,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -227,6 +229,7 @@ mod tests {
             (ErrorCode::WorkspaceNotActive, 409),
             (ErrorCode::TicketInUse, 409),
             (ErrorCode::LockHeld, 409),
+            (ErrorCode::Deadlock, 409),
             (ErrorCode::IdempotencyConflict, 409),
             (ErrorCode::StaleToken, 412),
             (ErrorCode::InvalidRequest, 422),

@@ -1,4 +1,5 @@
-//! Who gets in: API keys everywhere but for making accounts, the admin token only there.
+//! Who gets in: API keys everywhere but for making accounts, the admin token only there, and mount tickets at the locks of
+//! their workspace.
 
 use artifacts_core::ErrorCode;
 use axum::extract::{Request, State};
@@ -8,21 +9,24 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::caller::Caller;
-use super::credential::Credential;
+use super::credential::{Bearer, Credential};
+use super::lock_caller::LockCaller;
 use super::{ApiError, ApiState};
+use crate::sessions::{TicketRefusal, standing_ticket};
 use crate::store::StoreError;
 
 /// Longer ones are not ours.
 const LONGEST_SECRET: usize = 256;
+const LONGEST_TICKET: usize = 8 * 1024;
 
 /// Lets in whoever bears an API key in use.
 ///
 /// # Errors
 /// `unauthorized`, the same for a key that is missing, malformed, unknown, expired or revoked.
 pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    let secret = bearer(request.headers()).ok_or_else(unauthorized)?;
+    let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     let caller = caller(&state, secret).await?.ok_or_else(unauthorized)?;
-    let credential = Credential::new(Some(caller.key().id), secret);
+    let credential = Credential::new(Bearer::Key(caller.key().id), secret);
     request.extensions_mut().insert(credential);
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
@@ -31,12 +35,37 @@ pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request
     Ok(response)
 }
 
+/// Lets in whoever bears an API key in use, or a mount ticket that opens something.
+///
+/// # Errors
+/// `unauthorized`, as for [`with_key`].
+pub(super) async fn with_key_or_ticket(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let secret = bearer(request.headers(), LONGEST_TICKET).ok_or_else(unauthorized)?;
+    // A ticket is a compact JWS, of three parts; a key has no dot in it.
+    if !secret.contains('.') {
+        return with_key(State(state), request, next).await;
+    }
+    let ticket = match standing_ticket(state.context(), secret).await {
+        Ok(ticket) => ticket,
+        Err(TicketRefusal::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(ApiError::new(ErrorCode::Unauthorized, error.to_string())),
+    };
+    let credential = Credential::new(Bearer::Ticket(ticket.claims.jti), secret);
+    let caller = LockCaller::of_ticket(ticket);
+    if !caller.stands(&state) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, TicketRefusal::Gone.to_string()));
+    }
+    request.extensions_mut().insert(credential);
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
 /// Lets in whoever bears the admin token.
 ///
 /// # Errors
 /// `forbidden` for an API key in use, `unauthorized` for everything else.
 pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    let secret = bearer(request.headers()).ok_or_else(unauthorized)?;
+    let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     if !state.control().is_admin_token(secret) {
         return Err(match caller(&state, secret).await? {
             Some(_) => ApiError::new(ErrorCode::Forbidden, "accounts are made with the admin token, not with an API key")
@@ -44,7 +73,7 @@ pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request:
             None => unauthorized(),
         });
     }
-    let credential = Credential::new(None, secret);
+    let credential = Credential::new(Bearer::Admin, secret);
     request.extensions_mut().insert(credential);
     Ok(next.run(request).await)
 }
@@ -65,11 +94,11 @@ async fn caller(state: &ApiState, secret: &str) -> Result<Option<Caller>, StoreE
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two such headers are one too many.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer(headers: &HeaderMap, longest: usize) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
-    let good = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= LONGEST_SECRET;
+    let good = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= longest;
     good.then_some(token)
 }

@@ -206,6 +206,7 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::credential::Bearer;
     use super::*;
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn a_fingerprint_depends_on_everything() {
         let of = |secret: &str, key: &str, path: &str, body: &str| {
-            let what = Fingerprint::of(&Credential::new(None, secret), key, &Method::POST, path, body.as_bytes());
+            let what = Fingerprint::of(&Credential::new(Bearer::Admin, secret), key, &Method::POST, path, body.as_bytes());
             (what.slot, what.request)
         };
         let first = of("s", "k", "/p", "b");

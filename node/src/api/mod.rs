@@ -9,7 +9,7 @@
 //!   do. Which status belongs to which code is known in one place, `error`.
 //! - **What is another account's does not exist.**
 //! - **No secret is logged or stored.** A new secret appears once, in the answer that creates it.
-//! - **A change that has begun is carried through** even if the client hangs up.
+//! - **A change that has begun is carried through** even if the client hangs up; only who waits for a lock waits no longer.
 
 mod accounts;
 mod api_keys;
@@ -17,6 +17,7 @@ mod body;
 mod caller;
 mod change;
 mod credential;
+mod delivery;
 mod error;
 mod fenced;
 mod fsck;
@@ -24,6 +25,10 @@ mod gate;
 mod grants;
 mod idempotency;
 mod jwks;
+mod lock_caller;
+mod lock_events;
+mod lock_list;
+mod locks;
 mod monitoring;
 mod mount_tickets;
 mod openapi;
@@ -45,7 +50,7 @@ mod usage;
 mod workspaces;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use error::{ALL_CODES, ApiError, status};
 pub use state::ApiState;
@@ -61,6 +66,8 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     let (open, _) = routes::open().split_for_parts();
     let (of_keys, _) = routes::of_keys().split_for_parts();
     let (of_admin, _) = routes::of_admin().split_for_parts();
+    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (waiting, _) = routes::waiting_for_locks().split_for_parts();
     // The layer added last is the outermost.
     let admitted = |calls: Router<ApiState>| {
         calls
@@ -69,9 +76,13 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     };
     let of_keys = admitted(of_keys).route_layer(from_fn_with_state(state.clone(), gate::with_key));
     let of_admin = admitted(of_admin).route_layer(from_fn_with_state(state.clone(), gate::with_admin_token));
+    let by_ticket = |calls| admitted(calls).route_layer(from_fn_with_state(state.clone(), gate::with_key_or_ticket));
     open.merge(of_keys)
         .merge(of_admin)
+        .merge(by_ticket(of_locks))
         .route_layer(from_fn_with_state(state.clone(), change::carry_through))
+        // Whoever waits for a lock may hang up, and then waits no longer.
+        .merge(by_ticket(waiting).route_layer(from_fn(delivery::watch)))
         .with_state(state.clone())
         .merge(others)
         .fallback(shell::not_found)

@@ -17,6 +17,7 @@ use super::schema::ErrorCodeSchema;
 
 const API_KEY: &str = "api_key";
 const ADMIN_TOKEN: &str = "admin_token";
+const MOUNT_TICKET: &str = "mount_ticket";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -54,11 +55,15 @@ pub(super) async fn show() -> Response {
 /// The whole description.
 pub(super) fn document() -> OpenApi {
     let mut document = Base::openapi();
-    for described in [routes::open(), routes::of_keys(), routes::of_admin()] {
+    for described in [routes::open(), routes::of_keys(), routes::of_locks(), routes::waiting_for_locks(), routes::of_admin()] {
         document.merge(described.into_openapi());
     }
     let components = document.components.get_or_insert_default();
-    for (name, description) in [(API_KEY, "An API key"), (ADMIN_TOKEN, "The admin token of the node's data directory")] {
+    for (name, description) in [
+        (API_KEY, "An API key"),
+        (ADMIN_TOKEN, "The admin token of the node's data directory"),
+        (MOUNT_TICKET, "The `token` of a mount ticket of the workspace"),
+    ] {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
     }
@@ -77,8 +82,12 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if path.starts_with("/v1/") {
-        let scheme = if path == "/v1/accounts" { ADMIN_TOKEN } else { API_KEY };
-        operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(scheme, [])]);
+        let schemes: &[&str] = match path {
+            "/v1/accounts" => &[ADMIN_TOKEN],
+            _ if path.starts_with("/v1/workspaces/{handle}/{name}/locks") => &[API_KEY, MOUNT_TICKET],
+            _ => &[API_KEY],
+        };
+        operation.security = Some(schemes.iter().map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(*scheme, [])).collect());
         for (status, description) in COMMON_ERRORS {
             let needs_body = matches!(status, "413" | "415");
             if !needs_body || operation.request_body.is_some() {

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 
-use artifacts_core::{ErrorCode, KeyId};
+use artifacts_core::ErrorCode;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use parking_lot::Mutex;
 
-use super::credential::Credential;
+use super::credential::{Bearer, Credential};
 use super::token_bucket::TokenBucket;
 use super::{ApiError, ApiState};
 
@@ -16,7 +16,7 @@ const MANY_BUCKETS: usize = 10_000;
 /// How fast each credential may call.
 #[derive(Default)]
 pub(super) struct RateLimits {
-    buckets: Mutex<HashMap<Option<KeyId>, TokenBucket>>,
+    buckets: Mutex<HashMap<Bearer, TokenBucket>>,
 }
 
 impl RateLimits {
@@ -24,7 +24,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// In how many milliseconds the next one may come.
-    fn take(&self, who: Option<KeyId>, per_second: u32, now_ms: u64) -> Result<(), u64> {
+    fn take(&self, who: Bearer, per_second: u32, now_ms: u64) -> Result<(), u64> {
         let mut buckets = self.buckets.lock();
         if buckets.len() >= MANY_BUCKETS && !buckets.contains_key(&who) {
             buckets.retain(|_, bucket| !bucket.is_full(now_ms));
@@ -40,7 +40,7 @@ impl RateLimits {
 pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, ApiError> {
     let context = state.context();
     let per_second = context.config.rate_limit;
-    let who = request.extensions().get::<Credential>().map(|credential| credential.key);
+    let who = request.extensions().get::<Credential>().map(|credential| credential.bearer);
     if let (Some(who), 1..) = (who, per_second) {
         state.rate_limits().take(who, per_second, context.clock.monotonic_ms()).map_err(|wait_ms| {
             metrics::counter!("artifacts_rate_limited_total").increment(1);

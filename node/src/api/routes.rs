@@ -3,7 +3,10 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ApiState, accounts, api_keys, fsck, grants, jwks, monitoring, mount_tickets, openapi, sessions, tenants, usage, workspaces};
+use super::{
+    ApiState, accounts, api_keys, fsck, grants, jwks, lock_events, lock_list, locks, monitoring, mount_tickets, openapi, sessions, tenants,
+    usage, workspaces,
+};
 
 /// The calls that take no credential.
 pub(super) fn open() -> OpenApiRouter<ApiState> {
@@ -18,6 +21,20 @@ pub(super) fn open() -> OpenApiRouter<ApiState> {
 /// The calls that take the admin token.
 pub(super) fn of_admin() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(accounts::create))
+}
+
+/// The calls that take an API key, or a mount ticket of the workspace.
+pub(super) fn of_locks() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(locks::renew))
+        .routes(routes!(locks::release))
+        .routes(routes!(lock_list::list))
+        .routes(routes!(lock_events::stream))
+}
+
+/// Those of them that wait for others.
+pub(super) fn waiting_for_locks() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(locks::acquire))
 }
 
 /// The calls that take an API key.

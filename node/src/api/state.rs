@@ -22,7 +22,14 @@ struct Inner {
     rate_limits: RateLimits,
     prometheus: PrometheusHandle,
     changes: Arc<Semaphore>,
+    waits: Semaphore,
+    streams: Arc<Semaphore>,
 }
+
+/// So many requests may wait for locks at once.
+const MOST_WAITS: usize = 4_096;
+/// So many streams of events may be open at once.
+const MOST_STREAMS: usize = 1_024;
 
 impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
@@ -31,7 +38,8 @@ impl ApiState {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
-        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus, changes });
+        let (waits, streams) = (Semaphore::new(MOST_WAITS), Arc::new(Semaphore::new(MOST_STREAMS)));
+        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
         let alive = Arc::downgrade(&inner);
         tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
         Self { inner }
@@ -55,6 +63,16 @@ impl ApiState {
 
     pub(super) fn prometheus(&self) -> &PrometheusHandle {
         &self.inner.prometheus
+    }
+
+    /// Permits for requests that wait for locks.
+    pub(super) fn waits(&self) -> &Semaphore {
+        &self.inner.waits
+    }
+
+    /// Permits for streams of events.
+    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+        &self.inner.streams
     }
 
     /// Permits for requests that change something.

@@ -15,6 +15,7 @@ pub enum ListKind {
     Workspaces,
     Grants,
     Sessions,
+    Locks,
 }
 
 impl ListKind {
@@ -25,6 +26,7 @@ impl ListKind {
             Self::Workspaces => "workspaces",
             Self::Grants => "grants",
             Self::Sessions => "sessions",
+            Self::Locks => "locks",
         }
     }
 

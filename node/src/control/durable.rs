@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The store's. [`took_no_effect`] tells whether that is certain.
-pub(super) async fn write(context: &Context, batch: Batch) -> Result<(), StoreError> {
+pub(crate) async fn write(context: &Context, batch: Batch) -> Result<(), StoreError> {
     let mut retries = tokio::time::interval(PAUSE);
     let mut made = 0;
     loop {

@@ -19,6 +19,7 @@ use super::{ControlError, DataPlane, NewKey, admin_token, durable, housekeeping,
 use crate::actors::Family;
 use crate::catalog::Records;
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::random::secret_matches;
 use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
 use crate::sessions::{FenceReport, SessionStatus};
@@ -82,16 +83,16 @@ impl Control {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(context: SharedContext, data_plane: impl DataPlane) -> Result<Self, StartError> {
+    pub async fn start(context: SharedContext, data_plane: impl DataPlane, locks: Locks) -> Result<Self, StartError> {
         let admin_token_hash = admin_token::load_or_make(&context).await?;
         let targets = context.catalog.revocations().await?.into_iter().map(|signed| signed.record.target).collect();
         let data_plane: Arc<dyn DataPlane> = Arc::new(data_plane);
-        let revoker = Revoker::new(context.clone(), data_plane.clone());
+        let revoker = Revoker::new(context.clone(), data_plane.clone(), locks.clone());
         revoker.fence(targets, Duration::ZERO).await;
         // The supervisor says what failed; each starts anew when next needed.
         let tenants = Family::start("tenant", |_| {}).await?;
         let accounts = Family::start("account", |_| {}).await?;
-        let shared = Arc::new(Shared { context, data_plane, revoker, tenants });
+        let shared = Arc::new(Shared { context, data_plane, locks, revoker, tenants });
         let creating_account = tokio::sync::Mutex::new(());
         let inner = Arc::new(Inner { shared, accounts, creating_account, admin_token_hash, tasks: Mutex::default() });
         let control = Self { inner };
@@ -117,6 +118,11 @@ impl Control {
     /// The sessions and workspaces in use.
     pub fn data_plane(&self) -> &dyn DataPlane {
         &*self.inner.shared.data_plane
+    }
+
+    /// The locks of all workspaces.
+    pub fn locks(&self) -> &Locks {
+        &self.inner.shared.locks
     }
 
     /// Whether this is the admin token, in constant time.

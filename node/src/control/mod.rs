@@ -16,7 +16,7 @@
 mod account_actor;
 mod admin_token;
 mod data_plane;
-mod durable;
+pub(crate) mod durable;
 mod error;
 pub mod grant_rules;
 mod handle;

@@ -2,13 +2,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::AccountId;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{RevocationRecord, SignedRevocation, Target};
+use artifacts_core::{AccountId, TicketId, WorkspaceId};
 
 use super::{ControlError, DataPlane, durable};
 use crate::catalog::Catalog;
 use crate::context::SharedContext;
+use crate::locks::Locks;
+use crate::records::{SessionRecord, SessionRight};
 use crate::sessions::FenceReport;
 use crate::store::Batch;
 
@@ -17,11 +19,12 @@ use crate::store::Batch;
 pub(super) struct Revoker {
     context: SharedContext,
     data_plane: Arc<dyn DataPlane>,
+    locks: Locks,
 }
 
 impl Revoker {
-    pub(super) fn new(context: SharedContext, data_plane: Arc<dyn DataPlane>) -> Self {
-        Self { context, data_plane }
+    pub(super) fn new(context: SharedContext, data_plane: Arc<dyn DataPlane>, locks: Locks) -> Self {
+        Self { context, data_plane, locks }
     }
 
     /// Signs a record for each target and writes them to the log together with the change that says the same of the
@@ -73,8 +76,17 @@ impl Revoker {
     }
 
     /// Ends every session that stands on one of these targets. Returns once the data plane accepts nothing of them,
-    /// or later: after each mount has confirmed or `wait` has passed.
+    /// or later: after each mount has confirmed or `wait` has passed. The named locks that were taken by what is revoked, or
+    /// with the ticket of a session that is ended, are free then.
     pub(super) async fn fence(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
+        let tickets: Vec<_> = targets.iter().filter_map(|target| self.ticket_of(*target)).collect();
+        let of_locks: Vec<Target> = targets.iter().copied().collect();
+        let (report, ()) = tokio::join!(self.fence_sessions(targets, wait), self.locks.revoke(&of_locks, &tickets));
+        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
+        report
+    }
+
+    async fn fence_sessions(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
         let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
             targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
         let mut report = FenceReport::default();
@@ -86,7 +98,15 @@ impl Revoker {
                 report.confirmed += part.confirmed;
             }
         }
-        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
         report
+    }
+
+    /// The ticket with which a session was opened, and of which workspace.
+    fn ticket_of(&self, target: Target) -> Option<(WorkspaceId, TicketId)> {
+        let Target::Session(session) = target else { return None };
+        match self.data_plane.session(session)?.record {
+            SessionRecord { workspace, right: SessionRight::Ticket { ticket, .. }, .. } => Some((workspace, ticket)),
+            _ => None,
+        }
     }
 }

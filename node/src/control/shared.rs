@@ -9,12 +9,14 @@ use super::tenant_actor::{TenantActor, TenantMessage};
 use super::{ControlError, DataPlane};
 use crate::actors::Family;
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::records::TenantRecord;
 
 /// What all actors of the control plane hold.
 pub(super) struct Shared {
     pub(super) context: SharedContext,
     pub(super) data_plane: Arc<dyn DataPlane>,
+    pub(super) locks: Locks,
     pub(super) revoker: Revoker,
     pub(super) tenants: Family<TenantId, TenantMessage>,
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::handle::Shared;
 use super::keys;
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::records::SessionRecord;
 use crate::server::Shutdown;
 use crate::store::{Batch, Durability, StoreError};
@@ -67,6 +68,7 @@ pub(crate) struct SessionArguments {
     pub(crate) record: SessionRecord,
     pub(crate) shared: Arc<Shared>,
     pub(crate) workspace: FindWorkspace,
+    pub(crate) locks: Locks,
     /// Called once when the session needs no actor any more.
     pub(crate) on_over: Arc<dyn Fn(SessionId) + Send + Sync>,
 }
@@ -169,6 +171,8 @@ impl SessionState {
                 let news = if after == Phase::Lapsed { WorkspaceMessage::Lapsed(session) } else { WorkspaceMessage::Heard(session) };
                 let _ = workspace.cast(news);
             }
+            let (locks, of, session) = (&self.arguments.locks, self.arguments.record.workspace, self.arguments.record.id);
+            if after == Phase::Lapsed { locks.lapsed(of, session) } else { locks.heard(of, session) }
         }
         let silent_ms = now_ms.saturating_sub(self.lifecycle.heard_at_ms());
         if after == Phase::Lapsed && self.arguments.record.expires_at.is_none() && silent_ms > FORGET_AFTER_MS {
@@ -188,6 +192,8 @@ impl SessionState {
                         let session = self.arguments.record.id;
                         let _ = workspace.call(|reply| WorkspaceMessage::Seal(session, reply), None).await;
                     }
+                    // Only now: whoever gets its locks must not see what it still sends.
+                    self.arguments.locks.gone(self.arguments.record.workspace, self.arguments.record.id);
                 }
                 LifecycleEffect::PushFence(reason) => {
                     tracing::info!(session = %self.arguments.record.id, reason = reason.text(), "session fenced");

@@ -8,6 +8,7 @@ mod handle;
 mod keys;
 mod opening;
 mod registry;
+mod standing_ticket;
 
 #[cfg(test)]
 mod tests;
@@ -17,5 +18,6 @@ pub(crate) use handle::{Handle, Shared};
 pub(crate) use opening::Opened;
 pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
+pub(crate) use standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
 
 pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, Storage};

@@ -5,13 +5,14 @@ use artifacts_core::namespace::Ino;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
-use artifacts_core::ticket::{Mode, TicketClaims, verify};
+use artifacts_core::ticket::Mode;
 use artifacts_core::{ErrorCode, SessionId, Timestamp};
 use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::ask;
+use super::standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
 use super::{Connection, Handle, SessionMessage, Sessions, keys};
 use crate::random::{secret_hash, secret_matches};
 use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
@@ -91,6 +92,7 @@ impl Sessions {
         let attached: Attached =
             ask(&workspace, |reply| WorkspaceMessage::Attach(attachment, reply)).await.and_then(|answer| answer).map_err(unavailable)?;
         let inodes = self.reserve_inodes(&handle, &workspace).await.map_err(unavailable)?;
+        self.0.locks.settle(record.workspace, record.id);
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
         let (grant, key) = match &record.right {
             SessionRight::Ticket { grant, .. } => (Some(*grant), None),
@@ -161,27 +163,18 @@ impl Sessions {
     }
 
     async fn right_of_ticket(&self, token: &str) -> Result<Right, Refusal> {
-        let context = &self.0.context;
-        let now = context.clock.wall();
-        let claims: TicketClaims =
-            verify(token, &context.verifying_keys(), now).map_err(|error| refuse(ErrorCode::Unauthorized, error.to_string()))?;
-        let gone = || refuse(ErrorCode::Unauthorized, "the ticket's grant does not stand any more; ask the platform for a new ticket");
-        let grant = context.catalog.grant(claims.grant).await.map_err(unavailable)?.ok_or_else(gone)?;
-        let covers = grant.account == claims.account
-            && grant.workspace == claims.workspace
-            && grant.tenant == claims.tenant
-            && grant.runtime.as_ref().is_none_or(|runtime| *runtime == claims.runtime)
-            && grant.mode.allows(claims.mode);
-        if !covers || !grant.stands(now) {
-            return Err(gone());
-        }
-        let ticket_end = Some(claims.expires_at()).filter(|_| !claims.renewable);
+        let ticket = standing_ticket(&self.0.context, token).await.map_err(|refusal| match refusal {
+            TicketRefusal::Store(error) => unavailable(error),
+            refusal => refuse(ErrorCode::Unauthorized, refusal.to_string()),
+        })?;
+        let expires_at = ticket.expires_at();
+        let StandingTicket { claims, grant } = ticket;
         Ok(Right {
             workspace: self.active_workspace(claims.workspace).await?,
             right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
             mode: claims.mode,
             subpath: claims.subpath.or(grant.subpath),
-            expires_at: [ticket_end, grant.expires_at].into_iter().flatten().min(),
+            expires_at,
         })
     }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use artifacts_core::namespace::{self, Usage};
@@ -16,6 +16,7 @@ use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys
 use crate::actors::Family;
 use crate::blob::BlobError;
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::store::{Batch, Durability, KeyRange, StoreError};
 use crate::workspace::{
@@ -60,6 +61,7 @@ pub(super) struct Registry {
     pub(super) opening: tokio::sync::Mutex<()>,
     writers: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
     connections: AtomicU64,
+    pub(super) locks: Locks,
 }
 
 /// How many records one step of a sweep reads.
@@ -85,6 +87,20 @@ impl Sessions {
                 handle.shared.refuse();
             }
         };
+        let known = handles.clone();
+        let fence_holder = move |session: SessionId| known.read().get(&session).map(|handle| fence_lapsed(handle)).is_some();
+        let (known, failed) = (handles.clone(), Arc::new(OnceLock::<Locks>::new()));
+        let locks_of = failed.clone();
+        let claim_anew = move |workspace: WorkspaceId| {
+            for handle in known.read().values().filter(|handle| handle.record.workspace == workspace && handle.shared.accepts()) {
+                if let Some(locks) = locks_of.get() {
+                    locks.expect(workspace, handle.record.id);
+                }
+                let _ = handle.actor.cast(SessionMessage::DropConnection);
+            }
+        };
+        let locks = Locks::start(context.clone(), Arc::new(fence_holder), claim_anew).await?;
+        let _ = failed.set(locks.clone());
         let unavailable = |error: ractor::SpawnErr| StoreError::Unavailable { reason: error.to_string() };
         let registry = Registry {
             context,
@@ -94,6 +110,7 @@ impl Sessions {
             opening: tokio::sync::Mutex::new(()),
             writers: Mutex::default(),
             connections: AtomicU64::new(0),
+            locks,
         };
         let sessions = Self(Arc::new(registry));
         sessions.restore().await?;
@@ -118,6 +135,9 @@ impl Sessions {
                 if over && (expired || old) {
                     batch.delete(key);
                 } else if !over {
+                    if record.phase == Phase::Live {
+                        self.0.locks.expect(record.workspace, record.id);
+                    }
                     self.adopt(record).await?;
                 }
             }
@@ -138,6 +158,7 @@ impl Sessions {
             record: record.clone(),
             shared: shared.clone(),
             workspace: Arc::new(move || find_registry.upgrade()?.workspaces.get(&workspace)),
+            locks: self.0.locks.clone(),
             on_over: Arc::new(move |id| {
                 if let Some(registry) = registry.upgrade() {
                     registry.handles.write().remove(&id);
@@ -180,8 +201,7 @@ impl Sessions {
         let handles = self.0.handles.clone();
         Arc::new(move |session| {
             if let Some(handle) = handles.read().get(&session) {
-                let ((sealed, _), (confirmed, _)) = (oneshot::channel(), oneshot::channel());
-                let _ = handle.actor.cast(SessionMessage::Fence { reason: FenceReason::LeaseLost, sealed, confirmed });
+                fence_lapsed(handle);
             }
         })
     }
@@ -199,6 +219,11 @@ impl Sessions {
                     && u128::from(now_ms.saturating_sub(handle.shared.heard_ms())) <= longest.as_millis()
             })
         })
+    }
+
+    /// The locks of all workspaces.
+    pub fn locks(&self) -> &Locks {
+        &self.0.locks
     }
 
     /// A number for a new stream.
@@ -341,6 +366,7 @@ impl Sessions {
             let _ = ask(&actor, WorkspaceMessage::Drain).await;
             let _ = actor.stop_and_wait(None, None).await;
         }
+        self.0.locks.remove(workspace).await;
         let context = &self.0.context;
         self.delete_objects(workspace).await?;
         let range = KeyRange::prefix(&WorkspaceKeys(workspace).all());
@@ -384,8 +410,15 @@ impl Sessions {
         }
         self.0.actors.stop().await;
         self.0.workspaces.stop().await;
+        self.0.locks.stop().await;
         Ok(())
     }
+}
+
+/// Ends a session that has lapsed and holds what somebody wants. Does not wait.
+fn fence_lapsed(handle: &Handle) {
+    let ((sealed, _), (confirmed, _)) = (oneshot::channel(), oneshot::channel());
+    let _ = handle.actor.cast(SessionMessage::Fence { reason: FenceReason::LeaseLost, sealed, confirmed });
 }
 
 fn blob_error(error: BlobError) -> StoreError {

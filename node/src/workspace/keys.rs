@@ -1,4 +1,4 @@
-use artifacts_core::{SegmentId, SessionId, WorkspaceId};
+use artifacts_core::{LockId, SegmentId, SessionId, WorkspaceId};
 
 use crate::blob::{BlobKey, InvalidBlobKey};
 use crate::store::KeyRange;
@@ -10,6 +10,8 @@ const META: u8 = b'A';
 const PROGRESS: u8 = b'B';
 const DEAD: u8 = b'C';
 const UNPACKED: u8 = b'D';
+const NAMED_LOCK: u8 = b'E';
+const LOCK_TOKENS: u8 = b'F';
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,21 @@ impl WorkspaceKeys {
     /// That small data may wait to be packed.
     pub(crate) fn unpacked(self) -> Vec<u8> {
         self.namespace(&[UNPACKED])
+    }
+
+    /// A named lock that is held. Written by the actor of the workspace's locks.
+    pub(crate) fn named_lock(self, lock: LockId) -> Vec<u8> {
+        [&self.all_named_locks()[..], &lock.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of named locks begin with.
+    pub(crate) fn all_named_locks(self) -> Vec<u8> {
+        self.namespace(&[NAMED_LOCK])
+    }
+
+    /// Fencing tokens up to which one may have been given. Written by the actor of the workspace's locks.
+    pub(crate) fn lock_tokens(self) -> Vec<u8> {
+        self.namespace(&[LOCK_TOKENS])
     }
 
     /// The workspace's counters.

@@ -1,13 +1,13 @@
 //! Fills one segment with stretches of files.
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{Extent, Ino, Relocation, Source};
+use artifacts_core::namespace::{ChecksumsOf, Extent, Ino, Relocation, Source};
 use bytes::{Bytes, BytesMut};
 
 /// How much one segment holds at most, in bytes.
 pub(super) const SEGMENT_MAX_BYTES: usize = 8 << 20;
-/// Neighbours in a file become one block up to this size: fewer records and fewer reads, while a reader of a part, who has
-/// to fetch and check the whole block, does not fetch too much. In bytes.
+/// Neighbours in a file become one block up to this size: fewer records and fewer reads, while a reader who
+/// begins there, and so gets the whole block, does not fetch too much. In bytes.
 const MERGED_MAX_BYTES: usize = 256 << 10;
 /// How many extents become one at most, so that putting the block in their place is quickly done.
 const MERGED_MAX: usize = 64;
@@ -27,7 +27,7 @@ struct Stretch {
     from: Vec<Extent>,
     begins: usize,
     len: usize,
-    crc32c: u32,
+    checksums: ChecksumsOf,
 }
 
 /// A segment to be put, and what lies in it from then on.
@@ -62,11 +62,12 @@ impl Packer {
             Some(last) => {
                 last.from.push(extent);
                 last.len += data.len();
-                last.crc32c = crc32c::crc32c_append(last.crc32c, data);
+                last.checksums.append(data);
             }
             None => {
-                let crc32c = crc32c::crc32c(data);
-                self.stretches.push(Stretch { ino, offset, from: vec![extent], begins, len: data.len(), crc32c });
+                let mut checksums = ChecksumsOf::default();
+                checksums.append(data);
+                self.stretches.push(Stretch { ino, offset, from: vec![extent], begins, len: data.len(), checksums });
             }
         }
     }
@@ -85,7 +86,7 @@ impl Packer {
 
 impl Stretch {
     fn relocation(self, segment: SegmentId, bytes: &Bytes) -> Relocation {
-        let Self { ino, offset, mut from, begins, len, crc32c } = self;
+        let Self { ino, offset, mut from, begins, len, checksums } = self;
         let mut at = begins;
         for extent in &mut from {
             let end = at + extent.len as usize;
@@ -99,7 +100,7 @@ impl Stretch {
             ino,
             offset,
             from,
-            to: Extent { len, source: Source::Block { segment, block_offset, block_len: len, crc32c, skip: 0 } },
+            to: Extent { len, source: Source::Block { segment, block_offset, block_len: len, checksums: checksums.finish(), skip: 0 } },
         }
     }
 }

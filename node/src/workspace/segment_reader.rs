@@ -46,17 +46,17 @@ impl SegmentReader {
     /// The bytes that an extent stands for, of a block that was checked as a whole.
     pub(super) async fn read(&mut self, extent: &Extent) -> Result<Bytes, Unreadable> {
         match &extent.source {
-            Source::Inline { data, crc32c } => {
-                if crc32c::crc32c(data) == *crc32c {
+            Source::Inline { data, checksums } => {
+                if checksums.match_bytes(data) {
                     Ok(data.clone())
                 } else {
                     Err(Unreadable::Rotten)
                 }
             }
-            Source::Block { segment, block_offset, block_len, crc32c, skip } => {
+            Source::Block { segment, block_offset, block_len, checksums, skip } => {
                 let range = u64::from(*block_offset)..u64::from(*block_offset) + u64::from(*block_len);
                 let block = self.block(*segment, range, *block_len <= SMALL_BYTES).await?;
-                if crc32c::crc32c(&block) != *crc32c {
+                if !checksums.match_bytes(&block) {
                     return Err(Unreadable::Rotten);
                 }
                 let end = (*skip as usize).saturating_add(extent.len as usize);

@@ -347,7 +347,13 @@ async fn only_leased_inode_numbers_and_known_segments_are_taken() {
     assert_eq!(a.commit(file("f", 2_000)).await.1, Err(Errno::EINVAL), "leased to nobody here");
     a.commit(file("f", 1_000)).await.1.unwrap();
     let segment = artifacts_core::SegmentId::from_bits(5);
-    let source = artifacts_core::namespace::Source::Block { segment, block_offset: 0, block_len: 4, crc32c: 0, skip: 0 };
+    let source = artifacts_core::namespace::Source::Block {
+        segment,
+        block_offset: 0,
+        block_len: 4,
+        checksums: artifacts_core::namespace::Checksums::of(&[]),
+        skip: 0,
+    };
     let write =
         Mutation::Write { ino: Ino(1_000), position: Position::End, extents: vec![Extent { len: 4, source }], kill_privileges: false };
     assert_eq!(a.commit(write.clone()).await.1, Err(Errno::EINVAL), "no such segment");
@@ -376,7 +382,13 @@ async fn a_segment_is_asked_for_once_however_many_extents_name_it() {
     let segment = artifacts_core::SegmentId::from_bits(5);
     lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(b"12345678")).await.unwrap();
     let extent = |block_offset| {
-        let source = artifacts_core::namespace::Source::Block { segment, block_offset, block_len: 2, crc32c: 0, skip: 0 };
+        let source = artifacts_core::namespace::Source::Block {
+            segment,
+            block_offset,
+            block_len: 2,
+            checksums: artifacts_core::namespace::Checksums::of(&[]),
+            skip: 0,
+        };
         Extent { len: 2, source }
     };
     for offsets in [[0, 2], [4, 6]] {

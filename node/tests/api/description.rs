@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 29] = [
+const CALLS: [&str; 34] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/sessions/{id}",
@@ -26,6 +26,8 @@ const CALLS: [&str; 29] = [
     "get /v1/whoami",
     "get /v1/workspaces",
     "get /v1/workspaces/{handle}/{name}",
+    "get /v1/workspaces/{handle}/{name}/locks",
+    "get /v1/workspaces/{handle}/{name}/locks/events",
     "get /v1/workspaces/{handle}/{name}/usage",
     "post /v1/accounts",
     "post /v1/api-keys",
@@ -35,6 +37,9 @@ const CALLS: [&str; 29] = [
     "post /v1/workspaces",
     "post /v1/workspaces/{handle}/{name}/fsck",
     "post /v1/workspaces/{handle}/{name}/grants",
+    "post /v1/workspaces/{handle}/{name}/locks/{lock}/acquire",
+    "post /v1/workspaces/{handle}/{name}/locks/{lock}/release",
+    "post /v1/workspaces/{handle}/{name}/locks/{lock}/renew",
 ];
 
 async fn document() -> Value {
@@ -95,7 +100,7 @@ async fn every_reference_leads_somewhere() {
     for reference in found {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
-    for scheme in ["api_key", "admin_token"] {
+    for scheme in ["api_key", "admin_token", "mount_ticket"] {
         assert_eq!(document["components"]["securitySchemes"][scheme]["scheme"], "bearer");
     }
 }

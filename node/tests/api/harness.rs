@@ -17,6 +17,7 @@ use artifacts_node::catalog::Catalog;
 use artifacts_node::config::NodeConfig;
 use artifacts_node::context::{Context, SharedContext};
 use artifacts_node::control::{Control, DataPlane, hits};
+use artifacts_node::locks::Locks;
 use artifacts_node::random::{SharedEntropy, SystemEntropy};
 use artifacts_node::records::{SessionRecord, SessionRight, WorkspaceRecord};
 use artifacts_node::sessions::{CheckFinding, CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
@@ -24,7 +25,7 @@ use artifacts_node::store::fault::FaultPlan;
 use artifacts_node::store::{FaultyStore, MemoryStore, StoreError};
 use artifacts_node::time::Clock;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -229,16 +230,27 @@ impl Call<'_> {
         self.header("content-type", content_type)
     }
 
+    /// The status and the body as it comes.
+    pub(crate) async fn open(self) -> (StatusCode, BodyDataStream) {
+        let router = self.node.router.clone();
+        let (parts, body) = router.oneshot(self.request()).await.unwrap().into_parts();
+        (parts.status, body.into_data_stream())
+    }
+
     pub(crate) async fn send(self) -> Answer {
+        let router = self.node.router.clone();
+        let (parts, body) = router.oneshot(self.request()).await.unwrap().into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, text, body }
+    }
+
+    fn request(self) -> Request<Body> {
         let mut request = Request::builder().method(self.method).uri(&self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(self.body.map_or_else(Body::empty, Body::from)).unwrap();
-        let (parts, body) = self.node.router.clone().oneshot(request).await.unwrap().into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, text, body }
+        request.body(self.body.map_or_else(Body::empty, Body::from)).unwrap()
     }
 }
 
@@ -264,6 +276,7 @@ impl TestNode {
     /// The node after a crash: only what was durable is there.
     pub(crate) async fn crash(self) -> Self {
         self.control.stop().await;
+        self.control.locks().stop().await;
         let store = Arc::new(self.store.crash());
         Self::over(self.data, self.clock, store, self.data_plane, |_| {}).await
     }
@@ -291,7 +304,8 @@ impl TestNode {
             endpoints: vec!["https://node.test".to_owned()],
         });
         Control::load(&context).await.unwrap();
-        let control = Control::start(context.clone(), data_plane.clone()).await.unwrap();
+        let locks = Locks::start(context.clone(), Arc::new(|_| false), |_| {}).await.unwrap();
+        let control = Control::start(context.clone(), data_plane.clone(), locks).await.unwrap();
         let router = api::router(ApiState::new(control.clone()));
         Self { context, clock, data_plane, store, faults, control, data, router }
     }

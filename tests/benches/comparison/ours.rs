@@ -89,7 +89,8 @@ impl Contestant for Ours {
         fs::remove_dir_all(&cache)?;
         fs::create_dir(&cache)?;
         let ticket = self.ticket()?;
-        self.mount = Some(Mount::new(&self.scratch, "bench", &Credential::Ticket(ticket))?);
+        let options = ["--cache-dir", &cache.display().to_string()];
+        self.mount = Some(Mount::with_options(&self.scratch, "bench", &Credential::Ticket(ticket), &options)?);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{Errno, Extent, Ino, Mutation, Name, NewNode, Op, Position, RenameMode, SetAttr, Source};
+use artifacts_core::namespace::{Checksums, Errno, Extent, Ino, Mutation, Name, NewNode, Op, Position, RenameMode, SetAttr, Source};
 use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, Request, ServerFrame};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Lab, RawStream, local};
@@ -75,9 +75,12 @@ fn ops_that_break_a_rule_are_refused_one_by_one() -> Result<()> {
 
         let block = |segment, block_offset, block_len, skip, len| Extent {
             len,
-            source: Source::Block { segment, block_offset, block_len, crc32c: 0, skip },
+            source: Source::Block { segment, block_offset, block_len, checksums: Checksums::of(&[]), skip },
         };
-        let inline = |len, data: &'static [u8], crc32c| Extent { len, source: Source::Inline { data: Bytes::from_static(data), crc32c } };
+        let inline = |len, data: &'static [u8], of: &[u8]| Extent {
+            len,
+            source: Source::Inline { data: Bytes::from_static(data), checksums: Checksums::of(of) },
+        };
         let good = Extent::inline(Bytes::from_static(b"x"));
         let long = |bytes| Extent::inline(Bytes::from(vec![b'l'; bytes]));
         let at = |offset| Position::At(offset);
@@ -89,10 +92,11 @@ fn ops_that_break_a_rule_are_refused_one_by_one() -> Result<()> {
             ("beyond the end of a segment", write(file, at(0), vec![block(stored, 995, 10, 0, 10)])),
             ("a block of no length", write(file, at(0), vec![block(stored, 0, 0, 0, 0)])),
             ("more than its block", write(file, at(0), vec![block(stored, 0, 10, 5, 10)])),
+            ("too few checksums", write(file, at(0), vec![block(stored, 0, 70_000, 0, 10)])),
             ("a block past all bounds", write(file, at(0), vec![block(stored, u32::MAX, u32::MAX, u32::MAX, u32::MAX)])),
-            ("a wrong checksum", write(file, at(0), vec![inline(3, b"abc", 1)])),
-            ("fewer bytes than said", write(file, at(0), vec![inline(300, b"abc", 1)])),
-            ("no bytes", write(file, at(0), vec![inline(0, b"", 0)])),
+            ("a wrong checksum", write(file, at(0), vec![inline(3, b"abc", b"abd")])),
+            ("fewer bytes than said", write(file, at(0), vec![inline(300, b"abc", b"abc")])),
+            ("no bytes", write(file, at(0), vec![inline(0, b"", b"")])),
             ("more inline than may be", write(file, at(0), vec![long(64 * 1024 + 1)])),
             ("more extents than may be", write(file, at(0), vec![good.clone(); 1000])),
             ("past the largest file", write(file, at(u64::MAX - 1), vec![good.clone()])),

@@ -15,6 +15,8 @@ pub(crate) struct Names {
     pub(crate) grant: String,
     pub(crate) key: String,
     pub(crate) session: String,
+    pub(crate) lock: String,
+    pub(crate) lock_id: String,
 }
 
 /// Who may make a call, and what it is about.
@@ -51,6 +53,11 @@ impl Operation {
         self.method == "GET"
     }
 
+    /// Whether a mount ticket of the workspace is a credential for it.
+    pub(crate) fn takes_tickets(&self) -> bool {
+        self.template.contains("/locks")
+    }
+
     /// For messages.
     pub(crate) fn title(&self) -> String {
         format!("{} {}", self.method, self.template)
@@ -79,7 +86,7 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 24] = [
+const CONTRACT: [&str; 29] = [
     "POST /v1/accounts",
     "GET /v1/whoami",
     "POST /v1/api-keys",
@@ -95,6 +102,11 @@ const CONTRACT: [&str; 24] = [
     "DELETE /v1/workspaces/{handle}/{name}",
     "POST /v1/workspaces/{handle}/{name}/fsck",
     "GET /v1/workspaces/{handle}/{name}/usage",
+    "GET /v1/workspaces/{handle}/{name}/locks",
+    "GET /v1/workspaces/{handle}/{name}/locks/events",
+    "POST /v1/workspaces/{handle}/{name}/locks/{lock}/acquire",
+    "POST /v1/workspaces/{handle}/{name}/locks/{lock}/renew",
+    "POST /v1/workspaces/{handle}/{name}/locks/{lock}/release",
     "GET /v1/usage",
     "POST /v1/workspaces/{handle}/{name}/grants",
     "GET /v1/grants",
@@ -107,7 +119,7 @@ const CONTRACT: [&str; 24] = [
 ];
 
 fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
-    let Names { handle, workspace, tenant, runtime, grant, key, session } = names;
+    let Names { handle, workspace, tenant, runtime, grant, key, session, lock, lock_id } = names;
     let address = format!("{handle}/{workspace}");
     let grant_body = json!({ "tenant_slug": tenant, "runtime_id": runtime, "mode": "rw" });
     let ticket_body = json!({ "workspace": address, "mode": "rw", "ttl_seconds": 60 });
@@ -127,6 +139,19 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         ("GET" | "DELETE", "/v1/workspaces/{handle}/{name}") => (About::Named, format!("/v1/workspaces/{address}"), None),
         ("GET", "/v1/workspaces/{handle}/{name}/usage") => (About::Named, format!("/v1/workspaces/{address}/usage"), None),
         ("POST", "/v1/workspaces/{handle}/{name}/fsck") => (About::Named, format!("/v1/workspaces/{address}/fsck"), Some(json!({}))),
+        ("GET", "/v1/workspaces/{handle}/{name}/locks") => (About::Named, format!("/v1/workspaces/{address}/locks"), None),
+        ("GET", "/v1/workspaces/{handle}/{name}/locks/events") => (About::Named, format!("/v1/workspaces/{address}/locks/events"), None),
+        ("POST", "/v1/workspaces/{handle}/{name}/locks/{lock}/acquire") => {
+            let body = json!({ "mode": "exclusive", "ttl_ms": 1_000 });
+            (About::Named, format!("/v1/workspaces/{address}/locks/another/acquire"), Some(body))
+        }
+        ("POST", "/v1/workspaces/{handle}/{name}/locks/{lock}/renew") => {
+            let body = json!({ "lock_id": lock_id, "ttl_ms": 86_400_000 });
+            (About::Named, format!("/v1/workspaces/{address}/locks/{lock}/renew"), Some(body))
+        }
+        ("POST", "/v1/workspaces/{handle}/{name}/locks/{lock}/release") => {
+            (About::Named, format!("/v1/workspaces/{address}/locks/{lock}/release"), Some(json!({ "lock_id": lock_id })))
+        }
         ("POST", "/v1/workspaces/{handle}/{name}/grants") => (About::Named, format!("/v1/workspaces/{address}/grants"), Some(grant_body)),
         ("GET", "/v1/grants") => (About::Named, format!("/v1/grants?tenant_slug={tenant}&runtime_id={runtime}&workspace={address}"), None),
         ("GET" | "DELETE", "/v1/grants/{id}") => (About::Named, format!("/v1/grants/{grant}"), None),

@@ -53,9 +53,9 @@ fn expect_alike(operation: &Operation, reply: &Reply, missing: &Reply, names: &N
         reply.expect_error(404, reply.code()).context(title.clone())?;
     }
     let neutral = |reply: &Reply, names: &Names| {
-        let Names { handle, workspace, tenant, runtime, grant, key, session } = names;
+        let Names { handle, workspace, tenant, runtime, grant, key, session, lock, lock_id } = names;
         let mut text = reply.text.clone();
-        for name in [grant, key, session, tenant, runtime, workspace, handle, reply.request_id.as_ref().unwrap_or(handle)] {
+        for name in [lock_id, lock, grant, key, session, tenant, runtime, workspace, handle, reply.request_id.as_ref().unwrap_or(handle)] {
             text = text.replace(name.as_str(), "?");
         }
         text

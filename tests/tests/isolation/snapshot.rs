@@ -24,7 +24,11 @@ impl Victim {
         let key = lab.api.post("/v1/api-keys", &json!({ "name": "second" }))?;
         let ticket = lab.ticket("tenant-a", "runtime-a", &address, "rw")?;
         let (session, welcome) = RawStream::open_with_ticket(lab.node.port(), &ticket)?;
+        let wanted = json!({ "mode": "exclusive", "ttl_ms": 3_600_000, "note": "the victim's" });
+        let held = lab.api.post(&format!("/v1/workspaces/{address}/locks/deploy/acquire"), &wanted)?;
         let names = Names {
+            lock: "deploy".to_owned(),
+            lock_id: held["lock_id"].as_str().context("a lock without an id")?.to_owned(),
             handle: "acme".to_owned(),
             workspace: "project".to_owned(),
             tenant: "tenant-a".to_owned(),
@@ -57,6 +61,8 @@ pub(crate) fn nobody(names: &Names) -> Names {
         grant: other(&names.grant),
         key: other(&names.key),
         session: other(&names.session),
+        lock: "no-lock".to_owned(),
+        lock_id: other(&names.lock_id),
     }
 }
 
@@ -72,6 +78,14 @@ pub(crate) fn snapshot(api: &Api) -> Result<Vec<(String, Value)>> {
         }
         items.sort_by_key(|item| item["id"].to_string());
         lists.push((path.to_owned(), Value::Array(items)));
+    }
+    for workspace in api.list("/v1/workspaces")?.iter().filter(|workspace| workspace["status"] == "active") {
+        let path = format!("/v1/workspaces/{}/locks", workspace["address"].as_str().context("a workspace without an address")?);
+        let mut locks = api.list(&path)?;
+        for holder in locks.iter_mut().filter_map(|lock| lock["holders"].as_array_mut()).flatten().filter_map(Value::as_object_mut) {
+            holder.retain(|name, _| name != "age_ms" && name != "since" && name != "expires_at");
+        }
+        lists.push((path, Value::Array(locks)));
     }
     Ok(lists)
 }

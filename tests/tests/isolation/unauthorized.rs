@@ -40,6 +40,10 @@ fn no_call_works_without_a_credential_that_counts() -> Result<()> {
         let before = snapshot(&root)?;
         for operation in all(&root, &victim.names)? {
             for (what, api) in &credentials {
+                if *what == "a mount ticket" && operation.takes_tickets() {
+                    // The one credential of them that counts there.
+                    continue;
+                }
                 let reply = operation.call(api).with_context(|| operation.title())?;
                 if operation.about == About::Public {
                     ensure!(reply.status == 200, "{} with {what}: {} {}", operation.title(), reply.status, reply.text);

@@ -609,7 +609,7 @@ impl Model {
 
 fn is_sound(extent: &Extent) -> bool {
     let fits = match &extent.source {
-        Source::Inline { data, crc32c } => data.len() as u64 == u64::from(extent.len) && crc32c::crc32c(data) == *crc32c,
+        Source::Inline { data, checksums } => data.len() as u64 == u64::from(extent.len) && checksums.match_bytes(data),
         Source::Block { block_len, skip, .. } => u64::from(*skip) + u64::from(extent.len) <= u64::from(*block_len),
     };
     fits && (1..=EXTENT_MAX_BYTES).contains(&extent.len)

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::super::tests::content::{block, deposit, extent_bytes};
 use super::super::{
-    AclKind, Changes, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position, Record,
-    Relocation, RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
+    AclKind, Changes, Checksums, Extent, FILE_MAX_BYTES, FileKind, Ino, Key, MemoryView, Mutation, Name, Nanos, NewNode, Op, Position,
+    Record, Relocation, RenameMode, SegmentRecord, SetAttr, Source, XattrMode,
 };
 use super::model_acl::ModelAcl;
 use crate::SegmentId;
@@ -270,7 +270,9 @@ impl Census {
             Data::Block { segment, offset, len } => {
                 block(SegmentId::from_bits((self.segments + 1).saturating_sub(*segment as u128)), *offset, *len)
             }
-            Data::Unsound => Extent { len: 3, source: Source::Inline { data: Bytes::from_static(b"bad"), crc32c: 0 } },
+            Data::Unsound => {
+                Extent { len: 3, source: Source::Inline { data: Bytes::from_static(b"bad"), checksums: Checksums::of(b"good") } }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::super::{Extent, Ino, Source, View, pieces};
+use super::super::{Checksums, Extent, Ino, Source, View, pieces};
 use crate::SegmentId;
 
 thread_local! {
@@ -35,20 +35,20 @@ pub(in super::super) fn segment_bytes(segment: SegmentId, offset: u32, len: u32)
 
 /// An extent over a whole block of a segment.
 pub(in super::super) fn block(segment: SegmentId, block_offset: u32, len: u32) -> Extent {
-    let crc32c = crc32c::crc32c(&segment_bytes(segment, block_offset, len));
-    Extent { len, source: Source::Block { segment, block_offset, block_len: len, crc32c, skip: 0 } }
+    let checksums = Checksums::of(&segment_bytes(segment, block_offset, len));
+    Extent { len, source: Source::Block { segment, block_offset, block_len: len, checksums, skip: 0 } }
 }
 
 /// The bytes an extent stands for; its checksum must be right.
 pub(in super::super) fn extent_bytes(extent: &Extent) -> Bytes {
     match &extent.source {
-        Source::Inline { data, crc32c } => {
-            assert_eq!(crc32c::crc32c(data), *crc32c);
+        Source::Inline { data, checksums } => {
+            assert!(checksums.match_bytes(data));
             data.clone()
         }
-        Source::Block { segment, block_offset, block_len, crc32c, skip } => {
+        Source::Block { segment, block_offset, block_len, checksums, skip } => {
             let block = segment_bytes(*segment, *block_offset, *block_len);
-            assert_eq!(crc32c::crc32c(&block), *crc32c, "a part of a block keeps the checksum of the whole");
+            assert!(checksums.match_bytes(&block), "a part of a block keeps the checksum of the whole");
             block.slice(*skip as usize..(*skip + extent.len) as usize)
         }
     }

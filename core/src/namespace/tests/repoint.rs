@@ -1,6 +1,8 @@
 use bytes::Bytes;
 
-use super::super::{Amendment, Changes, Errno, Extent, Ino, Key, Position, Record, Relocation, Source, Usage, View, amend, check, repoint};
+use super::super::{
+    Amendment, Changes, Checksums, Errno, Extent, Ino, Key, Position, Record, Relocation, Source, Usage, View, amend, check, repoint,
+};
 use super::content::{block, deposit, segment_bytes};
 use super::fixture::{Fixture, refused};
 use crate::SegmentId;
@@ -59,16 +61,17 @@ fn what_has_changed_since_the_copy_stays_as_it_is() {
 fn a_place_that_cannot_hold_the_same_is_refused() {
     let (mut fixture, _, good) = hello();
     let segment = SegmentId::from_bits(7);
-    let Source::Block { crc32c, .. } = good.to.source else { panic!() };
-    let to = |segment, block_offset, block_len, skip, crc32c| Extent {
+    let same = Checksums::of(b"hello world");
+    assert!(matches!(&good.to.source, Source::Block { checksums, .. } if *checksums == same));
+    let to = |segment, block_offset, block_len, skip, checksums: &Checksums| Extent {
         len: 11,
-        source: Source::Block { segment, block_offset, block_len, crc32c, skip },
+        source: Source::Block { segment, block_offset, block_len, checksums: checksums.clone(), skip },
     };
     for (what, bad) in [
-        ("other bytes", to(segment, 3, 11, 0, crc32c ^ 1)),
-        ("a part of a block", to(segment, 3, 12, 1, crc32c)),
-        ("past the end", to(segment, 5, 11, 0, crc32c)),
-        ("an unknown segment", to(SegmentId::from_bits(8), 4, 11, 0, crc32c)),
+        ("other bytes", to(segment, 3, 11, 0, &Checksums::of(b"hello_world"))),
+        ("a part of a block", to(segment, 3, 12, 1, &same)),
+        ("past the end", to(segment, 5, 11, 0, &same)),
+        ("an unknown segment", to(SegmentId::from_bits(8), 4, 11, 0, &same)),
         ("another length", block(segment, 4, 10)),
         ("no block", inline("hello world")),
     ] {

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::super::{EXTENT_MAX_BYTES, Errno, Extent, Position, Source};
+use super::super::{Checksums, EXTENT_MAX_BYTES, Errno, Extent, Position, Source};
 use super::content::{block, segment_bytes};
 use super::fixture::Fixture;
 use crate::SegmentId;
@@ -61,7 +61,10 @@ fn extents_lie_in_segments_of_this_workspace() {
     let segment = fixture.segment(1, 100);
     let file = fixture.file("a");
     fixture.write(file, Position::End, vec![block(segment, 90, 10)]).unwrap();
-    let skewed = |len, block_len, skip| Extent { len, source: Source::Block { segment, block_offset: 0, block_len, crc32c: 0, skip } };
+    let skewed = |len, block_len, skip| Extent {
+        len,
+        source: Source::Block { segment, block_offset: 0, block_len, checksums: Checksums::of(&[]), skip },
+    };
     for (what, extents) in [
         ("an unknown segment", vec![block(SegmentId::from_bits(2), 0, 10)]),
         ("past the segment's end", vec![block(segment, 91, 10)]),
@@ -70,8 +73,8 @@ fn extents_lie_in_segments_of_this_workspace() {
         ("more than the block", vec![skewed(11, 10, 0)]),
         ("past the block's end", vec![skewed(10, 10, 1)]),
         ("an overflow", vec![skewed(10, 10, u32::MAX)]),
-        ("a wrong checksum", vec![Extent { len: 1, source: Source::Inline { data: "x".into(), crc32c: 0 } }]),
-        ("a wrong length", vec![Extent { len: 2, source: Source::Inline { data: "x".into(), crc32c: crc32c::crc32c(b"x") } }]),
+        ("a wrong checksum", vec![Extent { len: 1, source: Source::Inline { data: "x".into(), checksums: Checksums::of(b"y") } }]),
+        ("a wrong length", vec![Extent { len: 2, source: Source::Inline { data: "x".into(), checksums: Checksums::of(b"x") } }]),
         ("too long", vec![Extent::inline(Bytes::from(vec![0; EXTENT_MAX_BYTES as usize + 1]))]),
         ("a good one before it", vec![inline("good"), block(segment, 91, 10)]),
         ("a good one behind it", vec![skewed(0, 10, 0), inline("good")]),

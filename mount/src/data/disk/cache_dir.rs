@@ -1,6 +1,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ const BLOCKS: &str = "blocks-1";
 /// A file that is not complete, or a directory that is being removed.
 const UNFINISHED: &str = "unfinished-";
 
-/// The files in a directory: `blocks-1/{handle}/{workspace}/{2 hex digits}/{segment}-{offset}-{length}-{crc32c}`, all
+/// The files in a directory: `blocks-1/{handle}/{workspace}/{2 hex digits}/{segment}-{offset}-{length}-{digest}`, all
 /// of them private to their owner.
 #[derive(Debug)]
 pub(super) struct CacheDir {
@@ -46,11 +47,11 @@ impl CacheDir {
     }
 
     fn path(&self, file: &FileName) -> PathBuf {
-        let BlockId { segment, offset, len, crc32c } = file.id;
+        let BlockId { segment, offset, len, digest } = file.id;
         let mut path = self.blocks();
         path.push(&*file.workspace);
-        path.push(format!("{:02x}", crc32c & 0xff));
-        path.push(format!("{segment}-{offset}-{len}-{crc32c:08x}"));
+        path.push(format!("{:02x}", digest & 0xff));
+        path.push(format!("{segment}-{offset}-{len}-{digest:08x}"));
         path
     }
 
@@ -105,19 +106,20 @@ impl CacheFiles for CacheDir {
         &self.workspace
     }
 
-    fn read(&self, id: &BlockId) -> io::Result<Option<Bytes>> {
+    fn read(&self, id: &BlockId, range: Range<u32>) -> io::Result<Option<Bytes>> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.own(id)) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut data = Vec::with_capacity(id.len as usize);
-        if file.metadata()?.is_file() {
-            // One byte more, so that a file that is too long does not pass for a block.
-            (&file).take(u64::from(id.len) + 1).read_to_end(&mut data)?;
-            mark_used(&file);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() != u64::from(id.len) {
+            return Ok(Some(Bytes::new()));
         }
+        let mut data = vec![0; range.len()];
+        file.read_exact_at(&mut data, u64::from(range.start))?;
+        mark_used(&file);
         Ok(Some(Bytes::from(data)))
     }
 
@@ -208,12 +210,12 @@ fn clear_unfinished(path: &Path, rest_of_name: &str) {
 
 fn parse(name: &str) -> Option<BlockId> {
     let mut parts = name.split('-');
-    let (segment, offset, len, crc32c) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (segment, offset, len, digest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let id = BlockId {
         segment: segment.parse().ok()?,
         offset: offset.parse().ok()?,
         len: len.parse().ok()?,
-        crc32c: u32::from_str_radix(crc32c, 16).ok()?,
+        digest: u32::from_str_radix(digest, 16).ok()?,
     };
     (parts.next().is_none() && id.is_sound()).then_some(id)
 }
@@ -223,9 +225,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use artifacts_core::SegmentId;
+    use artifacts_core::namespace::Checksums;
 
     fn id(offset: u32, data: &[u8]) -> BlockId {
-        BlockId { segment: SegmentId::from_bits(77), offset, len: data.len() as u32, crc32c: crc32c::crc32c(data) }
+        BlockId { segment: SegmentId::from_bits(77), offset, len: data.len() as u32, digest: Checksums::of(data).digest() }
     }
 
     #[test]
@@ -237,7 +240,7 @@ mod tests {
         dir.write(&one, b"first").unwrap();
         dir.write(&other, b"second").unwrap();
         dir.write(&other, b"second").unwrap();
-        assert_eq!(dir.read(&one).unwrap().unwrap(), "first");
+        assert_eq!(dir.read(&one, 0..one.len).unwrap().unwrap(), "first");
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(&dir.own(&one)), 0o600);
         assert!(dir.own(&one).ancestors().skip(1).take_while(|above| *above != root.path()).all(|above| mode(above) == 0o700));
@@ -247,7 +250,7 @@ mod tests {
         assert_eq!(found, [other, one], "the one that was read is the younger one");
         again.remove(&FileName { workspace: Arc::clone(again.workspace()), id: one }).unwrap();
         again.remove(&FileName { workspace: Arc::clone(again.workspace()), id: one }).unwrap();
-        assert!(dir.read(&one).unwrap().is_none());
+        assert!(dir.read(&one, 0..one.len).unwrap().is_none());
     }
 
     #[test]
@@ -260,10 +263,10 @@ mod tests {
         theirs.write(&block, b"block").unwrap();
         ours.remove_all().unwrap();
         ours.remove_all().unwrap();
-        assert!(ours.read(&block).unwrap().is_none());
+        assert!(ours.read(&block, 0..block.len).unwrap().is_none());
         assert_eq!(theirs.open().unwrap(), [FileName { workspace: "acme/b".into(), id: block }]);
         ours.write(&block, b"block").unwrap();
-        assert!(ours.read(&block).unwrap().is_some(), "another mount of it goes on");
+        assert!(ours.read(&block, 0..block.len).unwrap().is_some(), "another mount of it goes on");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::super::BlockId;
+use super::super::{BlockId, Wanted};
 use super::breaker::Breaker;
 use super::cache_dir::CacheDir;
 use super::disk_index::DiskIndex;
@@ -55,7 +55,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    reads: VecDeque<(BlockId, oneshot::Sender<Bytes>)>,
+    reads: VecDeque<(Wanted, oneshot::Sender<Bytes>)>,
     writes: VecDeque<(BlockId, Bytes)>,
     write_bytes: usize,
     is_writing: bool,
@@ -113,8 +113,8 @@ impl DiskCache {
         Ok(cache)
     }
 
-    /// A block, checked. `None` if the disk does not have it, or not soon.
-    pub(crate) async fn get(&self, id: BlockId) -> Option<Bytes> {
+    /// A block or a part of one, checked. `None` if the disk does not have the block, or not soon.
+    pub(crate) async fn get(&self, wanted: Wanted) -> Option<Bytes> {
         let shared = &self.shared;
         if !shared.is_open.load(Ordering::Acquire) || !shared.reads.is_on(shared.clock.boot_ms()) {
             return None;
@@ -125,7 +125,7 @@ impl DiskCache {
             if queue.end != End::NotYet || queue.reads.len() >= READS_MAX {
                 return None;
             }
-            queue.reads.push_back((id, sent));
+            queue.reads.push_back((wanted, sent));
         }
         shared.something_to_read.notify_one();
         match tokio::time::timeout(self.patience, received).await {
@@ -206,23 +206,24 @@ impl Shared {
 
     fn read_on(&self) {
         loop {
-            let (id, reader) = {
+            let (wanted, reader) = {
                 let mut queue = self.queue.lock();
                 self.something_to_read.wait_while(&mut queue, |queue| queue.reads.is_empty() && queue.end == End::NotYet);
                 let Some(read) = queue.reads.pop_front() else { return };
                 read
             };
-            if let Some(bytes) = self.read(id) {
+            if let Some(bytes) = self.read(wanted) {
                 // The reader may have lost patience.
                 let _ = reader.send(bytes);
             }
         }
     }
 
-    fn read(&self, id: BlockId) -> Option<Bytes> {
+    fn read(&self, wanted: Wanted) -> Option<Bytes> {
+        let id = wanted.block();
         let name = self.name(id);
-        match self.files.read(&id) {
-            Ok(Some(bytes)) if id.matches(&bytes) => {
+        match self.files.read(&id, wanted.range()) {
+            Ok(Some(bytes)) if wanted.id.matches(&bytes) => {
                 self.index.lock().used(name);
                 Some(bytes)
             }

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
+use std::ops::Range;
+
 use super::*;
+use artifacts_core::namespace::Checksums;
 use std::collections::HashMap;
 
 use artifacts_core::SegmentId;
@@ -48,9 +51,12 @@ impl CacheFiles for Files {
         &self.1
     }
 
-    fn read(&self, id: &BlockId) -> io::Result<Option<Bytes>> {
+    fn read(&self, id: &BlockId, range: Range<u32>) -> io::Result<Option<Bytes>> {
         self.touch(false)?;
-        Ok(self.0.files.lock().get(id).cloned())
+        let part = |bytes: &Bytes| {
+            if bytes.len() == id.len as usize { bytes.slice(range.start as usize..range.end as usize) } else { Bytes::new() }
+        };
+        Ok(self.0.files.lock().get(id).map(part))
     }
 
     fn write(&self, id: &BlockId, data: &[u8]) -> io::Result<()> {
@@ -123,18 +129,33 @@ impl Bench {
 
 fn block(number: u32) -> (BlockId, Bytes) {
     let bytes = Bytes::from(vec![number as u8; 4096]);
-    (BlockId { segment: SegmentId::from_bits(1), offset: number, len: 4096, crc32c: crc32c::crc32c(&bytes) }, bytes)
+    (BlockId { segment: SegmentId::from_bits(1), offset: number, len: 4096, digest: Checksums::of(&bytes).digest() }, bytes)
 }
 
 #[tokio::test]
 async fn what_was_put_is_found_by_this_and_the_next_mount() {
     let bench = bench();
     let (id, bytes) = bench.put_and_wait(1);
-    assert_eq!(bench.cache.get(id).await.unwrap(), bytes);
-    assert!(bench.cache.get(block(2).0).await.is_none());
+    assert_eq!(bench.cache.get(Wanted::whole(id)).await.unwrap(), bytes);
+    assert!(bench.cache.get(Wanted::whole(block(2).0)).await.is_none());
     let next = bench_on(Arc::clone(&bench.disk), 1 << 20);
     next.wait(|next| next.cache.status().bytes == 4096);
-    assert_eq!(next.cache.get(id).await.unwrap(), bytes);
+    assert_eq!(next.cache.get(Wanted::whole(id)).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_part_is_read_out_of_its_block() {
+    let bench = bench();
+    let bytes = Bytes::from_iter((0..200_000u32).map(|at| (at / 5) as u8));
+    let id = BlockId::new(SegmentId::from_bits(9), 7, bytes.len() as u32, &Checksums::of(&bytes));
+    bench.cache.put(id, bytes.clone());
+    bench.wait(|bench| bench.cache.status().bytes > 0);
+    let (part, begins) = id.part_at(140_000, &Checksums::of(&bytes)).unwrap();
+    let wanted = Wanted { id: part, part_of: Some(id) };
+    assert_eq!(bench.cache.get(wanted).await.unwrap(), bytes.slice(begins as usize..begins as usize + 65_536));
+    let wrong = Wanted { id: BlockId { digest: 1, ..part }, part_of: Some(id) };
+    assert!(bench.cache.get(wrong).await.is_none());
+    assert_eq!(bench.cache.status().rotten, 1);
 }
 
 #[tokio::test]
@@ -144,7 +165,7 @@ async fn the_bound_holds_also_for_what_was_there_before() {
         bench.put_and_wait(number);
         assert!(bench.disk.files.lock().len() <= 256 && bench.cache.status().bytes <= 1 << 20);
     }
-    assert!(bench.cache.get(block(999).0).await.is_some());
+    assert!(bench.cache.get(Wanted::whole(block(999).0)).await.is_some());
     let smaller = bench_on(Arc::clone(&bench.disk), 10 * 4096);
     smaller.wait(|smaller| smaller.cache.status().working);
     assert_eq!(bench.disk.files.lock().len(), 10);
@@ -159,12 +180,12 @@ async fn a_rotten_file_is_removed_and_not_given_out() {
     let (id, _) = bench.put_and_wait(1);
     for rotten in [Bytes::from(vec![9; 4096]), Bytes::from(vec![1; 4095]), Bytes::from(vec![1; 4097])] {
         bench.disk.files.lock().insert(id, rotten);
-        assert!(bench.cache.get(id).await.is_none());
+        assert!(bench.cache.get(Wanted::whole(id)).await.is_none());
         assert!(bench.disk.files.lock().is_empty());
     }
     assert_eq!((bench.cache.status().rotten, bench.cache.status().bytes), (3, 0));
     let (id, bytes) = bench.put_and_wait(1);
-    assert_eq!(bench.cache.get(id).await.unwrap(), bytes);
+    assert_eq!(bench.cache.get(Wanted::whole(id)).await.unwrap(), bytes);
 }
 
 #[tokio::test]
@@ -174,7 +195,7 @@ async fn a_full_disk_is_still_read_and_written_again_later() {
     bench.mood(Mood::Full);
     bench.put_and_wait(2);
     bench.wait(|bench| !bench.cache.status().working);
-    assert!(bench.cache.get(kept).await.is_some());
+    assert!(bench.cache.get(Wanted::whole(kept)).await.is_some());
     bench.mood(Mood::Well);
     bench.put_and_wait(3);
     assert!(!bench.disk.files.lock().contains_key(&block(3).0), "left alone for a while");
@@ -188,11 +209,11 @@ async fn a_broken_disk_is_as_no_disk() {
     let bench = bench();
     let (id, _) = bench.put_and_wait(1);
     bench.mood(Mood::Broken);
-    assert!(bench.cache.get(id).await.is_none());
+    assert!(bench.cache.get(Wanted::whole(id)).await.is_none());
     bench.mood(Mood::Well);
-    assert!(bench.cache.get(id).await.is_none(), "left alone for a while");
+    assert!(bench.cache.get(Wanted::whole(id)).await.is_none(), "left alone for a while");
     bench.clock.set(60_001);
-    assert!(bench.cache.get(id).await.is_some());
+    assert!(bench.cache.get(Wanted::whole(id)).await.is_some());
 }
 
 #[tokio::test]
@@ -202,9 +223,9 @@ async fn a_stuck_disk_holds_up_nobody_for_long_and_costs_bounded_memory() {
     bench.cache.patience = Duration::from_millis(100);
     bench.mood(Mood::Stuck);
     // All at once, more than there are threads and places in the queue.
-    let reads = futures_util::future::join_all((0..200).map(|_| bench.cache.get(id))).await;
+    let reads = futures_util::future::join_all((0..200).map(|_| bench.cache.get(Wanted::whole(id)))).await;
     assert!(reads.iter().all(Option::is_none));
-    assert!(bench.cache.get(id).await.is_none());
+    assert!(bench.cache.get(Wanted::whole(id)).await.is_none());
     for number in 0..100_000 {
         bench.put(number);
     }
@@ -217,11 +238,11 @@ async fn a_disk_that_is_stuck_from_the_start_is_no_cache() {
     let disk = Arc::new(Disk::default());
     *disk.mood.lock() = Mood::Stuck;
     let bench = bench_on(disk, 1 << 20);
-    assert!(bench.cache.get(block(1).0).await.is_none());
+    assert!(bench.cache.get(Wanted::whole(block(1).0)).await.is_none());
     bench.put(1);
     bench.mood(Mood::Well);
     bench.cache.settle();
-    assert!(bench.cache.get(block(1).0).await.is_some(), "and one when it wakes up");
+    assert!(bench.cache.get(Wanted::whole(block(1).0)).await.is_some(), "and one when it wakes up");
 }
 
 #[tokio::test]
@@ -233,7 +254,7 @@ async fn the_end_of_access_removes_the_files_and_nothing_comes_after() {
     bench.put(3);
     bench.cache.settle();
     assert!(bench.disk.files.lock().is_empty());
-    assert!(bench.cache.get(id).await.is_none());
+    assert!(bench.cache.get(Wanted::whole(id)).await.is_none());
     assert_eq!(bench.cache.status().bytes, 0);
 }
 

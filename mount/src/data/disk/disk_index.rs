@@ -87,7 +87,7 @@ mod tests {
     use artifacts_core::SegmentId;
 
     fn file(offset: u32) -> FileName {
-        FileName { workspace: "acme/task".into(), id: BlockId { segment: SegmentId::from_bits(1), offset, len: 5000, crc32c: 0 } }
+        FileName { workspace: "acme/task".into(), id: BlockId { segment: SegmentId::from_bits(1), offset, len: 5000, digest: 0 } }
     }
 
     #[test]

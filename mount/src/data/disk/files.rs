@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,8 +31,9 @@ pub(super) trait CacheFiles: Debug + Send + Sync + 'static {
     /// The workspace whose blocks are read and written.
     fn workspace(&self) -> &Arc<str>;
 
-    /// What the file of a block holds, unchecked; `None` if there is none. It counts as used.
-    fn read(&self, id: &BlockId) -> io::Result<Option<Bytes>>;
+    /// A stretch of what the file of a block holds, unchecked; nothing if the file is not as long as the block, `None` if
+    /// there is no file. It counts as used.
+    fn read(&self, id: &BlockId, range: Range<u32>) -> io::Result<Option<Bytes>>;
 
     /// Makes the file of a block.
     fn write(&self, id: &BlockId, data: &[u8]) -> io::Result<()>;

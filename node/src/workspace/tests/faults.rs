@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{RenameMode, Source};
+use artifacts_core::namespace::{Checksums, RenameMode, Source};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 
@@ -61,7 +61,7 @@ impl Writer {
                     segment,
                     block_offset: 0,
                     block_len: data.len() as u32,
-                    crc32c: crc32c::crc32c(&data),
+                    checksums: Checksums::of(&data),
                     skip: 0,
                 });
                 let extent = source.map_or_else(|| Extent::inline(data), |source| Extent { len: len(seq), source });

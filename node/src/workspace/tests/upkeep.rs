@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{Inode, Key, Record, SegmentRecord, SetAttr, Source};
+use artifacts_core::namespace::{Checksums, Inode, Key, Record, SegmentRecord, SetAttr, Source};
 
 use super::*;
 use crate::blob::{BlobKey, BlobOp};
@@ -91,10 +91,10 @@ impl Lab {
             }
             let data = match &extent.source {
                 Source::Inline { data, .. } => data.clone(),
-                Source::Block { segment, block_offset, block_len, crc32c, skip } => {
+                Source::Block { segment, block_offset, block_len, checksums, skip } => {
                     let (from, skip) = (u64::from(*block_offset), *skip as usize);
                     let block = self.blobs.get(&self.object(*segment), from..from + u64::from(*block_len)).await.unwrap();
-                    assert_eq!(crc32c::crc32c(&block), *crc32c);
+                    assert!(checksums.match_bytes(&block));
                     block.slice(skip..skip + extent.len as usize)
                 }
             };
@@ -131,8 +131,8 @@ async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
 }
 
 fn block(segment: SegmentId, of: &[u8], from: u32, len: u32) -> Extent {
-    let crc32c = crc32c::crc32c(&of[from as usize..(from + len) as usize]);
-    Extent { len, source: Source::Block { segment, block_offset: from, block_len: len, crc32c, skip: 0 } }
+    let checksums = Checksums::of(&of[from as usize..(from + len) as usize]);
+    Extent { len, source: Source::Block { segment, block_offset: from, block_len: len, checksums, skip: 0 } }
 }
 
 fn write(ino: u64, at: u64, extents: Vec<Extent>) -> Mutation {

@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use artifacts_core::revocation::Target;
+use artifacts_core::ticket::Mode;
+use artifacts_core::{AccountId, ErrorCode, Timestamp};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::caller::Caller;
+use super::scope::{Action, Subject};
+use super::workspaces::WorkspacePath;
+use super::{ApiError, ApiState};
+use crate::control::ControlError;
+use crate::locks::LockRight;
+use crate::records::{WorkspaceRecord, WorkspaceStatus};
+use crate::sessions::StandingTicket;
+
+/// Who calls the locks of a workspace: an account through one of its keys, or a runtime with its mount ticket.
+#[derive(Clone)]
+pub(super) enum LockCaller {
+    /// An account.
+    Key(Caller),
+    /// A runtime. It sees the workspace of its ticket and no other.
+    Ticket(Arc<StandingTicket>),
+}
+
+impl LockCaller {
+    /// The bearer of a ticket that was found good.
+    pub(super) fn of_ticket(ticket: StandingTicket) -> Self {
+        Self::Ticket(Arc::new(ticket))
+    }
+
+    /// The workspace that the path names, if the caller may do this with its locks: look at them and share them (`ro`), or
+    /// have them alone (`rw`).
+    ///
+    /// # Errors
+    /// `workspace_not_found` for whatever is not the caller's, `workspace_not_active`, `forbidden`.
+    pub(super) async fn workspace(&self, state: &ApiState, path: &WorkspacePath, needed: Mode) -> Result<WorkspaceRecord, ApiError> {
+        match self {
+            Self::Key(caller) => {
+                let name = caller.own(Some(&path.handle), &path.name)?;
+                let subject = Subject::workspace(name);
+                caller.may(if needed == Mode::Ro { Action::Read(subject) } else { Action::Change(subject) })?;
+                Ok(state.control().active_workspace(caller.account(), name).await?)
+            }
+            Self::Ticket(ticket) => {
+                let found = state.context().catalog.workspace(ticket.claims.workspace).await?;
+                let named = found.filter(|workspace| workspace.handle == path.handle && workspace.name == path.name);
+                let missing = || ControlError::WorkspaceNotFound(format!("{}/{}", path.handle, path.name));
+                let workspace = named.filter(|workspace| workspace.status != WorkspaceStatus::Deleted).ok_or_else(missing)?;
+                if workspace.status != WorkspaceStatus::Active {
+                    return Err(ControlError::WorkspaceNotActive(workspace.address()).into());
+                }
+                if !ticket.claims.mode.allows(needed) {
+                    return Err(ApiError::new(ErrorCode::Forbidden, "a ticket of mode `ro` takes locks in mode `shared` only"));
+                }
+                Ok(workspace)
+            }
+        }
+    }
+
+    /// By what right it locks.
+    pub(super) fn right(&self) -> LockRight {
+        match self {
+            Self::Key(caller) => LockRight::Key { key: caller.key().id },
+            Self::Ticket(ticket) => LockRight::Ticket { ticket: ticket.claims.jti, grant: ticket.claims.grant },
+        }
+    }
+
+    /// When that right ends.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Key(caller) => caller.key().expires_at,
+            Self::Ticket(ticket) => ticket.expires_at(),
+        }
+    }
+
+    /// Whether it still stands, as far as this process knows. For calls that go on for long.
+    pub(super) fn stands(&self, state: &ApiState) -> bool {
+        let context = state.context();
+        let target: Target = self.right().target();
+        self.until().is_none_or(|until| context.clock.wall() < until) && context.revocations.read().revoked(target).is_none()
+    }
+
+    /// Whose cursors it follows.
+    pub(super) fn account(&self) -> AccountId {
+        match self {
+            Self::Key(caller) => caller.account().id,
+            Self::Ticket(ticket) => ticket.claims.account,
+        }
+    }
+
+    /// Whether it may do more than look and share.
+    pub(super) fn writes(&self) -> bool {
+        let mode = match self {
+            Self::Key(caller) => caller.key().scope.mode.unwrap_or(Mode::Rw),
+            Self::Ticket(ticket) => ticket.claims.mode,
+        };
+        mode.allows(Mode::Rw)
+    }
+
+    /// Whether it is told who holds a lock by this right, and what gives power over it.
+    pub(super) fn knows(&self, right: Option<LockRight>) -> bool {
+        right == Some(self.right()) || (matches!(self, Self::Key(_)) && self.writes())
+    }
+
+    /// Whether it is told of locks on files: whoever sees only a part of them is not.
+    pub(super) fn sees_files(&self) -> bool {
+        match self {
+            Self::Key(_) => true,
+            Self::Ticket(ticket) => ticket.claims.subpath.is_none() && ticket.grant.subpath.is_none(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LockCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
+        // The gate put one of them there; a route without the gate is a mistake of ours.
+        parts.extensions.get::<Caller>().cloned().map(Self::Key).ok_or_else(ApiError::internal)
+    }
+}
