@@ -159,10 +159,7 @@ impl Leases {
     /// Gives a session a lease, if nothing is in the way, nobody waits for the inode and it is not hot. Whoever does
     /// not get one goes through the node.
     pub fn grant(&mut self, session: SessionId, ino: Ino, kind: Kind, now_ms: u64) -> Option<Lease> {
-        if self.wanted.contains_key(&ino)
-            || self.is_hot(ino, now_ms)
-            || !self.is_free(session, &Wants::lease(ino, kind))
-        {
+        if self.wanted.contains_key(&ino) || self.is_hot(ino, now_ms) || !self.is_free(session, &Wants::lease(ino, kind)) {
             return None;
         }
         let before = self.inodes.get(&ino).and_then(|holders| holders.get(&session));
@@ -400,8 +397,12 @@ impl Leases {
 
     /// Time has passed: who has not answered in time is to be fenced, and ops that did not come again are not waited for.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Effect> {
-        let late: Vec<_> =
-            self.waits.iter().filter(|(_, wait)| wait.ready_until_ms.is_some_and(|until| until <= now_ms)).map(|(&ticket, _)| ticket).collect();
+        let late: Vec<_> = self
+            .waits
+            .iter()
+            .filter(|(_, wait)| wait.ready_until_ms.is_some_and(|until| until <= now_ms))
+            .map(|(&ticket, _)| ticket)
+            .collect();
         late.into_iter().for_each(|ticket| self.end_wait(ticket));
         let mut silent = BTreeSet::new();
         for wait in self.waits.values().filter(|wait| wait.ready_until_ms.is_none()) {

@@ -97,8 +97,8 @@ impl Beliefs {
     /// long it may be believed.
     pub(crate) fn show(&self, stamp: u64, inodes: &[Ino], show: impl FnOnce(Duration)) {
         let held = self.held.read();
-        let may_believe = self.can_revoke.load(Ordering::SeqCst)
-            && inodes.iter().all(|&ino| held.since(ino).is_some_and(|since| since < stamp));
+        let may_believe =
+            self.can_revoke.load(Ordering::SeqCst) && inodes.iter().all(|&ino| held.since(ino).is_some_and(|since| since < stamp));
         show(if may_believe { BELIEVE_FOR } else { Duration::ZERO });
     }
 

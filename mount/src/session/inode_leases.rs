@@ -96,7 +96,15 @@ impl MountSession {
     }
 
     /// An op that the node decides, and what comes after it.
-    pub(super) fn commit_at_node(self: &Arc<Self>, shared: &mut Shared, op: Op, waiter: OpDone, steps: Steps, now_ms: u64, done: &mut Done) {
+    pub(super) fn commit_at_node(
+        self: &Arc<Self>,
+        shared: &mut Shared,
+        op: Op,
+        waiter: OpDone,
+        steps: Steps,
+        now_ms: u64,
+        done: &mut Done,
+    ) {
         let seq = shared.in_flight.outbox.next_seq();
         let (session, again) = (Arc::clone(self), op.clone());
         let decided = Box::new(move |result| session.node_has_decided(seq, again, waiter, steps, result));

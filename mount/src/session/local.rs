@@ -222,7 +222,9 @@ impl Local {
             Request::XattrNames { ino } => Answer::Names(namespace::xattr_names(view, *ino)?),
             Request::Usage => Answer::Usage { usage: namespace::usage(view)?, bytes: self.limits.bytes, inodes: self.limits.inodes },
             // Only the node can answer these; see `is_local`.
-            Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. } => return Err(Errno::EINVAL.into()),
+            Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. } => {
+                return Err(Errno::EINVAL.into());
+            }
         })
     }
 

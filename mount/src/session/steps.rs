@@ -36,20 +36,16 @@ pub(super) enum Pause {
 ///
 /// While the node has still to decide an op of this mount, nothing is decided here: it would be numbered behind that op, and
 /// be decided without knowing what that comes to.
-pub(super) fn step_by_inode(
-    shared: &mut Shared,
-    beliefs: &Beliefs,
-    step: Step,
-    now_ms: u64,
-    done: &mut Done,
-) -> Result<(), Box<Pause>> {
+pub(super) fn step_by_inode(shared: &mut Shared, beliefs: &Beliefs, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
     if shared.coming.is_some() {
         return Err(Box::new(Pause::Wait(step)));
     }
     match step {
         Step::Commit(op, waiter) => commit_by_inode(shared, beliefs, op, waiter, now_ms, done),
         Step::Ask(request, waiter) => {
-            let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else { return Err(Box::new(Pause::Wait(Step::Ask(request, waiter)))) };
+            let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else {
+                return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
+            };
             // An op on its way may take the last link of what is opened, and of an opening here the node does not know.
             let is_told = matches!(request, Request::Open { .. }) && in_flight.has_undecided();
             let believes = local.leases().is_some_and(|leases| leases.may_believe) && !is_told;
@@ -97,14 +93,7 @@ pub(super) fn step_by_inode(
     }
 }
 
-fn commit_by_inode(
-    shared: &mut Shared,
-    beliefs: &Beliefs,
-    op: Op,
-    waiter: OpDone,
-    now_ms: u64,
-    done: &mut Done,
-) -> Result<(), Box<Pause>> {
+fn commit_by_inode(shared: &mut Shared, beliefs: &Beliefs, op: Op, waiter: OpDone, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
     if shared.may_decide(&op.mutation, now_ms) {
         if shared.in_flight.has_undecided() || shared.is_leaving() {
             return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
@@ -118,7 +107,9 @@ fn commit_by_inode(
                 return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
             }
         }
-        let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else { return Err(Box::new(Pause::Wait(Step::Commit(op, waiter)))) };
+        let Shared { mode: Mode::Shared(local), in_flight, .. } = shared else {
+            return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
+        };
         match local.commit(&op, now_ms, &mut in_flight.outbox, &mut in_flight.open) {
             Ok(outcome) => {
                 if let Some(ino) = op.mutation.creates() {
@@ -243,4 +234,3 @@ fn wait_durable(shared: &mut Shared, waiter: Durable, now_ms: u64, done: &mut Do
         Err((waiter, result)) => done.ready.push(Ready::Durable(waiter, result)),
     }
 }
-

@@ -10,9 +10,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::commit::Decider;
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
+use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
-use super::inode_leases::InodeLeases;
 use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::upkeep::{AbsentWriters, Upkeep};
@@ -268,7 +268,12 @@ impl WorkspaceState {
                 let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
                 // Whatever directory was made would have to be seen by whoever believes to know the one above it.
                 match root {
-                    Ok(None) => self.wait_for_inodes(myself, OUTSIDE, Wants { writes: wants.reads, ..Wants::default() }, WorkspaceMessage::ResolveRoot { path, reply }),
+                    Ok(None) => self.wait_for_inodes(
+                        myself,
+                        OUTSIDE,
+                        Wants { writes: wants.reads, ..Wants::default() },
+                        WorkspaceMessage::ResolveRoot { path, reply },
+                    ),
                     _ if !self.inode_leases.table.is_free(OUTSIDE, &wants) => {
                         self.wait_for_inodes(myself, OUTSIDE, wants, WorkspaceMessage::ResolveRoot { path, reply });
                     }

@@ -33,7 +33,8 @@ impl WorkspaceState {
         if notes {
             self.layers.begin_noting();
         }
-        let answered = if wants_lease { self.answer_with_lease(session, &request).await } else { self.answer(session, request.clone()).await.map(Ok) };
+        let answered =
+            if wants_lease { self.answer_with_lease(session, &request).await } else { self.answer(session, request.clone()).await.map(Ok) };
         let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
         self.inode_leases.used(session, &wants, self.context.clock.monotonic_ms());
         let answer = match answered {
