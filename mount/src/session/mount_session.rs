@@ -216,14 +216,11 @@ impl MountSession {
             }
         };
         shared.coming = None;
-        match held {
-            Some(epoch) => {
-                // Ops that are sent again may take the last link of what is open here.
-                let open = shared.in_flight.open.open_inodes();
-                frames.push(ClientFrame::ClaimLease { epoch });
-                frames.push(ClientFrame::Opened { inodes: open });
-            }
-            None => {}
+        if let Some(epoch) = held {
+            // Ops that are sent again may take the last link of what is open here.
+            let open = shared.in_flight.open.open_inodes();
+            frames.push(ClientFrame::ClaimLease { epoch });
+            frames.push(ClientFrame::Opened { inodes: open });
         }
         frames.extend(shared.in_flight.resume());
         if held.is_none() {

@@ -67,7 +67,7 @@ pub(super) fn step_by_inode(shared: &mut Shared, beliefs: &Beliefs, step: Step, 
                         if shared.is_leaving() {
                             return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
                         }
-                        if let Some(learn) = shared.to_learn(&missing, Kind::Read, now_ms) {
+                        if let Some(learn) = shared.learning(&missing, Kind::Read, now_ms) {
                             return Err(Box::new(Pause::Ask(Step::Ask(request, waiter), learn)));
                         }
                     }
@@ -125,12 +125,12 @@ fn commit_by_inode(shared: &mut Shared, beliefs: &Beliefs, op: Op, waiter: OpDon
             Err(Undecided::Missing(missing)) => {
                 let is_named = owner(&missing).is_some_and(|ino| op.mutation.names().contains(&ino));
                 let kind = if is_named { Kind::Write } else { Kind::Read };
-                if let Some(learn) = shared.to_learn(&missing, kind, now_ms) {
+                if let Some(learn) = shared.learning(&missing, kind, now_ms) {
                     return Err(Box::new(Pause::Ask(Step::Commit(op, waiter), learn)));
                 }
             }
             Err(Undecided::Unleased(inodes)) => {
-                if let Some(acquire) = shared.to_acquire(inodes, now_ms) {
+                if let Some(acquire) = shared.acquiring(inodes, now_ms) {
                     return Err(Box::new(Pause::Ask(Step::Commit(op, waiter), acquire)));
                 }
             }
@@ -166,7 +166,7 @@ impl Shared {
     }
 
     /// The question that brings what is missing, unless no lease is to be had for it.
-    fn to_learn(&mut self, missing: &Missing, kind: Kind, now_ms: u64) -> Option<Request> {
+    fn learning(&mut self, missing: &Missing, kind: Kind, now_ms: u64) -> Option<Request> {
         let Mode::Shared(local) = &mut self.mode else { return None };
         let ino = owner(missing)?;
         let leases = local.leases()?;
@@ -178,7 +178,7 @@ impl Shared {
     }
 
     /// The question that brings leases, unless one of them is not to be had.
-    fn to_acquire(&mut self, inodes: Vec<Ino>, now_ms: u64) -> Option<Request> {
+    fn acquiring(&mut self, inodes: Vec<Ino>, now_ms: u64) -> Option<Request> {
         let Mode::Shared(local) = &mut self.mode else { return None };
         let leases = local.leases()?;
         let is_denied = inodes.iter().any(|&ino| leases.is_denied(ino, now_ms));
