@@ -6,10 +6,10 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-suites check fix bench
 
 help: ## List the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
@@ -47,6 +47,16 @@ test-posix: deps build ## Run pjdfstest on a mount (needs root)
 test-crash: build ## Kill agents and nodes at random, many times, and check what is left (CRASH_ROUNDS, CRASH_SEED)
 	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_SEED=$(CRASH_SEED) $(CARGO) test --workspace --test crash -- --nocapture
 
+# How many operations real mounts and simulated ones are checked with.
+LIN_OPS ?= 100000
+LIN_MOUNTS ?= 4
+SIM_OPS ?= 5000000
+
+test-linearizability: ## Check that real and simulated mounts are one file system, at length (LIN_OPS, LIN_SEED, LIN_MOUNTS, SIM_OPS, SIM_SEED)
+	$(CARGO) build --release --workspace --bins
+	LIN_OPS=$(LIN_OPS) LIN_MOUNTS=$(LIN_MOUNTS) LIN_SEED=$(LIN_SEED) SIM_OPS=$(SIM_OPS) SIM_SEED=$(SIM_SEED) \
+		$(CARGO) test --release --workspace --test linearizability --test linearizability_sim -- --nocapture
+
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -58,7 +68,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: deps ## Measure revocation, and file operations beside JuiceFS (release build, needs /dev/fuse)
+bench: deps ## Measure revocation, several mounts, and file operations beside JuiceFS (release build, needs /dev/fuse)
 	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench comparison
+	$(CARGO) bench --workspace --bench revocation --bench mounts --bench comparison

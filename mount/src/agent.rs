@@ -111,6 +111,11 @@ impl Agent {
         Ok(())
     }
 
+    /// Whether nobody else has mounted the workspace.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.session.beliefs.has_everything(self.session.beliefs.stamp())
+    }
+
     /// Drops what the kernel caches under a lease, and gives it back.
     fn end_lease(&self, end: LeaseEnd) {
         match end {

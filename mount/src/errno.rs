@@ -10,6 +10,13 @@ pub(crate) fn to_kernel(errno: Errno) -> fuser::Errno {
     fuser::Errno::from_i32(errno.number())
 }
 
+/// What a question about an inode, or a change of it, came to. One that does not exist any more was there when the kernel
+/// looked its name up, and whoever took it away may have put another in its place: ESTALE makes the kernel look again, and
+/// find that one, or that there is none.
+pub(crate) fn of_inode(errno: Errno) -> Errno {
+    if errno == Errno::ENOENT { Errno::ESTALE } else { errno }
+}
+
 /// What a failed exchange with the data endpoint means to the program that waits for it; `None` when the exchange
 /// may succeed if it is tried again.
 pub(crate) fn of_status(status: StatusCode) -> Option<Errno> {

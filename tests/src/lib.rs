@@ -8,6 +8,7 @@
 mod api;
 mod backend;
 mod binary;
+mod floor;
 mod forge;
 mod fuse;
 mod hammer;
@@ -28,11 +29,13 @@ mod tools;
 mod tree;
 
 pub mod crash;
+pub mod linearizability;
 pub mod time;
 
 pub use api::{Api, Reply, http_client};
 pub use backend::Backend;
 pub use binary::artifacts_binary;
+pub use floor::serve as serve_floor;
 pub use forge::Forge;
 pub use fuse::require_fuse;
 pub use hammer::{Hammer, Kind, THREADS, Trace, late_successes};

@@ -12,10 +12,15 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Milliseconds since the Unix epoch.
+/// The time of day.
 #[allow(clippy::disallowed_methods, reason = "this is the module that wraps it")]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Milliseconds since the Unix epoch.
 pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC: comparable between all threads and processes of the machine.

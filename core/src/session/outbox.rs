@@ -54,7 +54,7 @@ impl Outbox {
     /// Numbers an op that the mount has applied by itself and answered, and keeps it.
     pub fn push_applied(&mut self, op: Op) -> u64 {
         let seq = self.next_seq();
-        self.keep(NumberedOp { seq, order: None, op }, true);
+        self.keep(NumberedOp { seq, order: Some(NumberedOp::DECIDED), op }, true);
         seq
     }
 

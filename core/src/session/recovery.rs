@@ -122,6 +122,19 @@ mod tests {
         assert_eq!(order, [(a, 1), (b, 1), (a, 2), (a, 3), (a, 4), (a, 5), (b, 2)]);
     }
 
+    /// The holder of the lease has answered them; what the other has asked for had to wait, and its author is back first.
+    #[test]
+    fn what_was_decided_under_the_lease_comes_before_what_waited_for_its_end() {
+        let (holder, other) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut recovery = Recovery::new([holder, other]);
+        recovery.resend(other, op(1, None));
+        for (seq, order) in [(1, Some(9)), (2, Some(NumberedOp::DECIDED)), (3, Some(NumberedOp::DECIDED)), (4, None)] {
+            recovery.resend(holder, op(seq, order));
+        }
+        let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
+        assert_eq!(order, [(holder, 1), (holder, 2), (holder, 3), (other, 1), (holder, 4)]);
+    }
+
     #[test]
     fn without_sessions_on_record_there_is_nothing_to_wait_for() {
         assert!(Recovery::new([]).is_complete());

@@ -9,6 +9,7 @@ use fuser::{INodeNo, ReplyAttr, ReplyStatfs, TimeOrNow};
 use super::call::{Call, attr_of};
 use super::convert::to_nanos;
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 
 /// The unit in which statfs(2) counts.
@@ -25,7 +26,7 @@ pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyAttr) {
 fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
     let attr = match attr_of(answer) {
         Ok(attr) => attr,
-        Err(errno) => return call.fail(errno),
+        Err(errno) => return call.fail(errno::of_inode(errno)),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
         let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
@@ -75,12 +76,16 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
             Ok(Some(attr)) => {
                 let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
                 call.finish(Ok(attr), move |reply, attr| {
-                    agent.inodes.observe_set(&attr);
+                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.session.beliefs.has_everything(stamp);
                     agent.session.beliefs.show(stamp, &[ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+                    if is_suspect {
+                        let dropped = Arc::clone(&agent);
+                        agent.caches.drop_file(agent.numbers.to_kernel(ino), move || dropped.inodes.dropped(&attr));
+                    }
                 });
             }
             Ok(None) => call.ask(Request::Attr { ino }, show),
-            Err(errno) => call.fail(errno),
+            Err(errno) => call.fail(errno::of_inode(errno)),
         });
     });
 }

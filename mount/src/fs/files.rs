@@ -11,6 +11,7 @@ use super::call::{Call, Reply, attr_of};
 use super::join::join;
 use super::seek::{Seek, Step};
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 use crate::session::MountSession;
 
@@ -56,7 +57,7 @@ pub(super) fn open(agent: &Arc<Agent>, uid: u32, ino: INodeNo, flags: OpenFlags,
 
 fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result<Attr, Errno>) {
     let agent = Arc::clone(&call.agent);
-    call.finish(result, move |reply, _| {
+    call.finish(result.map_err(errno::of_inode), move |reply, _| {
         agent.inodes.opened(ino);
         reply.opened(FileHandle(0), how_to_cache(&agent, flags.0));
     });
@@ -65,17 +66,16 @@ fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result
 /// How the kernel treats the pages of a file that is opened with these flags.
 ///
 /// Writes pass the page cache by where the kernel can: through it, a write that begins or ends inside a page which is
-/// not in the cache comes as several requests, and another mount's write could get in between. Reading through a
-/// descriptor that may write costs nothing by this, because each read asks the node anyway.
+/// not in the cache comes as several requests, and another mount's write could get in between. Reads pass it by while others
+/// may write: before a cached one the kernel asks how long the file is, and of two such answers that overtake each other it
+/// may keep the older, and then show a file that another mount has long made longer or shorter. Reading past the cache costs
+/// nothing by this, because each read asks the node anyway.
 pub(super) fn how_to_cache(agent: &Agent, flags: i32) -> FopenFlags {
-    if flags & libc::O_ACCMODE == libc::O_RDONLY {
-        // A file that cannot be written has no error to tell when it is closed.
-        FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH
-    } else if agent.writes_directly.load(Ordering::Relaxed) {
-        FopenFlags::FOPEN_DIRECT_IO
-    } else {
-        FopenFlags::FOPEN_KEEP_CACHE
-    }
+    let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY;
+    // A file that cannot be written has no error to tell when it is closed.
+    let at_close = if reads_only { FopenFlags::FOPEN_NOFLUSH } else { FopenFlags::empty() };
+    let is_cached = (reads_only && agent.is_alone()) || !agent.writes_directly.load(Ordering::Relaxed);
+    at_close | if is_cached { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::FOPEN_DIRECT_IO }
 }
 
 /// The last descriptor of an open file description is closed. A program sees nothing of this, so the gate does not

@@ -15,7 +15,11 @@ const PLACES_MAX: usize = 64 << 10;
 /// misses two cases, in which this table has them dropped ([`InodeTable::observe`]):
 /// - somebody wrote and then set the mtime back: the ctime tells;
 /// - the reply to a setattr shows new attributes without a comparison, so a write by another mount before it would
-///   go unseen.
+///   go unseen. Its pages are dropped behind the reply, and before the next attributes if these come sooner
+///   ([`InodeTable::observe_set`]).
+///
+/// Whatever the kernel asked before pages are dropped it takes for older than that, and does not believe the answer; so they
+/// are dropped as soon as may be, and not only when it asks.
 #[derive(Debug, Default)]
 pub(crate) struct InodeTable {
     /// Which times of last access are on their way to the node.
@@ -123,12 +127,23 @@ impl InodeTable {
         known.has_pages && hidden
     }
 
-    /// The kernel is about to be shown these attributes as the outcome of a setattr.
-    pub(super) fn observe_set(&self, attr: &Attr) {
-        if let Some(known) = self.inner.lock().known.get_mut(&attr.ino) {
-            known.shown = attr.into();
-            known.times = attr.into();
-            known.is_suspect = known.has_pages;
+    /// The kernel is about to be shown these attributes as the outcome of a setattr. Answers whether the file's pages must be
+    /// dropped behind that.
+    pub(super) fn observe_set(&self, attr: &Attr) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(known) = inner.known.get_mut(&attr.ino) else { return false };
+        known.shown = attr.into();
+        known.times = attr.into();
+        known.is_suspect = known.has_pages;
+        known.is_suspect
+    }
+
+    /// The pages that these attributes, the outcome of a setattr, made suspect are dropped.
+    pub(super) fn dropped(&self, attr: &Attr) {
+        if let Some(known) = self.inner.lock().known.get_mut(&attr.ino)
+            && known.shown == attr.into()
+        {
+            known.is_suspect = false;
         }
     }
 
@@ -231,9 +246,21 @@ mod tests {
     #[test]
     fn a_setattr_makes_the_pages_suspect_until_the_next_look() {
         let table = table();
-        table.observe_set(&attr(5, 700, 300));
+        assert!(table.observe_set(&attr(5, 700, 300)));
         assert!(table.observe(&attr(5, 700, 300)));
         assert!(!table.observe(&attr(5, 700, 300)));
+    }
+
+    #[test]
+    fn a_setattr_whose_pages_are_dropped_is_forgotten_unless_another_came_behind_it() {
+        let table = table();
+        table.observe_set(&attr(5, 700, 300));
+        table.dropped(&attr(5, 700, 300));
+        assert!(!table.observe(&attr(5, 700, 300)));
+        table.observe_set(&attr(5, 700, 400));
+        table.observe_set(&attr(5, 700, 500));
+        table.dropped(&attr(5, 700, 400));
+        assert!(table.observe(&attr(5, 700, 500)));
     }
 
     #[test]

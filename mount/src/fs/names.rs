@@ -12,6 +12,7 @@ use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 use super::access_times;
 use super::call::{Call, GENERATION, Reply, attr_of};
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 
 /// A checked name. The kernel sends no other; an NFS server on top may ask for `.`.
@@ -55,7 +56,7 @@ pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
             if target.is_ok() {
                 access_times::read(&call.agent, ino);
             }
-            call.finish(target, |reply, target| reply.data(&target));
+            call.finish(target.map_err(errno::of_inode), |reply, target| reply.data(&target));
         });
     });
 }

@@ -11,6 +11,7 @@ use fuser::{INodeNo, ReplyEmpty, ReplyXattr};
 
 use super::call::{Call, Reply};
 use crate::agent::Agent;
+use crate::errno;
 use crate::gate::Holds;
 
 /// What a name may begin with (xattr(7)). Access control lists have a way of their own and are only read here.
@@ -29,7 +30,10 @@ fn checked(name: &OsStr) -> Result<Bytes, Errno> {
 /// Answers with a value, or with its length to a program that asks with no room (getxattr(2)).
 fn finish(call: Call<ReplyXattr>, value: Result<Bytes, Errno>, room: u32) {
     let value = value.and_then(|value| if room > 0 && value.len() > room as usize { Err(Errno::ERANGE) } else { Ok(value) });
-    call.finish(value, move |reply, value| if room == 0 { reply.size(value.len() as u32) } else { reply.data(&value) });
+    call.finish(
+        value.map_err(errno::of_inode),
+        move |reply, value| if room == 0 { reply.size(value.len() as u32) } else { reply.data(&value) },
+    );
 }
 
 pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, room: u32, reply: ReplyXattr) {
@@ -78,7 +82,7 @@ fn mode_of(flags: i32) -> Result<XattrMode, Errno> {
 
 fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
     Call::begin(agent, Holds::Nothing, reply, move |call| {
-        call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok()));
+        call.commit(mutation, |call, result| call.finish(result.map_err(errno::of_inode), |reply, _| reply.ok()));
     });
 }
 

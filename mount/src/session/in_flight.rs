@@ -210,8 +210,9 @@ impl<O, R, D> InFlight<O, R, D> {
         settled.push(Settled::Answered(asked.waiter, result));
     }
 
-    /// What a new stream of this session begins with.
-    pub(crate) fn resume(&mut self) -> Vec<ClientFrame> {
+    /// What a new stream of this session begins with. Inodes that are `closing` were closed, and ops on them are still to be
+    /// sent.
+    pub(crate) fn resume(&mut self, closing: &[Ino]) -> Vec<ClientFrame> {
         let acked = self.outbox.acked();
         let mut frames = Vec::new();
         let mut ops: Vec<NumberedOp> = Vec::new();
@@ -230,8 +231,10 @@ impl<O, R, D> InFlight<O, R, D> {
         if !ops.is_empty() {
             frames.push(ops_frame(are_decided, acked, ops));
         }
-        // Whatever is closed by now is simply not in the list.
-        frames.push(ClientFrame::ResendDone { open: self.open.tell_anew() });
+        // Whatever else is closed by now is simply not in the list.
+        let mut open = self.open.tell_anew();
+        open.extend(closing);
+        frames.push(ClientFrame::ResendDone { open });
         frames.extend(self.requests.iter().map(|(&id, asked)| ClientFrame::Request { id, request: asked.request.clone() }));
         if let Some((&seq, _)) = self.durable.last_key_value() {
             frames.push(ClientFrame::Flush { seq });

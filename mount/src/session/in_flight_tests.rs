@@ -60,7 +60,7 @@ fn a_new_stream_begins_with_ops_then_open_files_then_questions() {
     let mut settled = Vec::new();
     bench.answered(1, Err(Errno::ENOENT), &mut settled);
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
-    let frames = bench.resume();
+    let frames = bench.resume(&[]);
     let seqs = |frame: &ClientFrame| match frame {
         ClientFrame::Commit { acked: 1, ops } => ops.iter().map(|op| (op.seq, op.order)).collect::<Vec<_>>(),
         _ => vec![],
@@ -77,7 +77,7 @@ fn what_the_node_called_durable_leaves_once_its_result_is_known_even_over_a_new_
     let mut settled = Vec::new();
     send(&mut bench, punch(1), 1, 0);
     bench.durable(1, &mut settled);
-    assert_eq!(bench.resume().len(), 2, "its result was lost with the old stream, so it is sent again");
+    assert_eq!(bench.resume(&[]).len(), 2, "its result was lost with the old stream, so it is sent again");
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
     assert_eq!(bench.unsaved_size(), (0, 0));
 }
@@ -88,7 +88,7 @@ fn a_lost_op_is_told_once_to_each_inode_it_touched() {
     let mut settled = Vec::new();
     send(&mut bench, punch(7), 1, 0);
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
-    bench.resume();
+    bench.resume(&[]);
     bench.applied(vec![result(1, Err(Errno::ENOENT))], &mut settled);
     assert_eq!(bench.untold_losses(), [Ino(7)]);
     assert_eq!(bench.take_loss(Ino(7)), Some(Errno::ENOENT));

@@ -246,6 +246,13 @@ impl Local {
         self.queue.extend(inodes.into_iter().map(Queued::Opened));
     }
 
+    /// Inodes that programs have closed and of which the node hears only behind ops that wait here: for these ops it has to
+    /// take them for open.
+    pub(super) fn closing(&self) -> Vec<Ino> {
+        let items = self.queue.iter().chain(self.parcels.iter().flat_map(|parcel| &parcel.items));
+        items.filter_map(|item| if let Queued::Closed(ino) = item { Some(*ino) } else { None }).collect()
+    }
+
     /// Whether so much waits that it should leave now.
     pub(super) fn is_full(&self) -> bool {
         self.queue_bytes >= SEGMENT_BYTES || self.queue.len() >= QUEUE_MAX

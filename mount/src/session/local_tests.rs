@@ -193,3 +193,23 @@ fn the_memory_of_what_is_known_is_bounded_once_the_node_has_it() {
     bench.local.trim(bench.outbox.acked(), &bench.open);
     assert!(bench.local.replica.bytes() <= REPLICA_MAX_BYTES);
 }
+
+/// A stream breaks, and what is open is said anew: a file without a name that was closed meanwhile must not go before what was
+/// written to it has come.
+#[test]
+fn a_file_that_was_closed_counts_as_open_until_what_was_written_to_it_is_sent() {
+    let mut bench = Bench::new();
+    bench.file(1_000);
+    bench.open.open(Ino(1_000));
+    bench.unlink(1_000);
+    assert_eq!(bench.local.closing(), []);
+    bench.write(1_000, 10);
+    assert!(bench.open.close(Ino(1_000)));
+    let last_seq = bench.outbox.last_seq();
+    bench.local.closed(Ino(1_000), &mut bench.open, last_seq);
+    assert_eq!(bench.local.closing(), [Ino(1_000)]);
+    bench.cut(true);
+    assert_eq!(bench.local.closing(), [Ino(1_000)], "on its way is not sent");
+    bench.local.frames(&bench.outbox);
+    assert_eq!(bench.local.closing(), []);
+}

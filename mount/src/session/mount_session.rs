@@ -207,22 +207,23 @@ impl MountSession {
     /// What a new stream of this session begins with.
     fn resume(&self, shared: &mut Shared) -> Vec<ClientFrame> {
         let mut frames = Vec::new();
-        let held = match &mut shared.mode {
-            Mode::Local(local) | Mode::Draining(local) => local.epoch(),
+        let (held, closing) = match &mut shared.mode {
+            Mode::Local(local) | Mode::Draining(local) => (local.epoch(), local.closing()),
             Mode::Shared(local) => {
                 let leases = local.leases().map(|leases| leases.claims()).unwrap_or_default();
                 frames.push(ClientFrame::ClaimLeases { leases });
-                shared.returning
+                (shared.returning, local.closing())
             }
         };
         shared.coming = None;
         if let Some(epoch) = held {
             // Ops that are sent again may take the last link of what is open here.
-            let open = shared.in_flight.open.open_inodes();
+            let mut open = shared.in_flight.open.open_inodes();
+            open.extend(&closing);
             frames.push(ClientFrame::ClaimLease { epoch });
             frames.push(ClientFrame::Opened { inodes: open });
         }
-        frames.extend(shared.in_flight.resume());
+        frames.extend(shared.in_flight.resume(&closing));
         if held.is_none() {
             // The node may have granted it over the stream that broke, or not have heard that it was given back. What was decided
             // under it comes before.

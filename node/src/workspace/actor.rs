@@ -200,9 +200,14 @@ impl WorkspaceState {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
                 WorkspaceMessage::Frame(_, frame, _) => {
+                    // Who wants the lease gets it behind what it says of an earlier one, and not before everybody is back.
                     matches!(
                         frame,
-                        ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease | ClientFrame::GiveBack { .. }
+                        ClientFrame::Request { .. }
+                            | ClientFrame::Closed { .. }
+                            | ClientFrame::ReturnLease
+                            | ClientFrame::WantLease
+                            | ClientFrame::GiveBack { .. }
                     )
                 }
                 _ => false,

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::lines::Line;
+
 /// When Redis makes durable what it has acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appendfsync {
@@ -20,6 +22,11 @@ pub(crate) trait Contestant {
 
     /// Where its files are.
     fn path(&self) -> PathBuf;
+
+    /// Whether a line says anything of it.
+    fn takes_part(&self, _line: &Line) -> bool {
+        true
+    }
 
     /// Ends the mount in good order and makes another by a new process that has nothing cached.
     fn refresh(&mut self) -> Result<()>;

@@ -8,8 +8,20 @@ use artifacts_tests::{Table, percentile, target_dir};
 use serde_json::{Value, json};
 
 use crate::bounds::Bound;
+use crate::floor::Floor;
 use crate::lines::{Line, Unit};
 use crate::scale::Scale;
+
+/// What is wanted of a pair on a line, if it is.
+type Wanted = fn(&Line) -> Option<f64>;
+
+/// Two of whom one is to be so many times as fast as the other.
+struct Pair {
+    title: &'static str,
+    ours: usize,
+    theirs: usize,
+    wanted: Wanted,
+}
 
 /// The figures of each line and contestant, one a round.
 pub(crate) struct Figures {
@@ -32,41 +44,55 @@ impl Figures {
         self.lines[index].1[contestant].push(value);
     }
 
-    /// The median over the rounds.
-    fn median(&self, line: usize, contestant: usize) -> f64 {
-        percentile(&mut self.lines[line].1[contestant].clone(), 50.0)
+    /// The median over the rounds; `None` of who has no part in the line.
+    fn median(&self, line: usize, contestant: usize) -> Option<f64> {
+        let mut rounds = self.lines[line].1[contestant].clone();
+        (!rounds.is_empty()).then(|| percentile(&mut rounds, 50.0))
     }
 
     /// How many times as fast one is as another.
-    fn ratio(&self, line: usize, one: usize, other: usize) -> f64 {
-        let (one, other) = (self.median(line, one), self.median(line, other));
-        if self.lines[line].0.unit == Unit::Seconds { other / one } else { one / other }
+    fn ratio(&self, line: usize, pair: &Pair) -> Option<f64> {
+        let (ours, theirs) = (self.median(line, pair.ours)?, self.median(line, pair.theirs)?);
+        Some(if self.lines[line].0.unit == Unit::Seconds { theirs / ours } else { ours / theirs })
     }
 
-    /// Ours and JuiceFS over the same storage, as far as both were there.
-    fn pairs(&self) -> Vec<(&'static str, usize, usize)> {
+    /// Ours and JuiceFS over the same storage, and ours and the floor, as far as both were there.
+    fn pairs(&self) -> Vec<Pair> {
         let find = |name: &str| self.contestants.iter().position(|contestant| contestant == name);
-        let pairs = [("ours / JuiceFS", "ours", "JuiceFS"), ("on S3", "ours, S3", "JuiceFS, S3")];
-        pairs.iter().filter_map(|&(title, ours, theirs)| Some((title, find(ours)?, find(theirs)?))).collect()
+        let of_juicefs: Wanted = |line| Some(line.wanted);
+        let pairs: [(_, _, _, Wanted); 3] = [
+            ("ours / JuiceFS", "ours", "JuiceFS", of_juicefs),
+            ("on S3", "ours, S3", "JuiceFS, S3", of_juicefs),
+            ("ours / floor", "ours", Floor::NAME, |line| line.wanted_of_floor),
+        ];
+        let found = pairs
+            .into_iter()
+            .filter_map(|(title, ours, theirs, wanted)| Some(Pair { title, ours: find(ours)?, theirs: find(theirs)?, wanted }));
+        found.collect()
     }
 
     /// Prints the table.
     pub(crate) fn print(&self) {
         let pairs = self.pairs();
         let contestants = self.contestants.iter().map(String::as_str);
-        let headings: Vec<&str> =
-            [""].into_iter().chain(contestants).chain([""]).chain(pairs.iter().map(|pair| pair.0)).chain(["wanted"]).collect();
+        let titles = pairs.iter().flat_map(|pair| [pair.title, "wanted"]);
+        let headings: Vec<&str> = [""].into_iter().chain(contestants).chain([""]).chain(titles).collect();
         let mut table = Table::new(&headings);
         for (index, (line, _)) in self.lines.iter().enumerate() {
-            let values: Vec<f64> = (0..self.contestants.len()).map(|contestant| self.median(index, contestant)).collect();
-            let mut cells = vec![line.what.to_owned()];
-            cells.extend(values.iter().map(|&value| if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }));
+            let values = (0..self.contestants.len()).map(|contestant| match self.median(index, contestant) {
+                Some(value) if value < 100.0 => format!("{value:.2}"),
+                Some(value) => format!("{value:.0}"),
+                None => "-".to_owned(),
+            });
+            let mut cells: Vec<String> = std::iter::once(line.what.to_owned()).chain(values).collect();
             cells.push(line.unit.name().to_owned());
-            cells.extend(pairs.iter().map(|&(_, ours, theirs)| {
-                let ratio = self.ratio(index, ours, theirs);
-                format!("{ratio:.2}{}", if ratio < line.wanted { " (short)" } else { "" })
-            }));
-            cells.push(if pairs.is_empty() { String::new() } else { format!("{:.0}", line.wanted) });
+            for pair in &pairs {
+                let (ratio, wanted) = (self.ratio(index, pair), (pair.wanted)(line));
+                let is_short = ratio.zip(wanted).is_some_and(|(ratio, wanted)| ratio < wanted);
+                let mark = if is_short { " (short)" } else { "" };
+                cells.push(ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}{mark}")));
+                cells.push(wanted.map_or_else(String::new, |wanted| format!("{wanted}")));
+            }
             table.row(cells);
         }
         table.print();
@@ -84,9 +110,10 @@ impl Figures {
                     .into()
             };
             let ratios: serde_json::Map<String, Value> =
-                self.pairs().into_iter().map(|(title, ours, theirs)| (title.to_owned(), json!(self.ratio(index, ours, theirs)))).collect();
+                self.pairs().iter().map(|pair| (pair.title.to_owned(), json!(self.ratio(index, pair)))).collect();
             json!({
-                "what": line.what, "unit": line.unit.name(), "wanted_ratio": line.wanted, "ratios": ratios,
+                "what": line.what, "unit": line.unit.name(), "ratios": ratios,
+                "wanted_ratio": line.wanted, "wanted_ratio_to_floor": line.wanted_of_floor,
                 "median": of_each(&|contestant| json!(self.median(index, contestant))),
                 "rounds": of_each(&|contestant| json!(rounds[contestant])),
             })

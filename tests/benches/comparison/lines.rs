@@ -37,6 +37,8 @@ pub(crate) struct Line {
     pub(crate) unit: Unit,
     /// How many times as fast as JuiceFS it is meant to be.
     pub(crate) wanted: f64,
+    /// How many times as fast as the floor, where that is measured.
+    pub(crate) wanted_of_floor: Option<f64>,
     measure: fn(&Work) -> Result<f64>,
 }
 
@@ -49,14 +51,17 @@ pub(crate) enum Step {
     Appendfsync(Appendfsync),
     /// Makes or removes what lines need, unmeasured.
     Prepare(fn(&Work) -> Result<()>),
+    /// The same, for lines that the floor has no part in.
+    PrepareDurable(fn(&Work) -> Result<()>),
 }
 
 /// One round of everything.
 pub(crate) fn steps() -> Vec<Step> {
     use Unit::{MibPerSecond, PerSecond, Seconds};
-    let small = |what, measure| Step::Measure(Line { what, unit: PerSecond, wanted: 2.0, measure });
-    let tree = |what, measure| Step::Measure(Line { what, unit: Seconds, wanted: 2.0, measure });
-    let line = |what, unit, measure| Step::Measure(Line { what, unit, wanted: 1.0, measure });
+    let wanted_of_floor = Some(0.7);
+    let small = |what, measure| Step::Measure(Line { what, unit: PerSecond, wanted: 4.0, wanted_of_floor, measure });
+    let tree = |what, measure| Step::Measure(Line { what, unit: Seconds, wanted: 2.0, wanted_of_floor, measure });
+    let line = |what, unit, measure| Step::Measure(Line { what, unit, wanted: 1.0, wanted_of_floor: None, measure });
     vec![
         small("create, write 1 KiB, close", Work::create),
         small("stat", Work::stat),
@@ -75,7 +80,7 @@ pub(crate) fn steps() -> Vec<Step> {
         line("sequential read, cold", MibPerSecond, Work::read_large),
         Step::Refresh,
         line("random read of 4 KiB, cold", PerSecond, Work::read_blocks),
-        Step::Prepare(Work::prepare_blocks),
+        Step::PrepareDurable(Work::prepare_blocks),
         line("overwrite 4 KiB and fsync", PerSecond, Work::overwrite_blocks),
         line("append 100 bytes and fsync", PerSecond, Work::append),
         Step::Appendfsync(Appendfsync::Always),

@@ -6,6 +6,7 @@
 mod bounds;
 mod contestant;
 mod figures;
+mod floor;
 mod juicefs;
 mod lines;
 mod million;
@@ -22,6 +23,7 @@ use artifacts_tests::{Scratch, Tool, require_fuse};
 
 use crate::contestant::{Contestant, LocalDisk};
 use crate::figures::Figures;
+use crate::floor::Floor;
 use crate::juicefs::JuiceFs;
 use crate::lines::{Sources, Step, Work, steps};
 use crate::ours::Ours;
@@ -73,6 +75,10 @@ fn contestants(scratch: &Scratch, s3: Option<&S3Server>) -> Result<Vec<Box<dyn C
             contestants.push(Box::new(JuiceFs::on_s3(server)?));
         }
     }
+    match Floor::start() {
+        Ok(floor) => contestants.push(Box::new(floor)),
+        Err(error) => println!("without the floor: {error:#}"),
+    }
     contestants.push(Box::new(LocalDisk::new(&scratch.join("local"))?));
     Ok(contestants)
 }
@@ -103,12 +109,14 @@ fn run(round: usize, scale: Scale, contestants: &mut [Box<dyn Contestant>], sour
             let index = (place + turn + round) % contestants.len();
             let contestant = &mut contestants[index];
             let done = match &step {
+                Step::Measure(line) if !contestant.takes_part(line) => Ok(()),
+                Step::PrepareDurable(_) if contestant.name() == Floor::NAME => Ok(()),
                 Step::Measure(line) => {
                     line.measure(&works[index]).and_then(|value| contestant.settle().map(|()| figures.note(*line, index, value)))
                 }
                 Step::Refresh => contestant.refresh(),
                 Step::Appendfsync(mode) => contestant.set_appendfsync(*mode),
-                Step::Prepare(work) => work(&works[index]).and_then(|()| contestant.settle()),
+                Step::Prepare(work) | Step::PrepareDurable(work) => work(&works[index]).and_then(|()| contestant.settle()),
             };
             done.with_context(|| contestant.name().to_owned())?;
         }

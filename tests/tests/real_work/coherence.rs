@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use artifacts_tests::time::Duration;
@@ -12,7 +13,9 @@ use rustix::fs::{Advice, fadvise};
 use serde_json::json;
 
 const ROUNDS: usize = 350;
-const RECORDS: usize = 200;
+const RECORDS: usize = 2_000;
+const RECORD_BYTES: usize = 100;
+const REPLACEMENTS: usize = 1_000;
 const WRITE_ROUNDS: usize = 40;
 
 #[test]
@@ -84,6 +87,46 @@ fn exchange(round: usize, writer: &Path, reader: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What one mount puts in the place of a file by rename, as editors do, is there at every moment for the other: the old one
+/// or the new one, and never none.
+#[test]
+fn a_name_that_is_replaced_is_never_missing() -> Result<()> {
+    mounted("replaced", Duration::from_secs(5 * 60), |scratch| {
+        let lab = Lab::start(scratch, &json!({}))?;
+        let workspace = lab.workspace("shared")?;
+        let (one, other) = (lab.mount("one", &workspace)?, lab.mount("other", &workspace)?);
+        fs::write(one.join("file"), "0")?;
+        let done = AtomicBool::new(false);
+        let (new, file, theirs) = (one.join("new"), one.join("file"), other.join("file"));
+        std::thread::scope(|scope| -> Result<()> {
+            let replacer = scope.spawn(|| -> Result<()> {
+                let replaced = (1..=REPLACEMENTS).try_for_each(|number| -> Result<()> {
+                    fs::write(&new, number.to_string())?;
+                    Ok(fs::rename(&new, &file)?)
+                });
+                done.store(true, Ordering::SeqCst);
+                replaced
+            });
+            let (mut looks, mut last) = (0, 0);
+            while !done.load(Ordering::SeqCst) {
+                let seen: usize = fs::read_to_string(&theirs).with_context(|| format!("look {looks}, after {last}"))?.parse()?;
+                ensure!(seen >= last, "{seen} was seen after {last}");
+                fs::metadata(&theirs).with_context(|| format!("stat {looks}"))?;
+                (looks, last) = (looks + 1, seen);
+            }
+            println!("replaced: looked {looks} times at {REPLACEMENTS} files under one name");
+            replacer.join().ok().context("the replacer panicked")?
+        })?;
+        one.unmount()?;
+        other.unmount()
+    })
+}
+
+/// A line of [`RECORD_BYTES`], less its end.
+fn record(writer: &str, number: usize) -> String {
+    format!("{writer} {number} {}", "z".repeat(RECORD_BYTES)).chars().take(RECORD_BYTES - 1).collect()
+}
+
 /// "`O_APPEND` never loses or tears a record": two mounts append to one file at the same time.
 #[test]
 fn appends_of_two_mounts_neither_tear_nor_vanish() -> Result<()> {
@@ -96,7 +139,7 @@ fn appends_of_two_mounts_neither_tear_nor_vanish() -> Result<()> {
             let append = |writer: &'static str, path: std::path::PathBuf| -> Result<()> {
                 let mut log = OpenOptions::new().append(true).open(path)?;
                 for number in 0..RECORDS {
-                    log.write_all(format!("{writer} {number} {}\n", "z".repeat(number % 90)).as_bytes())?;
+                    log.write_all(format!("{}\n", record(writer, number)).as_bytes())?;
                 }
                 Ok(())
             };
@@ -109,7 +152,7 @@ fn appends_of_two_mounts_neither_tear_nor_vanish() -> Result<()> {
             let text = fs::read_to_string(mount.join("log"))?;
             for writer in ["one", "other"] {
                 let of_writer: Vec<&str> = text.lines().filter(|line| line.split(' ').next() == Some(writer)).collect();
-                let expected = (0..RECORDS).map(|number| format!("{writer} {number} {}", "z".repeat(number % 90)));
+                let expected = (0..RECORDS).map(|number| record(writer, number));
                 let differs = expected.enumerate().find(|(number, record)| of_writer.get(*number) != Some(&record.as_str()));
                 ensure!(
                     differs.is_none() && of_writer.len() == RECORDS,

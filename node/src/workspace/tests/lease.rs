@@ -120,6 +120,30 @@ async fn after_a_restart_the_holder_claims_its_lease() {
     assert!(lab.fenced.lock().is_empty());
 }
 
+/// Two mounts shared the workspace when the node died. The first that is back says that it holds no lease and wants one: were it
+/// granted in the grace, what it said before would take it away again behind its back.
+#[tokio::test]
+async fn nobody_is_granted_the_lease_while_others_are_awaited() {
+    let mut lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    let b = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    lab.crash(actor);
+    let actor = lab.start(vec![a.id, b.id]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    for frame in [ClientFrame::ReturnLease, ClientFrame::ResendDone { open: vec![] }, ClientFrame::WantLease] {
+        a.send(frame);
+    }
+    a.send_op(1, None, file("f", 1_000));
+    assert!(matches!(a.next().await, ServerFrame::Applied(results) if results.is_empty()), "no lease came first");
+    // The other never comes back.
+    actor.cast(WorkspaceMessage::Lapsed(b.id)).unwrap();
+    assert!(matches!(a.answer().await, ServerFrame::Applied(results) if results.len() == 1));
+    a.granted().await;
+    let made = Fetch::Key(Key::Inode(Ino(1_000)).encode().into());
+    assert_eq!(a.fetch(made).await.map(|rows| rows.len()), Ok(1), "it is the holder for the node too");
+}
+
 /// The last link of an open file goes, the file is written once more and closed, and then the node dies: what comes
 /// back is the same, though the file is no longer open.
 #[tokio::test]

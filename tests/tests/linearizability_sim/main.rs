@@ -1,0 +1,73 @@
+//! The machines of `core` without a clock, a socket or a task: simulated mounts and a simulated node on a simulated network,
+//! millions of operations, and one order for all that was seen.
+//!
+//! The shells here do what those of the node and the mount do, and nothing else: what decides is `namespace::apply`,
+//! `Inbox`, `Outbox`, `WorkspaceLease`, `Replica`, `OpenFiles`, `Standing`, `Lifecycle` and `Recovery`. Frames of one stream
+//! stay in order, those of several do not. Streams break and are resumed, mounts freeze, die, leave and come, the node
+//! crashes and gets back what was not durable. A seed determines everything.
+//!
+//! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin.
+
+mod link;
+mod member;
+mod mount;
+mod node;
+mod program;
+mod steps;
+mod tree;
+mod world;
+
+use anyhow::{Context as _, Result};
+use artifacts_tests::time::{now, unix_ms};
+
+use self::world::World;
+
+/// So many operations belong to every run of all tests; `make test-linearizability` does millions.
+const OPS: u64 = 60_000;
+
+#[test]
+fn simulated_mounts_are_one_file_system() -> Result<()> {
+    let ops = number("SIM_OPS")?.unwrap_or(OPS);
+    let seed = number("SIM_SEED")?.unwrap_or_else(unix_ms);
+    println!("linearizability, simulated: SIM_SEED={seed} SIM_OPS={ops}");
+    let start = now();
+    let mut world = World::new(seed);
+    while world.ops() < ops {
+        world.segment().with_context(|| format!("SIM_SEED={seed}"))?;
+    }
+    println!("{}, 0 violations, {:.1} s, SIM_SEED={seed}", world.summary(), start.elapsed().as_secs_f64());
+    world.expect_everything_happened()
+}
+
+/// What must be found is found: a mount that thaws and answers before it hears that its lease was given away.
+#[test]
+fn mounts_that_answer_without_proof_are_caught() {
+    let mut world = World::with_rash_mounts(1);
+    let caught = loop {
+        match world.segment() {
+            Ok(()) => assert!(world.ops() < 400_000, "not caught: {}", world.summary()),
+            Err(caught) => break caught,
+        }
+    };
+    println!("{caught}");
+    assert!(caught.to_string().contains("no order"), "{caught}");
+}
+
+#[test]
+fn a_seed_determines_a_run() -> Result<()> {
+    let run = || -> Result<String> {
+        let mut world = World::new(4711);
+        while world.ops() < 3_000 {
+            world.segment()?;
+        }
+        Ok(world.summary())
+    };
+    assert_eq!(run()?, run()?);
+    Ok(())
+}
+
+fn number(variable: &str) -> Result<Option<u64>> {
+    let Some(text) = std::env::var_os(variable).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Ok(Some(number.with_context(|| format!("{variable} has to be a number, and is {text:?}"))?))
+}

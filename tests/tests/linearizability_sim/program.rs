@@ -1,0 +1,221 @@
+use std::collections::VecDeque;
+
+use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, NewNode, Position, RenameMode, SetAttr};
+use artifacts_core::protocol::{Answer as NodeAnswer, Request};
+use artifacts_tests::crash::Random;
+use artifacts_tests::linearizability::files::{Answer, Call, FileId, Slot, Unit};
+
+use crate::steps::{Came, Step};
+use crate::tree::{self, DIRS, GROUPS, NAMES, UNIT_BYTES};
+
+/// How many files a program has open at the most.
+const OPEN_MAX: usize = 3;
+
+/// A program on a mount: which call comes next, what it asks of the mount, and what that answers.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) number: u16,
+    random: Random,
+    written: u32,
+    open: Vec<(u8, FileId)>,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) group: u8,
+    pub(crate) call: Call,
+    /// What has come of its first step, if there is a second.
+    first: Option<Came>,
+}
+
+/// What comes after an answer of the mount.
+pub(crate) enum Next {
+    /// The call is over; without an answer nobody knows what came of it.
+    Over(Option<Answer>),
+    /// This has to be done first.
+    Steps(VecDeque<Step>),
+    /// Another answer is on its way.
+    Wait,
+}
+
+impl Program {
+    pub(crate) fn new(number: u16, seed: u64) -> Self {
+        Self { number, random: Random::new(seed), written: 0, open: Vec::new() }
+    }
+
+    /// Something, by chance. `fresh` is the number that a file would get.
+    pub(crate) fn call(&mut self, fresh: Ino) -> (u8, Call) {
+        let kind = self.random.below(100);
+        if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
+            let (group, slot) = (self.group(), self.slot());
+            let creates = self.random.below(3) == 0;
+            return (group, if creates { Call::Create { slot, id: Some(fresh.0) } } else { Call::Open(slot) });
+        }
+        if kind < 75 && !self.open.is_empty() {
+            let index = self.random.below(self.open.len() as u64) as usize;
+            let (group, file) = self.open[index];
+            if kind > 65 {
+                self.open.swap_remove(index);
+                return (group, Call::Close(file));
+            }
+            return (group, self.use_open(file));
+        }
+        (self.group(), self.use_names())
+    }
+
+    /// One that is open, to be closed; `None` if none is.
+    pub(crate) fn close_one(&mut self) -> Option<(u8, Call)> {
+        let (group, file) = self.open.pop()?;
+        Some((group, Call::Close(file)))
+    }
+
+    fn group(&mut self) -> u8 {
+        self.random.below(u64::from(GROUPS)) as u8
+    }
+
+    fn slot(&mut self) -> Slot {
+        Slot::new(self.random.below(u64::from(DIRS)) as u8, self.random.below(u64::from(NAMES)) as u8)
+    }
+
+    fn units(&mut self, most: u64) -> Vec<Unit> {
+        let count = 1 + self.random.below(most);
+        (0..count)
+            .map(|_| {
+                self.written += 1;
+                (u32::from(self.number) + 1) << 14 | self.written & 0x3fff
+            })
+            .collect()
+    }
+
+    fn use_open(&mut self, file: FileId) -> Call {
+        let at = self.random.below(4) as u32;
+        let len = 1 + self.random.below(3) as u32;
+        match self.random.below(12) {
+            0 => Call::Length(file),
+            1 => Call::Truncate { file, len: at },
+            2..5 => Call::Write { file, at, units: self.units(3) },
+            5..8 => Call::Append { file, units: self.units(2) },
+            8 => Call::Read { file, at, len },
+            _ => Call::Read { file, at: 0, len: 100 },
+        }
+    }
+
+    fn use_names(&mut self) -> Call {
+        let (slot, other) = (self.slot(), self.slot());
+        match self.random.below(14) {
+            0..4 => Call::Lookup(slot),
+            4..6 => Call::Unlink(slot),
+            6..10 if slot != other => Call::Rename { from: slot, to: other, replace: self.random.below(3) > 0 },
+            _ => Call::List(slot.dir()),
+        }
+    }
+
+    /// Notes what a call has opened.
+    pub(crate) fn over(&mut self, running: &Running, answer: Option<&Answer>) {
+        if let (Call::Open(_) | Call::Create { .. }, Some(Answer::File(file))) = (&running.call, answer) {
+            self.open.push((running.group, *file));
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn new(group: u8, call: Call) -> Self {
+        Self { group, call, first: None }
+    }
+
+    /// What it asks for first.
+    pub(crate) fn begin(&self) -> VecDeque<Step> {
+        let place = |slot: Slot| tree::place(self.group, slot);
+        let write = |file: FileId, position, units: &[Unit]| {
+            let extents = vec![Extent::inline(tree::bytes_of(units))];
+            Step::Commit(Mutation::Write { ino: Ino(file), position, extents, kill_privileges: false })
+        };
+        VecDeque::from([match &self.call {
+            Call::Open(slot) | Call::Lookup(slot) => {
+                let (parent, name) = place(*slot);
+                Step::Ask(Request::Lookup { parent, name })
+            }
+            Call::Create { slot, id } => {
+                let ((parent, name), ino) = (place(*slot), Ino(id.unwrap_or(0)));
+                let create = Mutation::Create { parent, name, ino, node: NewNode::File, mode: 0o644, umask: 0, uid: 0, gid: 0 };
+                return VecDeque::from([Step::Commit(create), Step::Ask(Request::Open { ino })]);
+            }
+            Call::Close(file) => Step::Close(Ino(*file)),
+            Call::Read { file, at, len } => {
+                let (offset, len) = (u64::from(*at) * UNIT_BYTES, u64::from(*len) * UNIT_BYTES);
+                Step::Ask(Request::Pieces { ino: Ino(*file), offset, len })
+            }
+            Call::Length(file) => Step::Ask(Request::Attr { ino: Ino(*file) }),
+            Call::Write { file, at, units } => write(*file, Position::At(u64::from(*at) * UNIT_BYTES), units),
+            Call::Append { file, units } => write(*file, Position::End, units),
+            Call::Truncate { file, len } => {
+                let set = SetAttr { size: Some(u64::from(*len) * UNIT_BYTES), ..SetAttr::default() };
+                Step::Commit(Mutation::SetAttr { ino: Ino(*file), set })
+            }
+            Call::Unlink(slot) => {
+                let (parent, name) = place(*slot);
+                Step::Commit(Mutation::Unlink { parent, name })
+            }
+            Call::Rename { from, to, replace } => {
+                let ((parent, name), (new_parent, new_name)) = (place(*from), place(*to));
+                let mode = if *replace { RenameMode::Replace } else { RenameMode::NoReplace };
+                Step::Commit(Mutation::Rename { parent, name, new_parent, new_name, mode })
+            }
+            Call::List(dir) => Step::Ask(Request::ReadDir { dir: tree::dir_ino(self.group, *dir), after: None, limit: 100 }),
+            // The programs here take no locks.
+            Call::Lock { .. } | Call::TryLock { .. } | Call::Unlock { .. } => Step::Durable,
+        }])
+    }
+
+    /// An answer of the mount has come.
+    pub(crate) fn came(&mut self, came: Came) -> Next {
+        let first = self.first.take();
+        match (&self.call, first, came) {
+            (Call::Open(_), None, Came::Answered(Ok(NodeAnswer::Attr(attr)))) => {
+                let ino = attr.ino;
+                self.first = Some(Came::Answered(Ok(NodeAnswer::Attr(attr))));
+                Next::Steps([Step::Ask(Request::Open { ino })].into())
+            }
+            // It went in between: the kernel looks its name up again.
+            (Call::Open(_), Some(_), Came::Answered(Err(Errno::ENOENT))) => Next::Steps(self.begin()),
+            (Call::Create { .. }, None, came) => {
+                self.first = Some(came);
+                Next::Wait
+            }
+            (Call::Create { id, .. }, Some(Came::Applied(created)), Came::Answered(opened)) => Next::Over(match (created, opened) {
+                (Ok(_), Ok(_)) => id.map(Answer::File),
+                (Err(errno), _) => failed(errno),
+                // Made, and gone before it could be opened; the kernel looks again.
+                (Ok(_), Err(_)) => None,
+            }),
+            (call, _, came) => Next::Over(whole(call, came)),
+        }
+    }
+}
+
+/// What a call answers whose last step has come to this.
+fn whole(call: &Call, came: Came) -> Option<Answer> {
+    let length = |attr: &Attr| (attr.size / UNIT_BYTES) as u32;
+    match came {
+        Came::Applied(Ok(_)) | Came::Durable(Ok(())) | Came::Closed => Some(Answer::Done),
+        Came::Applied(Err(errno)) | Came::Answered(Err(errno)) | Came::Durable(Err(errno)) => failed(errno),
+        Came::Answered(Ok(answer)) => Some(match (call, answer) {
+            (Call::Length(_), NodeAnswer::Attr(attr)) => Answer::Length(length(&attr)),
+            (_, NodeAnswer::Attr(attr)) => Answer::File(attr.ino.0),
+            (Call::Read { at, len, .. }, NodeAnswer::Pieces { attr, pieces, .. }) => {
+                Answer::Units(tree::units_of(&attr, &pieces, *at, *len))
+            }
+            (_, NodeAnswer::Entries(entries)) => {
+                let names = entries.iter().filter_map(|entry| std::str::from_utf8(entry.name.as_bytes()).ok()?.parse().ok());
+                Answer::Names(names.collect())
+            }
+            (call, answer) => panic!("{call:?} answered {answer:?}"),
+        }),
+    }
+}
+
+/// An error that says something of the state; any other says nothing.
+fn failed(errno: Errno) -> Option<Answer> {
+    matches!(errno, Errno::ENOENT | Errno::EEXIST).then(|| Answer::Failed(errno.number()))
+}
