@@ -67,7 +67,9 @@ pub(super) fn step_by_inode(shared: &mut Shared, beliefs: &Beliefs, step: Step, 
                         if shared.is_leaving() {
                             return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
                         }
-                        if let Some(learn) = shared.learning(&missing, Kind::Read, now_ms) {
+                        // What is opened may be about to go: the node is to hear of it as soon as can be.
+                        let is_opened = matches!(request, Request::Open { .. });
+                        if !is_opened && let Some(learn) = shared.learning(&missing, Kind::Read, now_ms) {
                             return Err(Box::new(Pause::Ask(Step::Ask(request, waiter), learn)));
                         }
                     }

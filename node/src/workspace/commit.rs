@@ -174,7 +174,7 @@ impl WorkspaceState {
             return Ok(());
         }
         for &ino in &outcome.orphaned {
-            self.purge_if_orphan(myself, ino).await?;
+            self.purge_soon(myself, ino).await?;
         }
         Ok(())
     }
