@@ -8,7 +8,7 @@ use artifacts_core::protocol::FenceReason;
 use fuser::INodeNo;
 
 use crate::data::{Blocks, ReadAhead, SegmentUploader};
-use crate::fs::{Directories, InodeNumbers, InodeTable};
+use crate::fs::{Directories, InodeNumbers, InodeTable, LockFiles};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
 use crate::session::{LeaseEnd, MountSession};
@@ -39,6 +39,8 @@ pub(crate) struct Agent {
     pub(crate) caches: Arc<Caches>,
     /// Open directories.
     pub(crate) directories: Directories,
+    /// Open files, for the sake of locks.
+    pub(crate) lock_files: LockFiles,
     /// The kernel's inode numbers.
     pub(crate) numbers: InodeNumbers,
     /// Whether writes pass the kernel's page cache by; it says so when the mount begins.
@@ -62,6 +64,7 @@ impl Agent {
             inodes: InodeTable::default(),
             caches: Arc::default(),
             directories: Directories::default(),
+            lock_files: LockFiles::default(),
             writes_directly: AtomicBool::new(false),
             work,
         });

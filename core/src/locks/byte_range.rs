@@ -41,6 +41,13 @@ impl ByteRange {
     }
 }
 
+impl ByteRange {
+    /// What of this is not in `other`.
+    pub fn minus(self, other: Self) -> Vec<Self> {
+        if self.overlaps(other) { self.without(other).collect() } else { vec![self] }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +67,7 @@ mod tests {
         assert_eq!(parts(range(3, 5), range(0, 9)), []);
         assert_eq!(parts(ByteRange::WHOLE, range(1, u64::MAX)), [range(0, 0)]);
         assert_eq!(parts(ByteRange::WHOLE, range(0, 7)), [range(8, u64::MAX)]);
+        assert_eq!(range(0, 4).minus(range(5, 9)), [range(0, 4)]);
+        assert_eq!(range(0, 4).minus(range(1, 9)), [range(0, 0)]);
     }
 }

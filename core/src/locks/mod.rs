@@ -12,6 +12,8 @@
 //! Times are milliseconds of the caller's monotonic clock.
 
 mod byte_range;
+mod file_lock;
+mod held_locks;
 mod holder;
 mod mode;
 mod named;
@@ -25,6 +27,8 @@ mod wait_graph;
 mod tests;
 
 pub use byte_range::ByteRange;
+pub use file_lock::{FileLock, LockSpace};
+pub use held_locks::HeldLocks;
 pub use holder::{FileOwner, Holder, NamedHolder};
 pub use mode::Mode;
 pub use named::{Expired, NotHeld};

@@ -10,6 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::table::LockTable;
 use super::{Held, Holder, Mode, Resource, WaiterId, Waiting};
 
+/// So many waits are looked at for one request. A circle that hides behind more is not found: it is more than the threads
+/// of any program, and whoever queues them must not keep everybody else waiting.
+const STEPS_MAX: usize = 4096;
+
 /// A waiter that has to pass an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pass {
@@ -39,6 +43,9 @@ fn reachable(table: &LockTable, start: WaiterId) -> Edges {
     let mut edges = Edges::new();
     let mut open = vec![start];
     while let Some(id) = open.pop() {
+        if edges.len() + open.len() > STEPS_MAX {
+            break;
+        }
         if edges.contains_key(&id) || matches!(table.resource_of(id), Some(Resource::Flock(_)) | None) {
             continue;
         }
@@ -120,6 +127,9 @@ pub(super) fn overtaking(table: &LockTable, start: WaiterId, waits: bool) -> Opt
     let mut seen: BTreeSet<(WaiterId, bool)> = BTreeSet::new();
     let mut open: VecDeque<(WaiterId, Option<(WaiterId, WaiterId)>)> = VecDeque::from([(start, None)]);
     while let Some((id, passed)) = open.pop_front() {
+        if seen.len() + open.len() > STEPS_MAX {
+            return None;
+        }
         if !seen.insert((id, passed.is_some())) {
             continue;
         }

@@ -1,7 +1,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::{LockAnswer, LockConflict};
 use crate::leases::{Kind, Lease};
+use crate::locks::{FileLock, LockSpace};
 use crate::namespace::{Attr, DirEntry, Errno, Ino, Name, Op, Outcome, Piece, Usage};
 use crate::replica::{Fetch, Records};
 
@@ -81,6 +83,16 @@ pub enum ClientFrame {
         /// Which.
         leases: Vec<Lease>,
     },
+    /// All locks of this mount: on a resumed stream before anything is asked again, and when calls may be served again after
+    /// a lapse. What else the node believes it to hold or to wait for is let go.
+    ClaimLocks {
+        /// What programs hold.
+        held: Vec<FileLock>,
+        /// What may be held or wait: it was asked for under this number, and is going to be asked for again.
+        asked: Vec<(u64, FileLock)>,
+        /// What waits, and under which number.
+        waiting: Vec<(u64, FileLock)>,
+    },
 }
 
 /// The answer to an op that met a lease of somebody else: nothing has happened, and [`ServerFrame::ComeAgain`] will say
@@ -157,6 +169,33 @@ pub enum Request {
         /// Which.
         inodes: Vec<Ino>,
     },
+    /// A lock on a file. Asked again with the same number it is the same wish.
+    Lock {
+        /// Chosen by the mount, for [`Request::CancelLock`] and [`ServerFrame::LockSettled`].
+        id: u64,
+        lock: FileLock,
+        /// Whether to queue if it cannot be had now.
+        wait: bool,
+    },
+    /// Lets go of whatever its owner holds of this.
+    Unlock {
+        ino: Ino,
+        owner: u64,
+        space: LockSpace,
+    },
+    /// Whether somebody is in the way of this lock.
+    TestLock(FileLock),
+    /// A lock that waits is not wanted any more.
+    CancelLock {
+        id: u64,
+    },
+}
+
+impl Request {
+    /// Whether it is for the workspace's table of locks, and not for its namespace.
+    pub const fn is_about_locks(&self) -> bool {
+        matches!(self, Self::Lock { .. } | Self::Unlock { .. } | Self::TestLock(_) | Self::CancelLock { .. })
+    }
 }
 
 /// From the node to a mount.
@@ -217,6 +256,13 @@ pub enum ServerFrame {
         /// The op.
         seq: u64,
     },
+    /// A lock that waited is held, or will not come.
+    LockSettled {
+        /// The number under which it was asked for.
+        id: u64,
+        /// Why not.
+        result: Result<(), Errno>,
+    },
 }
 
 /// What became of one op.
@@ -273,6 +319,14 @@ pub enum Answer {
     },
     /// To `Acquire`: what the mount has got of it.
     Leases(Vec<Lease>),
+    /// To `Lock`.
+    Lock(LockAnswer),
+    /// To `Unlock`: from now on others may have it.
+    Unlocked,
+    /// To `TestLock`: who is in the way.
+    Conflict(Option<LockConflict>),
+    /// To `CancelLock`: false if it does not wait, because it is held.
+    Cancelled(bool),
 }
 
 /// Inode numbers that one session alone may use.

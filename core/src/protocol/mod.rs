@@ -11,11 +11,13 @@
 mod direct;
 mod frame;
 mod handshake;
+mod lock;
 mod message;
 
 pub use direct::{DIRECT_URL_MAX_MS, DataPath, DirectUrl};
 pub use frame::{FRAME_MAX_BYTES, FrameError, decode, encode};
 pub use handshake::{Hello, HelloAnswer, Opening, Refusal, VersionRange, Welcome};
+pub use lock::{LockAnswer, LockConflict};
 pub use message::{Answer, COME_AGAIN, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
 
 /// The version of the session protocol that this code speaks.

@@ -3,12 +3,14 @@
 //! On the node: [`Lifecycle`] decides when a session is live, lapsed or over; [`Inbox`] makes every op happen
 //! exactly once, however often it is sent; [`Recovery`] puts what all mounts send again after a crash of the node
 //! into the order in which it was first visible; [`OpenFiles`] knows which inodes outlive their last link;
-//! [`WorkspaceLease`] says which mount may decide by itself.
+//! [`WorkspaceLease`] says which mount may decide by itself; [`FileLocks`] knows what mounts hold and wait for in the
+//! workspace's table of locks.
 //! In the mount: [`Standing`] says whether a call may be served at this moment; [`Outbox`] remembers every op until
 //! it is durable; [`InodeRanges`] hands out inode numbers, and on the node checks them.
 //!
 //! Times are milliseconds of the caller's own monotonic clock, and count from the moment a request was sent.
 
+mod file_locks;
 mod inbox;
 mod inode_ranges;
 mod lifecycle;
@@ -18,6 +20,7 @@ mod recovery;
 mod standing;
 mod workspace_lease;
 
+pub use file_locks::{FileLocks, GivenAway, LockClaims};
 pub use inbox::{Admission, Inbox, Progress};
 pub use inode_ranges::InodeRanges;
 pub use lifecycle::{Lifecycle, LifecycleEffect, Phase};

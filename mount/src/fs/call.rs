@@ -3,8 +3,8 @@ use std::sync::Arc;
 use artifacts_core::namespace::{Attr, Errno, Mutation, Outcome};
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{
-    Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr,
+    Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
 use crate::agent::Agent;
@@ -30,7 +30,7 @@ macro_rules! replies {
     )*};
 }
 
-replies! { ReplyAttr ReplyCreate ReplyData ReplyDirectory ReplyEmpty ReplyEntry ReplyIoctl ReplyLseek ReplyOpen ReplyStatfs ReplyWrite ReplyXattr }
+replies! { ReplyAttr ReplyCreate ReplyData ReplyDirectory ReplyEmpty ReplyEntry ReplyIoctl ReplyLock ReplyLseek ReplyOpen ReplyStatfs ReplyWrite ReplyXattr }
 
 /// A call that the gate has let in. Its answer goes through the gate again; dropped unanswered it fails with EIO.
 pub(crate) struct Call<R> {

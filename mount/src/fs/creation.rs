@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use artifacts_core::namespace::{Attr, Errno, FileKind, Ino, Mutation, Name, NewNode, SetAttr};
 use artifacts_core::protocol::{Answer, Request};
-use fuser::{FileHandle, INodeNo, ReplyCreate, ReplyEntry};
+use fuser::{INodeNo, ReplyCreate, ReplyEntry};
 
 use super::call::{Call, GENERATION, Reply, attr_of};
 use super::files::{after_change, how_to_cache};
@@ -157,7 +157,7 @@ impl Creation {
                 agent.session.beliefs.show(stamp, &[self.parent, attr.ino], |ttl| {
                     agent.inodes.entered(&attr, self.parent, &self.name);
                     agent.inodes.opened(attr.ino);
-                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, FileHandle(0), caching);
+                    reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, agent.lock_files.new_handle(self.flags), caching);
                 });
             });
         });

@@ -11,12 +11,14 @@ use bytes::Bytes;
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner,
     OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::attributes::{self, Setting};
 use super::caller::Caller;
 use super::creation::{self, Maker, node_of};
+use super::locks::{self, Wanted};
+use super::thread::Thread;
 use super::{acls, content, copying, directories, files, names, xattrs};
 use crate::agent::Agent;
 
@@ -66,8 +68,13 @@ impl Filesystem for ArtifactsFs {
         let writes_directly = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         self.agent.writes_directly.store(writes_directly, Ordering::Relaxed);
         // Without it pages would not follow what other mounts write.
-        // Without the others access control lists would not be enforced, or creation not follow them.
-        let needed = InitFlags::FUSE_AUTO_INVAL_DATA | InitFlags::FUSE_POSIX_ACL | InitFlags::FUSE_DONT_MASK;
+        // Without the others access control lists would not be enforced, or creation not follow them, or locks not leave the
+        // kernel.
+        let needed = InitFlags::FUSE_AUTO_INVAL_DATA
+            | InitFlags::FUSE_POSIX_ACL
+            | InitFlags::FUSE_DONT_MASK
+            | InitFlags::FUSE_POSIX_LOCKS
+            | InitFlags::FUSE_FLOCK_LOCKS;
         config.add_capabilities(needed).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
         let nearest = |set: Result<u32, u32>| set.err();
         if let Some(most) = nearest(config.set_max_write(REQUEST_MAX_BYTES)) {
@@ -192,21 +199,21 @@ impl Filesystem for ArtifactsFs {
         content::write(&self.agent, ino, offset, data, write_flags, flags, reply);
     }
 
-    fn flush(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        files::flush(&self.agent, ino, reply);
+    fn flush(&self, _request: &Request, ino: INodeNo, handle: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
+        files::flush(&self.agent, ino, handle, lock_owner, reply);
     }
 
     fn release(
         &self,
         _request: &Request,
         ino: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         _flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
+        lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        files::release(&self.agent, ino, reply);
+        files::release(&self.agent, ino, handle, lock_owner, reply);
     }
 
     fn fsync(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, _data_only: bool, reply: ReplyEmpty) {
@@ -261,6 +268,37 @@ impl Filesystem for ArtifactsFs {
 
     fn lseek(&self, _request: &Request, ino: INodeNo, _handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
         files::lseek(&self.agent, ino, offset, whence, reply);
+    }
+
+    fn getlk(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        handle: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        pid: u32,
+        reply: ReplyLock,
+    ) {
+        locks::test(&self.agent, Wanted { thread: Thread(request.pid()), ino, handle, owner, range: (start, end), kind, pid }, reply);
+    }
+
+    fn setlk(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        handle: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        pid: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        locks::set(&self.agent, Wanted { thread: Thread(request.pid()), ino, handle, owner, range: (start, end), kind, pid }, sleep, reply);
     }
 
     fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {

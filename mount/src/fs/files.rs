@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use artifacts_core::namespace::{Attr, Errno, FILE_MAX_BYTES, Ino, Mutation, SetAttr};
 use artifacts_core::protocol::{Answer, Request};
-use fuser::{FileHandle, FopenFlags, INodeNo, OpenFlags, ReplyEmpty, ReplyLseek, ReplyOpen};
+use fuser::{FileHandle, FopenFlags, INodeNo, LockOwner, OpenFlags, ReplyEmpty, ReplyLseek, ReplyOpen};
 
 use super::call::{Call, Reply, attr_of};
 use super::join::join;
+use super::locks;
 use super::seek::{Seek, Step};
 use crate::agent::Agent;
 use crate::errno;
@@ -59,7 +60,7 @@ fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result
     let agent = Arc::clone(&call.agent);
     call.finish(result.map_err(errno::of_inode), move |reply, _| {
         agent.inodes.opened(ino);
-        reply.opened(FileHandle(0), how_to_cache(&agent, flags.0));
+        reply.opened(agent.lock_files.new_handle(flags.0), how_to_cache(&agent, flags.0));
     });
 }
 
@@ -72,27 +73,31 @@ fn finish_open(call: Call<ReplyOpen>, ino: Ino, flags: OpenFlags, result: Result
 /// nothing by this, because each read asks the node anyway.
 pub(super) fn how_to_cache(agent: &Agent, flags: i32) -> FopenFlags {
     let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY;
-    // A file that cannot be written has no error to tell when it is closed.
-    let at_close = if reads_only { FopenFlags::FOPEN_NOFLUSH } else { FopenFlags::empty() };
     let is_cached = (reads_only && agent.is_alone()) || !agent.writes_directly.load(Ordering::Relaxed);
-    at_close | if is_cached { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::FOPEN_DIRECT_IO }
+    if is_cached { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::FOPEN_DIRECT_IO }
 }
 
 /// The last descriptor of an open file description is closed. A program sees nothing of this, so the gate does not
 /// either.
-pub(super) fn release(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyEmpty) {
+pub(super) fn release(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, flock_owner: Option<LockOwner>, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
+    locks::closed(agent, ino, handle, flock_owner);
     agent.inodes.released(ino);
     agent.session.closed(ino);
     reply.ok();
 }
 
-/// close(2): tells what has become of earlier writes, and waits for none.
-pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyEmpty) {
+/// close(2): tells what has become of earlier writes, and waits for none. The process loses its locks on the file.
+pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, owner: LockOwner, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
+    if locks::closes_at_once(agent, ino, handle, owner) {
+        return reply.ok();
+    }
     Call::begin(agent, Holds::Nothing, reply, move |call| {
-        let loss = call.agent.session.take_loss(ino);
-        call.finish(loss.map_or(Ok(()), Err), |reply, ()| reply.ok());
+        locks::closing(call, ino, owner, move |call| {
+            let loss = call.agent.session.take_loss(ino);
+            call.finish(loss.map_or(Ok(()), Err), |reply, ()| reply.ok());
+        });
     });
 }
 

@@ -113,6 +113,11 @@ impl InodeTable {
         }
     }
 
+    /// Whether pages of a file may be cached.
+    pub(super) fn may_have_pages(&self, ino: Ino) -> bool {
+        self.inner.lock().known.get(&ino).is_some_and(|known| known.has_pages)
+    }
+
     /// The kernel is about to be shown these attributes. Answers whether the file's pages must be dropped first.
     pub(super) fn observe(&self, attr: &Attr) -> bool {
         let mut inner = self.inner.lock();

@@ -24,11 +24,14 @@ mod file_system;
 mod files;
 mod inode_table;
 mod join;
+mod locks;
 mod names;
 mod seek;
+mod thread;
 mod xattrs;
 
 pub(crate) use convert::InodeNumbers;
 pub(crate) use directories::Directories;
 pub(crate) use file_system::ArtifactsFs;
 pub(crate) use inode_table::InodeTable;
+pub(crate) use locks::LockFiles;

@@ -55,7 +55,8 @@ pub(crate) struct InFlight<O, R, D> {
     node_durable: u64,
     flush_asked: u64,
     ops: HashMap<u64, Waiting<O>>,
-    requests: HashMap<u32, Asked<R>>,
+    /// By number, which is their order.
+    requests: BTreeMap<u32, Asked<R>>,
     next_request: u32,
     durable: BTreeMap<u64, Vec<Waiting<D>>>,
     /// Which inodes are open.
@@ -74,7 +75,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
             node_durable: 0,
             flush_asked: 0,
             ops: HashMap::new(),
-            requests: HashMap::new(),
+            requests: BTreeMap::new(),
             next_request: 0,
             durable: BTreeMap::new(),
             open: OpenCounts::default(),
@@ -268,7 +269,10 @@ impl<O, R, D> InFlight<O, R, D> {
         settled.extend(
             self.ops.extract_if(|_, waiting| ends(waiting.since_ms)).map(|(_, waiting)| Settled::Applied(waiting.waiter, Err(errno))),
         );
-        for (_, asked) in self.requests.extract_if(|_, asked| ends(asked.since_ms)) {
+        let (ended, requests) = std::mem::take(&mut self.requests).into_iter().partition(|(_, asked)| ends(asked.since_ms));
+        self.requests = requests;
+        let ended: BTreeMap<u32, Asked<R>> = ended;
+        for asked in ended.into_values() {
             if let Request::Open { ino } = asked.request {
                 self.open.close(ino);
             }

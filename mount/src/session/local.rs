@@ -222,9 +222,14 @@ impl Local {
             Request::XattrNames { ino } => Answer::Names(namespace::xattr_names(view, *ino)?),
             Request::Usage => Answer::Usage { usage: namespace::usage(view)?, bytes: self.limits.bytes, inodes: self.limits.inodes },
             // Only the node can answer these; see `is_local`.
-            Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. } => {
-                return Err(Errno::EINVAL.into());
-            }
+            Request::ReserveInodes
+            | Request::Fetch(_)
+            | Request::Learn { .. }
+            | Request::Acquire { .. }
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::TestLock(_)
+            | Request::CancelLock { .. } => return Err(Errno::EINVAL.into()),
         })
     }
 
@@ -377,7 +382,8 @@ impl Local {
 
 /// Whether a question is one to the namespace, which the holder of the lease answers itself.
 pub(super) fn is_local(request: &Request) -> bool {
-    !matches!(request, Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. })
+    let is_fetched = matches!(request, Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. });
+    !is_fetched && !request.is_about_locks()
 }
 
 /// The data that an op carries, in bytes.

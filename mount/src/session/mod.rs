@@ -9,6 +9,8 @@
 //! of the namespace, and what it decided is sent in batches: with every heartbeat, when there is much of it, and when
 //! somebody waits for durability. A recall ends that: what comes meanwhile waits until everything has been sent.
 //!
+//! Locks are asked of the node whoever decides: [`locking`].
+//!
 //! Always true:
 //! - frames go out in the order in which their effects entered [`InFlight`], and ops without a gap;
 //! - while no stream is up nothing is queued for one: a new stream begins with what [`InFlight::resume`] says;
@@ -24,6 +26,8 @@ mod in_flight;
 mod inode_leases;
 mod inode_supply;
 mod local;
+mod locking;
+mod locks;
 mod mount_session;
 mod open_counts;
 mod opening;

@@ -18,6 +18,8 @@ use super::held_leases::HeldLeases;
 use super::in_flight::InFlight;
 use super::inode_supply::InodeSupply;
 use super::local::{Local, Tenure, Upload, pack_alone};
+use super::locking::LockDone;
+use super::locks::Locks;
 use super::opening::Opened;
 use super::outlet::Outlet;
 use super::steps::{Done, Pause, step_by_inode, step_local};
@@ -60,6 +62,7 @@ pub(super) enum Mode {
 /// What one lock guards.
 pub(super) struct Shared {
     pub(super) in_flight: InFlight<OpDone, Answered, Durable>,
+    pub(super) locks: Locks<LockDone>,
     supply: InodeSupply<InoWaiter>,
     /// Mutations that wait for room in the outbox.
     room_waits: VecDeque<Box<dyn FnOnce() + Send>>,
@@ -149,6 +152,7 @@ impl MountSession {
         let gate = Arc::new(Gate::new(Arc::clone(&clock), standing(&welcome, asked_at_ms)));
         let shared = Shared {
             in_flight: InFlight::default(),
+            locks: Locks::default(),
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
             linked: true,
@@ -223,6 +227,7 @@ impl MountSession {
             frames.push(ClientFrame::ClaimLease { epoch });
             frames.push(ClientFrame::Opened { inodes: open });
         }
+        frames.push(shared.locks.claims());
         frames.extend(shared.in_flight.resume(&closing));
         if held.is_none() {
             // The node may have granted it over the stream that broke, or not have heard that it was given back. What was decided
@@ -644,6 +649,7 @@ impl MountSession {
             ServerFrame::RecallLeases { leases, keep_read } => self.recall_inodes(leases, keep_read),
             ServerFrame::Changed { inodes } => self.changed(&inodes),
             ServerFrame::ComeAgain { seq } => self.come_again(seq),
+            ServerFrame::LockSettled { id, result } => self.lock_settled(id, result),
         }
         ready.into_iter().for_each(Ready::run);
         // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.
@@ -654,7 +660,13 @@ impl MountSession {
     fn proven(&self, asked_at_ms: u64, open_gate: impl FnOnce()) {
         self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
         if self.interrupted.borrow().is_some() && self.gate.fenced().is_none() {
-            self.shared.lock().in_flight.revive();
+            {
+                let mut shared = self.shared.lock();
+                shared.in_flight.revive();
+                // What was let go of meanwhile the node has not been told.
+                self.queue(&shared, &[shared.locks.claims()]);
+            }
+            self.outlet.pump();
             self.interrupted.send_replace(None);
         }
         open_gate();
@@ -678,14 +690,16 @@ impl MountSession {
 
     /// Ends every wait with this errno, and every one that begins until the session is proven again.
     pub(crate) fn interrupt(&self, errno: Errno) {
-        let (ready, room) = {
+        let (locks, ready, room) = {
             let mut shared = self.shared.lock();
+            let locks = shared.locks.interrupt(errno);
             let mut ready = shared.in_flight.interrupt(errno);
             let waiting = std::mem::take(&mut shared.held).into_iter().chain(std::mem::take(&mut shared.come_again).into_values());
             ready.extend(waiting.flat_map(|steps| steps.steps).map(|step| step.refused(errno)));
-            (ready, std::mem::take(&mut shared.room_waits))
+            (locks, ready, std::mem::take(&mut shared.room_waits))
         };
         self.interrupted.send_replace(Some(errno));
+        locks.into_iter().for_each(|(done, result)| done(result));
         ready.into_iter().for_each(Ready::run);
         room.into_iter().for_each(|then| then());
     }

@@ -79,7 +79,9 @@ pub(super) fn step_by_inode(shared: &mut Shared, beliefs: &Beliefs, step: Step, 
             done.uploads.extend(shared.cut(true));
             let decided = shared.decided();
             done.frames.extend(decided);
-            if !shared.local().is_drained() {
+            // Whoever gets a lock that is let go reads nothing of what was written under it before it has been sent.
+            let may_overtake = matches!(request, Request::Unlock { .. } | Request::CancelLock { .. });
+            if !may_overtake && !shared.local().is_drained() {
                 return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
             }
             match shared.in_flight.ask(request, waiter, now_ms) {
@@ -211,10 +213,19 @@ pub(super) fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mu
                 return Err(Box::new(Pause::Ask(Step::Ask(request, waiter), Request::Fetch(fetch))));
             }
         },
-        Step::Ask(request, waiter) => match in_flight.ask(request, waiter, now_ms) {
-            Ok(frame) => done.frames.push(frame),
-            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-        },
+        Step::Ask(request, waiter) => {
+            if matches!(request, Request::Unlock { .. }) {
+                // What was written under the lock leaves before it, unless it waits for an upload: who gets the lock is
+                // served nothing before this mount has given the lease back, and with it has sent all.
+                done.uploads.extend(shared.cut(true));
+                let decided = shared.decided();
+                done.frames.extend(decided);
+            }
+            match shared.in_flight.ask(request, waiter, now_ms) {
+                Ok(frame) => done.frames.push(frame),
+                Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
+            }
+        }
         Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
     }
     Ok(())

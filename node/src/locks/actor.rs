@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{EventKind, Events, LockEvent};
-use super::files::FileLocks;
+use super::files::MountLocks;
 use super::journal::{Commit, Journal, Writer};
 use super::message::LockMessage;
 use super::named::NamedLocks;
 use super::record::{LockRecord, LockRight};
-use super::registry::FenceSession;
+use super::registry::{Absent, FenceSession};
 use super::view;
 use crate::context::SharedContext;
 use crate::store::{Batch, Durability, KeyRange, StoreError};
@@ -35,7 +35,7 @@ pub(crate) struct LockArguments {
     pub(crate) workspace: WorkspaceId,
     pub(crate) writer: Writer,
     /// Sessions that may hold locks on files from before.
-    pub(crate) absent: Vec<SessionId>,
+    pub(crate) absent: Vec<Absent>,
     pub(crate) fence: FenceSession,
     /// Asks the registry to forget the actor. False if somebody has a handle to it.
     pub(crate) retire: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -47,7 +47,7 @@ pub(crate) struct LockState {
     pub(super) keys: WorkspaceKeys,
     pub(super) table: LockTable,
     pub(super) named: NamedLocks,
-    pub(super) files: FileLocks,
+    pub(super) files: MountLocks,
     pub(super) events: Events,
     /// What the message at hand has to make durable.
     pub(super) commit: Commit,
@@ -105,7 +105,7 @@ impl Actor for LockActor {
             keys,
             table: LockTable::new(last_token),
             named: NamedLocks::default(),
-            files: FileLocks::new(absent, fence),
+            files: MountLocks::new(absent, fence),
             events: Events::new(last_token),
             commit: Commit::default(),
             journal: Journal::start(context.clone(), writer),
@@ -167,8 +167,7 @@ impl LockState {
                 self.pass_on(myself, grants, now);
             }
             LockMessage::Lapsed(session) => {
-                self.files.lapse(session);
-                let grants = self.files.settle(&mut self.table, session, now.monotonic_ms);
+                let grants = self.files.lapse(&mut self.table, session, now.monotonic_ms);
                 self.pass_on(myself, grants, now);
             }
             LockMessage::Heard(session) => self.files.hear(session),
@@ -205,7 +204,7 @@ impl LockState {
         for grant in grants {
             match grant.holder {
                 Holder::Named(_) => self.granted(myself, &grant, now),
-                Holder::File(_) => match self.files.push(&grant) {
+                Holder::File(_) => match self.files.push(&self.table, &grant) {
                     Some(push) if grant.fencing_token <= self.reserved => push(),
                     Some(push) => self.commit.answers.push(Box::new(move |_| push())),
                     None => {}

@@ -1,125 +1,130 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use artifacts_core::SessionId;
-use artifacts_core::locks::{ByteRange, FileOwner, Grant, Held, LockTable, Mode, Outcome, Request, Resource, WaiterId};
-use artifacts_core::namespace::Ino;
-use ractor::RpcReplyPort;
+use artifacts_core::locks::{Grant, LockTable};
+use artifacts_core::namespace::Errno;
+use artifacts_core::protocol::{Answer, Request, ServerFrame};
+use artifacts_core::session::{FileLocks, LockClaims};
 
-use super::registry::FenceSession;
+use super::registry::{Absent, FenceSession};
+use crate::workspace::Outbound;
 
-/// Where the grants of a session go; must not wait.
-pub type GrantSink = Arc<dyn Fn(&Grant) + Send + Sync>;
-
-/// So many sessions that are over are remembered, in case something of theirs still comes.
-const REMEMBERED: usize = 1_024;
-
-/// What is asked of the locks on files.
+/// What a mount says about locks on files. The answers go back over its stream.
+#[derive(Debug)]
 pub(crate) enum FileMessage {
-    /// A session is here; grants that it waits for go there from now on.
-    Attach(SessionId, GrantSink),
-    /// It wants a lock. Refused with [`None`] if the session is not attached.
-    Request(Request, RpcReplyPort<Option<Outcome>>),
-    /// It waits no longer. False if it does not wait, because it has been granted.
-    Cancel(WaiterId, RpcReplyPort<bool>),
-    /// fcntl(2) `F_UNLCK`, and with all bytes the close of a file.
-    UnlockRange { ino: Ino, session: SessionId, owner: u64, range: ByteRange },
-    /// flock(2) `LOCK_UN`, and the last close of an open file.
-    UnlockFlock { ino: Ino, session: SessionId, owner: u64 },
-    /// fcntl(2) `F_GETLK`.
-    Query { resource: Resource, session: SessionId, owner: u64, range: ByteRange, mode: Mode, reply: RpcReplyPort<Option<Held>> },
-    /// A session held this before the node lost its memory.
-    Claim { resource: Resource, owner: FileOwner, range: ByteRange, mode: Mode, reply: RpcReplyPort<Result<u64, Box<Held>>> },
+    /// A question about locks, under the stream's number for it.
+    Ask { session: SessionId, outbound: Outbound, id: u32, request: Request },
+    /// All about the session's locks, over a new stream.
+    Claim { session: SessionId, outbound: Outbound, claims: LockClaims },
 }
 
-impl std::fmt::Debug for FileMessage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FileMessage")
-    }
-}
-
-/// The sessions of a workspace, as far as their locks go.
-pub(super) struct FileLocks {
-    sinks: BTreeMap<SessionId, GrantSink>,
+/// The mounts of a workspace, as far as their locks go: questions are answered over their streams, and grants are pushed to
+/// whoever has waited.
+///
+/// After a restart who holds says so first: until every session on record has, or has run out, nothing is answered.
+pub(super) struct MountLocks {
+    files: FileLocks,
+    outbounds: BTreeMap<SessionId, Outbound>,
     lapsed: BTreeSet<SessionId>,
-    /// Sessions on record that may hold what the table does not know. Nobody is given a file's lock before them.
-    absent: BTreeSet<SessionId>,
+    /// Sessions on record that have not said yet what they hold, and are still waited for.
+    awaited: BTreeSet<SessionId>,
+    /// What waits for them.
     deferred: VecDeque<FileMessage>,
-    departed: VecDeque<SessionId>,
     fence: FenceSession,
 }
 
-impl FileLocks {
-    pub(super) fn new(absent: impl IntoIterator<Item = SessionId>, fence: FenceSession) -> Self {
+impl MountLocks {
+    /// For a table that has just been made.
+    pub(super) fn new(absent: Vec<Absent>, fence: FenceSession) -> Self {
         Self {
-            sinks: BTreeMap::new(),
+            files: FileLocks::new(absent.iter().map(|absent| absent.session)),
+            outbounds: BTreeMap::new(),
             lapsed: BTreeSet::new(),
-            absent: absent.into_iter().collect(),
+            awaited: absent.into_iter().filter(|absent| absent.is_awaited).map(|absent| absent.session).collect(),
             deferred: VecDeque::new(),
-            departed: VecDeque::new(),
             fence,
         }
     }
 
-    /// Whether no session is here.
+    /// Whether nothing is known here that a table without locks does not know.
     pub(super) fn is_idle(&self) -> bool {
-        self.sinks.is_empty() && self.deferred.is_empty()
+        self.files.is_idle() && self.deferred.is_empty()
     }
 
     pub(super) fn take(&mut self, table: &mut LockTable, message: FileMessage, now_ms: u64) -> Vec<Grant> {
-        let waits = matches!(message, FileMessage::Request(..) | FileMessage::Query { .. });
-        if waits && !self.absent.is_empty() {
+        if let FileMessage::Claim { session, claims, .. } = &message {
+            if self.files.reclaim(table, *session, &claims.held, now_ms).is_err() {
+                tracing::warn!(%session, "a session claims a lock that was given to somebody else");
+                (self.fence)(*session);
+                return Vec::new();
+            }
+            self.awaited.remove(session);
+            // What it waits for it gets when all have said what they hold.
+            self.deferred.push_back(message);
+            return self.go_on(table, now_ms);
+        }
+        if !self.awaited.is_empty() {
             self.deferred.push_back(message);
             return Vec::new();
         }
+        self.serve(table, message, now_ms)
+    }
+
+    fn serve(&mut self, table: &mut LockTable, message: FileMessage, now_ms: u64) -> Vec<Grant> {
         match message {
-            FileMessage::Attach(session, sink) => {
-                if !self.departed.contains(&session) {
-                    self.sinks.insert(session, sink);
+            FileMessage::Ask { session, outbound, id, request } => {
+                let (result, grants) = self.answer(table, session, request, now_ms);
+                let _ = outbound.send(ServerFrame::Reply { id, result });
+                self.outbounds.insert(session, outbound);
+                grants
+            }
+            FileMessage::Claim { session, outbound, claims } => match self.files.claim(table, session, &claims, now_ms) {
+                Ok((grants, ended)) => {
+                    for (id, result) in ended {
+                        let _ = outbound.send(ServerFrame::LockSettled { id, result });
+                    }
+                    self.outbounds.insert(session, outbound);
+                    grants
                 }
-                Vec::new()
-            }
-            FileMessage::Request(request, reply) => {
-                let known = request.holder.session().is_some_and(|session| self.sinks.contains_key(&session));
-                let (outcome, grants) = if known {
-                    let (outcome, grants) = table.request(request, now_ms);
-                    (Some(outcome), grants)
-                } else {
-                    (None, Vec::new())
-                };
-                let _ = reply.send(outcome);
-                grants
-            }
-            FileMessage::Cancel(waiter, reply) => {
-                let (waited, grants) = table.cancel(waiter, now_ms);
-                let _ = reply.send(waited);
-                grants
-            }
-            FileMessage::UnlockRange { ino, session, owner, range } => table.unlock_range(ino, session, owner, range, now_ms),
-            FileMessage::UnlockFlock { ino, session, owner } => table.unlock_flock(ino, session, owner, now_ms),
-            FileMessage::Query { resource, session, owner, range, mode, reply } => {
-                let _ = reply.send(table.query(&resource, session, owner, range, mode).cloned());
-                Vec::new()
-            }
-            FileMessage::Claim { resource, owner, range, mode, reply } => {
-                let _ = reply.send(table.claim(resource, owner, range, mode, now_ms));
-                Vec::new()
-            }
+                Err(_) => {
+                    (self.fence)(session);
+                    Vec::new()
+                }
+            },
         }
     }
 
-    /// A session on record has said what it holds, or will not.
+    fn answer(&mut self, table: &mut LockTable, session: SessionId, request: Request, now_ms: u64) -> (Result<Answer, Errno>, Vec<Grant>) {
+        let files = &mut self.files;
+        match request {
+            Request::Lock { id, lock, wait } => {
+                let (answer, grants) = files.lock(table, session, id, lock, wait, now_ms);
+                (answer.map(Answer::Lock), grants)
+            }
+            Request::Unlock { ino, owner, space } if space.is_valid() => {
+                (Ok(Answer::Unlocked), files.unlock(table, session, ino, owner, space, now_ms))
+            }
+            Request::TestLock(lock) if lock.is_valid() => (Ok(Answer::Conflict(files.test(table, session, &lock))), Vec::new()),
+            Request::CancelLock { id } => {
+                let (waited, grants) = files.cancel(table, session, id, now_ms);
+                (Ok(Answer::Cancelled(waited)), grants)
+            }
+            _ => (Err(Errno::EINVAL), Vec::new()),
+        }
+    }
+
+    /// A session has nothing to say of the time before.
     pub(super) fn settle(&mut self, table: &mut LockTable, session: SessionId, now_ms: u64) -> Vec<Grant> {
-        self.absent.remove(&session);
-        if !self.absent.is_empty() {
-            return Vec::new();
-        }
-        let deferred = std::mem::take(&mut self.deferred);
-        deferred.into_iter().flat_map(|message| self.take(table, message, now_ms)).collect()
+        self.files.arrived(session);
+        self.awaited.remove(&session);
+        self.go_on(table, now_ms)
     }
 
-    pub(super) fn lapse(&mut self, session: SessionId) {
+    /// A session has not been heard for its lease, and is waited for no longer.
+    pub(super) fn lapse(&mut self, table: &mut LockTable, session: SessionId, now_ms: u64) -> Vec<Grant> {
         self.lapsed.insert(session);
+        self.awaited.remove(&session);
+        self.go_on(table, now_ms)
     }
 
     pub(super) fn hear(&mut self, session: SessionId) {
@@ -128,22 +133,34 @@ impl FileLocks {
 
     /// A session is over.
     pub(super) fn depart(&mut self, table: &mut LockTable, session: SessionId, now_ms: u64) -> Vec<Grant> {
-        self.sinks.remove(&session);
         self.lapsed.remove(&session);
-        if self.departed.len() == REMEMBERED {
-            self.departed.pop_front();
+        self.outbounds.remove(&session);
+        self.awaited.remove(&session);
+        self.deferred.retain(|message| {
+            let (FileMessage::Ask { session: of, .. } | FileMessage::Claim { session: of, .. }) = message;
+            *of != session
+        });
+        let mut grants = self.files.gone(table, session, now_ms);
+        grants.extend(self.go_on(table, now_ms));
+        grants
+    }
+
+    fn go_on(&mut self, table: &mut LockTable, now_ms: u64) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        while self.awaited.is_empty()
+            && let Some(message) = self.deferred.pop_front()
+        {
+            grants.extend(self.serve(table, message, now_ms));
         }
-        self.departed.push_back(session);
-        let mut grants = table.session_gone(session, now_ms);
-        grants.extend(self.settle(table, session, now_ms));
         grants
     }
 
     /// Tells a session that it has what it waited for.
-    pub(super) fn push(&self, grant: &Grant) -> Option<impl FnOnce() + Send + use<>> {
-        let sink = self.sinks.get(&grant.holder.session()?)?.clone();
-        let grant = grant.clone();
-        Some(move || sink(&grant))
+    pub(super) fn push(&mut self, table: &LockTable, grant: &Grant) -> Option<impl FnOnce() + Send + use<>> {
+        let (session, id) = self.files.granted(table, grant)?;
+        let outbound = self.outbounds.get(&session)?.clone();
+        // If the connection is gone the mount asks again over its next one.
+        Some(move || drop(outbound.send(ServerFrame::LockSettled { id, result: Ok(()) })))
     }
 
     /// Fences the sessions that have lapsed and hold what somebody waits for. Those that do not exist any more are

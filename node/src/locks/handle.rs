@@ -1,14 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::locks::{ByteRange, FileOwner, Held, Mode, Outcome, Request, Resource, WaiterId};
-use artifacts_core::namespace::Ino;
-use artifacts_core::{LockId, SessionId};
+use artifacts_core::LockId;
 use ractor::{ActorRef, RpcReplyPort};
 use tokio::sync::{broadcast, oneshot};
 
 use super::event::{EventId, LockEvent, Resumed};
-use super::files::{FileMessage, GrantSink};
+use super::files::FileMessage;
 use super::message::{Acquire, AcquireRefusal, Lease, LockMessage, Lost, Which, Wish};
 use super::view::LockView;
 use crate::random::SharedEntropy;
@@ -122,73 +120,12 @@ impl LockHandle {
         self.closing.started().await;
     }
 
-    /// A session is here: what it waits for goes to `grants` from now on. Comes before its first request.
+    /// What a mount says about its locks on files.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn attach(&self, session: SessionId, grants: GrantSink) -> Result<(), StoreError> {
-        self.tell(LockMessage::File(FileMessage::Attach(session, grants)))
-    }
-
-    /// Asks for a lock on a file. `None` if the session is not attached, or is over.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn request(&self, request: Request) -> Result<Option<Outcome>, StoreError> {
-        self.ask(|reply| LockMessage::File(FileMessage::Request(request, reply))).await
-    }
-
-    /// A wait is over. False if there was none any more, because it has been granted.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn cancel(&self, waiter: WaiterId) -> Result<bool, StoreError> {
-        self.ask(|reply| LockMessage::File(FileMessage::Cancel(waiter, reply))).await
-    }
-
-    /// fcntl(2) `F_UNLCK`, and with all bytes the close of a file.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn unlock_range(&self, ino: Ino, session: SessionId, owner: u64, range: ByteRange) -> Result<(), StoreError> {
-        self.tell(LockMessage::File(FileMessage::UnlockRange { ino, session, owner, range }))
-    }
-
-    /// flock(2) `LOCK_UN`, and the last close of an open file.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn unlock_flock(&self, ino: Ino, session: SessionId, owner: u64) -> Result<(), StoreError> {
-        self.tell(LockMessage::File(FileMessage::UnlockFlock { ino, session, owner }))
-    }
-
-    /// fcntl(2) `F_GETLK`: the first that is in the way.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn query(
-        &self,
-        resource: Resource,
-        session: SessionId,
-        owner: u64,
-        range: ByteRange,
-        mode: Mode,
-    ) -> Result<Option<Held>, StoreError> {
-        self.ask(|reply| LockMessage::File(FileMessage::Query { resource, session, owner, range, mode, reply })).await
-    }
-
-    /// A session held this before the node lost its memory.
-    ///
-    /// # Errors
-    /// What somebody else holds inside, and [`StoreError`].
-    pub async fn claim(
-        &self,
-        resource: Resource,
-        owner: FileOwner,
-        range: ByteRange,
-        mode: Mode,
-    ) -> Result<Result<u64, Box<Held>>, StoreError> {
-        self.ask(|reply| LockMessage::File(FileMessage::Claim { resource, owner, range, mode, reply })).await
+    pub(crate) fn file(&self, message: FileMessage) -> Result<(), StoreError> {
+        self.tell(LockMessage::File(message))
     }
 
     fn tell(&self, message: LockMessage) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ mod registry;
 mod view;
 
 pub use event::{EventId, EventKind, LockEvent, Resumed};
-pub use files::GrantSink;
+pub(crate) use files::FileMessage;
 pub use handle::{Claim, LockHandle};
 pub use message::{AcquireRefusal, Lease, Lost, Which, Wish};
 pub use record::LockRight;

@@ -17,6 +17,15 @@ use crate::store::StoreError;
 /// Ends a session because what it holds goes to somebody else. Does not wait. False if there is no such session.
 pub type FenceSession = Arc<dyn Fn(SessionId) -> bool + Send + Sync>;
 
+/// A session that may hold locks which no actor knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absent {
+    pub(super) session: SessionId,
+    workspace: WorkspaceId,
+    /// Whether it may be back soon. Nobody is given a lock on a file before.
+    pub(super) is_awaited: bool,
+}
+
 /// The locks of all workspaces in use on this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Locks(Arc<Registry>);
@@ -29,7 +38,7 @@ struct Registry {
     uses: Mutex<HashMap<WorkspaceId, Arc<()>>>,
     writers: Mutex<HashMap<WorkspaceId, Writer>>,
     /// Sessions that may hold locks which no actor knows.
-    absent: Mutex<BTreeMap<SessionId, WorkspaceId>>,
+    absent: Mutex<BTreeMap<SessionId, Absent>>,
     closing: Shutdown,
 }
 
@@ -63,7 +72,11 @@ impl Locks {
     pub async fn of(&self, workspace: WorkspaceId) -> Result<LockHandle, StoreError> {
         // Counted before the actor is looked for: from here on it does not end.
         let usage = self.0.uses.lock().entry(workspace).or_default().clone();
-        let absent: Vec<SessionId> = self.0.absent.lock().iter().filter(|(_, of)| **of == workspace).map(|(&session, _)| session).collect();
+        let handle = |actor| LockHandle::new(actor, usage.clone(), self.0.context.entropy.clone(), self.0.closing.clone());
+        if let Some(actor) = self.0.actors.get(&workspace) {
+            return Ok(handle(actor));
+        }
+        let absent: Vec<Absent> = self.0.absent.lock().values().filter(|absent| absent.workspace == workspace).copied().collect();
         let registry = Arc::downgrade(&self.0);
         let arguments = LockArguments {
             context: self.0.context.clone(),
@@ -74,21 +87,28 @@ impl Locks {
             retire: Arc::new(move || registry.upgrade().is_none_or(|registry| registry.retire(workspace))),
         };
         let actor = self.0.actors.get_or_start(workspace, LockActor, arguments).await.map_err(unavailable)?;
-        for session in absent {
-            if !self.0.absent.lock().contains_key(&session) {
-                // Settled while the actor started, which has not heard of it.
-                let _ = actor.cast(LockMessage::Settled(session));
+        for Absent { session, is_awaited, .. } in absent {
+            // What came while the actor started it has not heard of.
+            match self.0.absent.lock().get(&session) {
+                None => drop(actor.cast(LockMessage::Settled(session))),
+                Some(absent) if is_awaited && !absent.is_awaited => drop(actor.cast(LockMessage::Lapsed(session))),
+                Some(_) => {}
             }
         }
-        Ok(LockHandle::new(actor, usage, self.0.context.entropy.clone(), self.0.closing.clone()))
+        Ok(handle(actor))
     }
 
     /// A session on record may hold locks on files that it has not claimed yet.
-    pub(crate) fn expect(&self, workspace: WorkspaceId, session: SessionId) {
-        self.0.absent.lock().insert(session, workspace);
+    pub(crate) fn expect(&self, workspace: WorkspaceId, session: SessionId, is_awaited: bool) {
+        self.0.absent.lock().insert(session, Absent { session, workspace, is_awaited });
     }
 
-    /// A session holds nothing that the actor does not know: it has claimed it all, or is new.
+    /// A session has claimed what it holds.
+    pub(crate) fn claimed(&self, session: SessionId) {
+        self.0.absent.lock().remove(&session);
+    }
+
+    /// A session holds nothing that the actor does not know: it is new.
     pub(crate) fn settle(&self, workspace: WorkspaceId, session: SessionId) {
         if self.0.absent.lock().remove(&session).is_some() {
             self.tell(workspace, LockMessage::Settled(session));
@@ -97,7 +117,9 @@ impl Locks {
 
     /// A session has not been heard for its lease.
     pub(crate) fn lapsed(&self, workspace: WorkspaceId, session: SessionId) {
-        self.0.absent.lock().remove(&session);
+        if let Some(absent) = self.0.absent.lock().get_mut(&session) {
+            absent.is_awaited = false;
+        }
         self.tell(workspace, LockMessage::Lapsed(session));
     }
 

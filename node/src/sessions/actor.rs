@@ -192,8 +192,6 @@ impl SessionState {
                         let session = self.arguments.record.id;
                         let _ = workspace.call(|reply| WorkspaceMessage::Seal(session, reply), None).await;
                     }
-                    // Only now: whoever gets its locks must not see what it still sends.
-                    self.arguments.locks.gone(self.arguments.record.workspace, self.arguments.record.id);
                 }
                 LifecycleEffect::PushFence(reason) => {
                     tracing::info!(session = %self.arguments.record.id, reason = reason.text(), "session fenced");
@@ -207,6 +205,8 @@ impl SessionState {
                     self.arguments.record.phase = self.lifecycle.phase();
                     self.arguments.record.ended_at = Some(self.arguments.context.clock.wall());
                     self.persist().await?;
+                    // Only now: whoever gets its locks must not see what it still sends, nor may it be back after a crash.
+                    self.arguments.locks.gone(self.arguments.record.workspace, self.arguments.record.id);
                 }
                 LifecycleEffect::Confirmed => {
                     for waiter in self.confirm_waiters.drain(..) {

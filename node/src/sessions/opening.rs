@@ -92,7 +92,9 @@ impl Sessions {
         let attached: Attached =
             ask(&workspace, |reply| WorkspaceMessage::Attach(attachment, reply)).await.and_then(|answer| answer).map_err(unavailable)?;
         let inodes = self.reserve_inodes(&handle, &workspace).await.map_err(unavailable)?;
-        self.0.locks.settle(record.workspace, record.id);
+        if !resumes {
+            self.0.locks.settle(record.workspace, record.id);
+        }
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
         let (grant, key) = match &record.right {
             SessionRight::Ticket { grant, .. } => (Some(*grant), None),

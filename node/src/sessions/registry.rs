@@ -94,7 +94,7 @@ impl Sessions {
         let claim_anew = move |workspace: WorkspaceId| {
             for handle in known.read().values().filter(|handle| handle.record.workspace == workspace && handle.shared.accepts()) {
                 if let Some(locks) = locks_of.get() {
-                    locks.expect(workspace, handle.record.id);
+                    locks.expect(workspace, handle.record.id, handle.shared.phase() == Phase::Live);
                 }
                 let _ = handle.actor.cast(SessionMessage::DropConnection);
             }
@@ -135,9 +135,7 @@ impl Sessions {
                 if over && (expired || old) {
                     batch.delete(key);
                 } else if !over {
-                    if record.phase == Phase::Live {
-                        self.0.locks.expect(record.workspace, record.id);
-                    }
+                    self.0.locks.expect(record.workspace, record.id, record.phase == Phase::Live);
                     self.adopt(record).await?;
                 }
             }
@@ -189,6 +187,7 @@ impl Sessions {
             record: record.clone(),
             writer,
             on_record,
+            locks: self.0.locks.clone(),
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -17,6 +17,7 @@ use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
+use crate::locks::Locks;
 use crate::records::WorkspaceRecord;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -43,6 +44,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// The locks of all workspaces.
+    pub(crate) locks: Locks,
     /// Ends a session that held the workspace's lease and cannot be waited for.
     pub(crate) fence: FenceSession,
     /// See [`Upkeep`].
@@ -81,6 +84,7 @@ pub(crate) struct WorkspaceState {
     /// Who may believe and change single inodes, and what waits for that.
     pub(super) inode_leases: InodeLeases,
     pub(super) fence: FenceSession,
+    pub(super) locks: Locks,
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
@@ -97,7 +101,7 @@ impl Actor for WorkspaceActor {
         myself: ActorRef<WorkspaceMessage>,
         arguments: WorkspaceArguments,
     ) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, fence, absent_writers } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, locks, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -130,6 +134,7 @@ impl Actor for WorkspaceActor {
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
             inode_leases: InodeLeases::new(meta.next_order),
+            locks,
             fence,
             dirty: false,
             flush_wanted: false,
@@ -482,6 +487,7 @@ impl WorkspaceState {
                 self.inodes_claimed(myself, session, &leases);
                 Ok(())
             }
+            ClientFrame::ClaimLocks { held, asked, waiting } => self.claim_locks(session, LockClaims { held, asked, waiting }).await,
             ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
         }
     }

@@ -34,6 +34,11 @@ impl Member {
         self.outbound = outbound;
     }
 
+    /// Where its frames go.
+    pub(super) fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
     /// Sends a frame; if the connection is gone the mount asks again over its next one.
     pub(super) fn send(&self, frame: ServerFrame) {
         let _ = self.outbound.send(frame);

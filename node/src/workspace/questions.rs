@@ -1,14 +1,19 @@
 //! What mounts ask a workspace. No question changes anything but which files are open.
 
+use std::collections::BTreeSet;
+
 use artifacts_core::SessionId;
 use artifacts_core::leases::Wants;
-use artifacts_core::namespace::{self, Errno, Ino, Piece, Source, Stop, View};
+use artifacts_core::locks::FileLock;
+use artifacts_core::namespace::{self, Errno, Ino, Key, Piece, Source, Stop, View};
 use artifacts_core::protocol::{Answer, COME_AGAIN, ClientFrame, Request, ServerFrame};
+use artifacts_core::session::LockClaims;
 use ractor::ActorRef;
 
 use super::actor::{OPEN_MAX, WorkspaceState};
 use super::layers::Failure;
-use super::message::WorkspaceMessage;
+use super::message::{Outbound, WorkspaceMessage};
+use crate::locks::FileMessage;
 use crate::store::StoreError;
 
 /// The most entries of a directory in one answer.
@@ -29,12 +34,17 @@ impl WorkspaceState {
     ) -> Result<(), StoreError> {
         metrics::counter!("artifacts_questions_total").increment(1);
         let wants_lease = matches!(request, Request::Learn { .. } | Request::Acquire { .. });
-        let notes = !wants_lease && !self.inode_leases.table.is_empty();
+        let notes = !wants_lease && !request.is_about_locks() && !self.inode_leases.table.is_empty();
         if notes {
             self.layers.begin_noting();
         }
-        let answered =
-            if wants_lease { self.answer_with_lease(session, &request).await } else { self.answer(session, request.clone()).await.map(Ok) };
+        let answered = if wants_lease {
+            self.answer_with_lease(session, &request).await.map(|answer| answer.map(Some))
+        } else if request.is_about_locks() {
+            self.lock_question(session, id, request.clone()).await.map(Ok)
+        } else {
+            self.answer(session, request.clone()).await.map(|answer| Ok(Some(answer)))
+        };
         let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
         self.inode_leases.used(session, &wants, self.context.clock.monotonic_ms());
         let answer = match answered {
@@ -52,7 +62,9 @@ impl WorkspaceState {
             }
         };
         let result = match answer {
-            Ok(answer) => Ok(answer),
+            Ok(Some(answer)) => Ok(answer),
+            // It comes from elsewhere.
+            Ok(None) => return Ok(()),
             Err(Failure::Refused(errno)) => Err(errno),
             Err(Failure::Store(error)) => {
                 tracing::warn!(workspace = %self.keys.0, %error, "a question could not be answered");
@@ -62,6 +74,47 @@ impl WorkspaceState {
         if let Some(member) = self.members.get(&session) {
             member.send(ServerFrame::Reply { id, result });
         }
+        Ok(())
+    }
+
+    /// Hands on a question about locks, whose answer comes from there.
+    async fn lock_question(&mut self, session: SessionId, id: u32, request: Request) -> Result<Option<Answer>, Failure> {
+        if let Request::Lock { lock: FileLock { ino, .. }, .. } | Request::TestLock(FileLock { ino, .. }) = request
+            && let Some(root) = self.members.get(&session).map(|member| member.root)
+            && root != Ino::ROOT
+        {
+            self.layers.ask(|view| in_scope(view, ino, root)).await?;
+        }
+        self.about_locks(session, |outbound| FileMessage::Ask { session, outbound, id, request }).await.map_err(Failure::Store)?;
+        Ok(None)
+    }
+
+    async fn about_locks(&self, session: SessionId, message: impl FnOnce(Outbound) -> FileMessage) -> Result<(), StoreError> {
+        let Some(member) = self.members.get(&session) else { return Ok(()) };
+        self.locks.of(self.keys.0).await?.file(message(member.outbound().clone()))
+    }
+
+    /// A mount says all about its locks.
+    pub(super) async fn claim_locks(&mut self, session: SessionId, mut claims: LockClaims) -> Result<(), StoreError> {
+        let Some(root) = self.members.get(&session).map(|member| member.root) else { return Ok(()) };
+        if root != Ino::ROOT {
+            let locks = claims.held.iter().chain(claims.asked.iter().chain(&claims.waiting).map(|(_, lock)| lock));
+            let inodes: BTreeSet<Ino> = locks.map(|lock| lock.ino).collect();
+            let mut beyond = BTreeSet::new();
+            for ino in inodes {
+                // What is not there yet comes back with what was not durable.
+                let is_beyond =
+                    self.layers.ask(|view| Ok(view.get(&Key::Inode(ino))?.is_some() && !namespace::within(view, ino, root)?)).await;
+                if is_beyond.map_err(super::actor::store_error)? {
+                    beyond.insert(ino);
+                }
+            }
+            claims.held.retain(|lock| !beyond.contains(&lock.ino));
+            claims.asked.retain(|(_, lock)| !beyond.contains(&lock.ino));
+            claims.waiting.retain(|(_, lock)| !beyond.contains(&lock.ino));
+        }
+        self.about_locks(session, |outbound| FileMessage::Claim { session, outbound, claims }).await?;
+        self.locks.claimed(session);
         Ok(())
     }
 
@@ -118,8 +171,16 @@ impl WorkspaceState {
                 Answer::Usage { usage, bytes: self.limits.bytes, inodes: self.limits.inodes }
             }
             Request::Fetch(fetch) => return self.fetch(session, fetch).await,
-            // The first needs the session's record, so its stream answers it; the others bring leases.
-            Request::ReserveInodes | Request::Learn { .. } | Request::Acquire { .. } => return Err(Failure::Refused(Errno::EINVAL)),
+            // The first needs the session's record, so its stream answers it; two bring leases; the others are not the namespace's.
+            Request::ReserveInodes
+            | Request::Learn { .. }
+            | Request::Acquire { .. }
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::TestLock(_)
+            | Request::CancelLock { .. } => {
+                return Err(Failure::Refused(Errno::EINVAL));
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod inode_leases;
 mod lease;
+mod locks;
 mod upkeep;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::blob::{BlobOp, BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
+use crate::locks::Locks;
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
 use crate::store::fault::FaultPlan;
@@ -42,6 +44,8 @@ struct Lab {
     faulty: Option<Arc<FaultyBlobs>>,
     /// Whether a writer is away.
     absent: Arc<AtomicBool>,
+    /// The locks of the life that was started last.
+    locks: parking_lot::Mutex<Option<Locks>>,
 }
 
 impl Lab {
@@ -66,6 +70,7 @@ impl Lab {
             absent: Arc::default(),
             fenced: Arc::default(),
             writer: Arc::default(),
+            locks: parking_lot::Mutex::default(),
         };
         let mut batch = Batch::new();
         for (key, record) in artifacts_core::namespace::format(0, 0, 0o777, 0) {
@@ -94,9 +99,19 @@ impl Lab {
     }
 
     async fn start_in(&self, context: SharedContext, on_record: Vec<SessionId>) -> ActorRef<WorkspaceMessage> {
-        let absent = self.absent.clone();
+        let (absent, fence) = (self.absent.clone(), self.fence());
+        let fence_holder = Arc::new(move |session| {
+            fence(session);
+            true
+        });
+        let locks = Locks::start(context.clone(), fence_holder, |_| {}).await.unwrap();
+        for &session in &on_record {
+            locks.expect(self.record.id, session, true);
+        }
+        *self.locks.lock() = Some(locks.clone());
         let arguments = WorkspaceArguments {
             context,
+            locks,
             record: self.record.clone(),
             writer: self.writer.clone(),
             on_record,
@@ -133,11 +148,15 @@ const LEASED: u64 = 1_000;
 
 impl Mount {
     async fn attach(actor: &ActorRef<WorkspaceMessage>, id: u128, mode: Mode, resumes: bool) -> Self {
+        Self::attach_at(actor, id, mode, resumes, Ino::ROOT).await
+    }
+
+    async fn attach_at(actor: &ActorRef<WorkspaceMessage>, id: u128, mode: Mode, resumes: bool, root: Ino) -> Self {
         let (outbound, frames) = mpsc::unbounded_channel();
         let session = SessionId::from_bits(id);
         let mut inodes = InodeRanges::default();
         inodes.add(artifacts_core::protocol::InodeRange { first: LEASED * id as u64, count: LEASED });
-        let attachment = Attachment { session, mode, root: Ino::ROOT, inodes, outbound, resumes };
+        let attachment = Attachment { session, mode, root, inodes, outbound, resumes };
         // During the grace a new session waits; tests attach those without awaiting the answer.
         let _ = actor.call(|reply| WorkspaceMessage::Attach(attachment, reply), Some(Duration::from_millis(200))).await.unwrap();
         Self { id: session, actor: actor.clone(), frames, next_seq: 1, durable: 0 }

@@ -10,8 +10,6 @@ use crate::perform::{Access, Op, Performer};
 
 /// How many files one client has open at the most.
 const OPEN_MAX: usize = 3;
-/// Whether locks hold between mounts.
-pub(crate) const FILE_LOCKS: bool = false;
 
 struct Open {
     group: Group,
@@ -42,7 +40,7 @@ impl Client {
     /// Asks for one thing.
     pub(crate) fn step(&mut self) -> Result<()> {
         let kind = self.random.below(100);
-        if FILE_LOCKS && kind < 8 {
+        if kind < 8 {
             return self.lock_or_unlock();
         }
         if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
@@ -150,7 +148,9 @@ impl Client {
             return self.performer.unlock(group, &self.locks[group.0]);
         }
         let group = self.group();
-        let (shared, wait) = (self.random.below(3) == 0, self.random.below(2) == 0);
+        let shared = self.random.below(3) == 0;
+        // Behind whoever waits in the queue even a lock that could be shared is not given at once.
+        let wait = shared || self.random.below(2) == 0;
         if self.performer.lock(group, &self.locks[group.0], shared, wait)? {
             self.held = Some(group);
         }

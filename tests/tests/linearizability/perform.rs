@@ -97,7 +97,11 @@ impl Performer {
     }
 
     pub(crate) fn close(&mut self, group: Group, file: File, id: FileId) -> Result<()> {
-        self.timed(group, Call::Close(id), |_| Ok(drop(file)), |()| Ok(Answer::Done)).map(drop)
+        let close = |_: &Path| {
+            drop(file);
+            Ok(())
+        };
+        self.timed(group, Call::Close(id), close, |()| Ok(Answer::Done)).map(drop)
     }
 
     /// Reads through the kernel's cache of pages. The kernel looks how long the file is, and then at its pages, locally as
@@ -240,7 +244,7 @@ fn number(file: &File) -> Result<FileId> {
 
 fn length(group: Group, bytes: u64) -> Result<Answer> {
     let unit_bytes = group.unit_bytes() as u64;
-    if bytes % unit_bytes != 0 {
+    if !bytes.is_multiple_of(unit_bytes) {
         bail!("a file is {bytes} bytes long, and all writes are of {unit_bytes}");
     }
     Ok(Answer::Length((bytes / unit_bytes) as u32))

@@ -33,10 +33,13 @@ pub(crate) fn all_stay(clients: Vec<Client>) -> Result<Histories> {
     std::thread::scope(|scope| merged(clients.into_iter().map(|client| scope.spawn(move || work(client))).collect()))
 }
 
+/// Makes a client on a mount, from a seed.
+type MakeClient<'a> = Box<dyn Fn(&Mount, u64) -> Result<Client> + Send + 'a>;
+
 /// Who mounts, and who works there.
 pub(crate) struct Visitor<'a> {
     pub(crate) mount: Box<dyn Fn() -> Result<Mount> + Send + 'a>,
-    pub(crate) client: Box<dyn Fn(&Mount, u64) -> Result<Client> + Send + 'a>,
+    pub(crate) client: MakeClient<'a>,
     pub(crate) random: Random,
 }
 
