@@ -6,6 +6,7 @@
 
 pub mod error_code;
 pub mod id;
+pub mod leases;
 pub mod locks;
 pub mod name;
 pub mod namespace;

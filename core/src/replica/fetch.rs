@@ -54,6 +54,16 @@ impl Fetch {
     }
 }
 
+impl Fetch {
+    /// The inode to which what is asked for belongs.
+    pub fn owner(&self) -> Option<crate::namespace::Ino> {
+        match self {
+            Self::Key(encoded) => Key::decode(encoded)?.owner(),
+            Self::Range { prefix, .. } => Key::owner_of(prefix),
+        }
+    }
+}
+
 /// How much data the rows of one answer carry before it ends.
 const DATA_MAX_BYTES: usize = 512 << 10;
 
@@ -66,8 +76,15 @@ impl Records {
     pub fn of(view: &impl View, start: &[u8], prefix: &[u8], limit: usize) -> Result<Self, Stop> {
         let mut records = Self::default();
         let mut data_bytes = 0;
-        let Some(first) = Key::at_or_after(start, prefix) else { return Ok(records) };
-        let mut bound = Bound::Included(first);
+        // What begins right behind an entry is written as its key and a zero, which is in no name.
+        let behind = start.strip_suffix(&[0]).and_then(Key::decode).filter(|key| matches!(key, Key::Dentry(..)));
+        let mut bound = match behind {
+            Some(entry) => Bound::Excluded(entry),
+            None => match Key::at_or_after(start, prefix) {
+                Some(first) => Bound::Included(first),
+                None => return Ok(records),
+            },
+        };
         while let Some((key, record)) = view.first_in(bound.as_ref(), prefix)? {
             if records.rows.len() >= limit || data_bytes > DATA_MAX_BYTES {
                 records.until = Some(key.encode().into());
@@ -81,5 +98,31 @@ impl Records {
             bound = Bound::Excluded(key);
         }
         Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::namespace::{self, Context, Ino, MemoryView, Mutation, Name, NewNode, Op};
+
+    #[test]
+    fn what_comes_behind_an_entry_begins_behind_it() {
+        let mut view = MemoryView::default();
+        view.absorb(&namespace::format(0, 0, 0o777, 0));
+        let names = ["a", "b", "b\u{1}", "c", &"d".repeat(255), "e"].map(|name| Name::new(name.to_owned()).unwrap());
+        for (number, name) in names.iter().enumerate() {
+            let (name, ino) = (name.clone(), Ino(100 + number as u64));
+            let mutation = Mutation::Create { parent: Ino::ROOT, name, ino, node: NewNode::File, mode: 0, umask: 0, uid: 0, gid: 0 };
+            let applied = namespace::apply(&view, &Context::default(), &Op { mutation, time: 1 }).unwrap();
+            view.absorb(&applied.changes);
+        }
+        let prefix = Key::dentries_of(Ino::ROOT);
+        for (number, name) in names.iter().enumerate() {
+            let start = namespace::encoded_start(Bound::Excluded(&Key::Dentry(Ino::ROOT, name.clone())));
+            let records = Records::of(&view, &start, &prefix, 100).unwrap();
+            assert_eq!((records.rows.len(), records.until), (names.len() - number - 1, None), "behind {name:?}");
+        }
     }
 }

@@ -1,9 +1,10 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use artifacts_core::namespace::{Errno, Ino, Mutation, Op, Outcome};
 use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
 use artifacts_core::session::{Disposition, Outbox};
 
+use super::local::ops_frame;
 use super::open_counts::OpenCounts;
 
 /// The outbox takes no more above this, until something in it is durable. In bytes.
@@ -48,6 +49,8 @@ pub(crate) struct InFlight<O, R, D> {
     pub(super) outbox: Outbox,
     /// The last op that was sent; those behind it were decided under the lease and wait.
     sent: u64,
+    /// Ops that the node has still to decide.
+    undecided: BTreeSet<u64>,
     /// The newest watermark the node has named; the outbox follows it as results come in.
     node_durable: u64,
     flush_asked: u64,
@@ -68,6 +71,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
         Self {
             outbox: Outbox::default(),
             sent: 0,
+            undecided: BTreeSet::new(),
             node_durable: 0,
             flush_asked: 0,
             ops: HashMap::new(),
@@ -87,18 +91,23 @@ impl<O, R, D> InFlight<O, R, D> {
         self.outbox.bytes() < OUTBOX_MAX_BYTES && self.outbox.len() < OUTBOX_MAX_OPS
     }
 
-    /// An op is to be sent.
+    /// An op is numbered that the node is to decide. It is to be sent when it is its turn ([`InFlight::sent`]).
     ///
     /// # Errors
     /// The waiter comes back when nothing may wait now.
-    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<ClientFrame, (O, Errno)> {
+    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, errno));
         }
-        let op = self.outbox.push(op);
-        self.sent = op.seq;
-        self.ops.insert(op.seq, Waiting { since_ms: now_ms, waiter });
-        Ok(ClientFrame::Commit { acked: self.outbox.acked(), ops: vec![op] })
+        let seq = self.outbox.push(op).seq;
+        self.undecided.insert(seq);
+        self.ops.insert(seq, Waiting { since_ms: now_ms, waiter });
+        Ok(seq)
+    }
+
+    /// Whether the node has still to decide an op of this mount.
+    pub(super) fn has_undecided(&self) -> bool {
+        !self.undecided.is_empty()
     }
 
     /// A request is to be sent. One that opens an inode counts it as open, unless it fails.
@@ -155,6 +164,7 @@ impl<O, R, D> InFlight<O, R, D> {
     pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) -> bool {
         let mut lost = false;
         for result in results {
+            self.undecided.remove(&result.seq);
             let disposition = self.outbox.applied(&result);
             match disposition {
                 Disposition::Answer(result_of_op) => {
@@ -207,18 +217,20 @@ impl<O, R, D> InFlight<O, R, D> {
         let acked = self.outbox.acked();
         let mut frames = Vec::new();
         let mut ops: Vec<NumberedOp> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut are_decided) = (0, false);
         for op in self.outbox.resend(self.sent) {
             let op_bytes = data_bytes(&op.op.mutation);
-            if bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS {
-                frames.push(ClientFrame::Commit { acked, ops: std::mem::take(&mut ops) });
+            let is_decided = self.outbox.is_decided(op.seq);
+            if !ops.is_empty() && (bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS || is_decided != are_decided) {
+                frames.push(ops_frame(are_decided, acked, std::mem::take(&mut ops)));
                 bytes = 0;
             }
             bytes += op_bytes;
+            are_decided = is_decided;
             ops.push(op);
         }
         if !ops.is_empty() {
-            frames.push(ClientFrame::Commit { acked, ops });
+            frames.push(ops_frame(are_decided, acked, ops));
         }
         // Whatever else is closed by now is simply not in the list.
         let mut open = self.open.tell_anew();

@@ -56,7 +56,7 @@ fn an_unknown_protocol_version_is_refused_by_name() -> Result<()> {
         let address = lab.workspace("project")?;
         let ticket = lab.ticket("tenant", "r", &address, "rw")?;
         let opening = json!({ "by": "ticket", "token": ticket["token"] });
-        for (min, max) in [(3, 9), (0, 1), (65_535, 65_535), (9, 2)] {
+        for (min, max) in [(4, 9), (0, 1), (65_535, 65_535), (9, 2)] {
             let mut stream = RawStream::connect(lab.node.port())?;
             let mut text = hello(opening.clone());
             text["protocol"] = json!({ "min": min, "max": max });
