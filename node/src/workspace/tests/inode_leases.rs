@@ -162,6 +162,9 @@ async fn an_orphan_that_somebody_waits_for_and_that_goes_keeps_nobody_waiting() 
     a.send_op(2, None, unlink("f"));
     assert_eq!(a.answer().await, ServerFrame::Changed { inodes: vec![FILE] });
     assert!(matches!(a.answer().await, ServerFrame::Applied(_)));
+    assert!(matches!(b.commit(touch(FILE, 5)).await.1, Err(COME_AGAIN)));
+    // It stays a moment, for whoever has just found its name.
+    assert!(matches!(b.answer().await, ServerFrame::ComeAgain { .. }));
     assert!(matches!(b.commit(touch(FILE, 5)).await.1, Err(Errno::ENOENT)));
     a.send(ClientFrame::GiveBack { leases, keep_read: false });
     actor.call(|reply| WorkspaceMessage::Seal(a.id, reply), None).await.unwrap();
