@@ -162,12 +162,13 @@ pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
 /// everybody else.
 pub(super) const PURGE_RECORDS: usize = 512;
 
-/// Removes an orphan that nobody has open, or a part of it; `true` when it must be called again for the rest. A
-/// directory in which orphans stood stays as long as they do; the outcome of the last one's end names it again.
+/// Removes an orphan that nobody has open, or a part of it: then it says from which offset on it is to be called again
+/// for the rest, so that what was removed is not looked through again. The first call begins at 0. A directory in which
+/// orphans stood stays as long as they do; the outcome of the last one's end names it again.
 ///
 /// # Errors
 /// [`Stop::Refused`] with EINVAL if the inode is no orphan; [`Stop::Missing`] as for [`apply`].
-pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
+pub fn purge(view: &impl View, ino: Ino, offset: u64) -> Result<(Applied, Option<u64>), Stop> {
     let mut tx = Transaction::new(view);
     let mut outcome = Outcome::default();
     if tx.get(&Key::Orphan(ino))?.is_none() {
@@ -179,16 +180,18 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
         return Err(Errno::EINVAL.into());
     }
     if inode.orphans > 0 {
-        return Ok((tx.finish(outcome), false));
+        return Ok((tx.finish(outcome), None));
     }
     let mut removed = 0;
-    let mut from = Key::Extent(ino, 0);
+    let mut reached = offset;
+    let mut from = Key::Extent(ino, offset);
     let mut bound = Bound::Included(&from);
     while removed < PURGE_RECORDS
         && let Some((Key::Extent(_, at), Record::Extent(extent))) = tx.first_in(bound, &Key::extents_of(ino))?
     {
         tx.remove_extent(&mut inode, at, &extent, &mut outcome)?;
         removed += 1;
+        reached = at + u64::from(extent.len);
         from = Key::Extent(ino, at);
         bound = Bound::Excluded(&from);
     }
@@ -203,13 +206,13 @@ pub fn purge(view: &impl View, ino: Ino) -> Result<(Applied, bool), Stop> {
         from = key;
         bound = Bound::Excluded(&from);
     }
-    let more = removed == PURGE_RECORDS;
-    if more {
+    let rest = (removed == PURGE_RECORDS).then_some(reached);
+    if rest.is_some() {
         tx.put_inode(inode);
     } else {
         tx.forget(&inode, &mut outcome)?;
     }
-    Ok((tx.finish(outcome), more))
+    Ok((tx.finish(outcome), rest))
 }
 
 impl<V: View> Transaction<'_, V> {

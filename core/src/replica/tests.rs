@@ -145,9 +145,9 @@ fn apply_and_purge(view: &mut MemoryView, context: &namespace::Context, op: &Op)
     view.absorb(&applied.changes);
     let mut pending = applied.outcome.orphaned.clone();
     while let Some(ino) = pending.pop() {
-        let (purged, more) = namespace::purge(view, ino).map_err(errno)?;
+        let (purged, rest) = namespace::purge(view, ino, 0).map_err(errno)?;
         view.absorb(&purged.changes);
-        pending.extend(if more { vec![ino] } else { purged.outcome.orphaned });
+        pending.extend(if rest.is_some() { vec![ino] } else { purged.outcome.orphaned });
     }
     Ok(applied.outcome)
 }

@@ -40,6 +40,8 @@ struct Known {
     handles: u32,
     /// Whether pages of it may be cached.
     has_pages: bool,
+    /// The lease under which all its pages were dropped last, if there was one.
+    dropped_under: Option<u64>,
     is_dir: bool,
     /// Whether the pages may be older than the attributes that the kernel was shown.
     is_suspect: bool,
@@ -113,9 +115,17 @@ impl InodeTable {
         }
     }
 
-    /// Whether pages of a file may be cached.
-    pub(super) fn may_have_pages(&self, ino: Ino) -> bool {
-        self.inner.lock().known.get(&ino).is_some_and(|known| known.has_pages)
+    /// Whether no page of a file is cached that is older than what this mount was told of it: there are none, or all were
+    /// dropped under the lease that this mount holds, and nobody else has changed the file since.
+    pub(super) fn has_fresh_pages(&self, ino: Ino, lease: Option<u64>) -> bool {
+        self.inner.lock().known.get(&ino).is_none_or(|known| !known.has_pages || (lease.is_some() && known.dropped_under == lease))
+    }
+
+    /// The pages of a file have been dropped under this lease, or under none.
+    pub(super) fn pages_dropped(&self, ino: Ino, lease: Option<u64>) {
+        if let Some(known) = self.inner.lock().known.get_mut(&ino) {
+            known.dropped_under = lease;
+        }
     }
 
     /// The kernel is about to be shown these attributes. Answers whether the file's pages must be dropped first.
@@ -232,6 +242,17 @@ mod tests {
         table.entered(&attr(5, 100, 100), Ino(2), &name("f"));
         table.opened(Ino(5));
         table
+    }
+
+    #[test]
+    fn pages_are_fresh_under_the_lease_under_which_they_were_dropped() {
+        let table = table();
+        assert!(!table.has_fresh_pages(Ino(5), None) && !table.has_fresh_pages(Ino(5), Some(1)));
+        table.pages_dropped(Ino(5), Some(1));
+        assert!(table.has_fresh_pages(Ino(5), Some(1)) && !table.has_fresh_pages(Ino(5), Some(2)) && !table.has_fresh_pages(Ino(5), None));
+        table.pages_dropped(Ino(5), None);
+        assert!(!table.has_fresh_pages(Ino(5), None), "others may have written since");
+        assert!(table.has_fresh_pages(Ino(6), None), "it has no pages");
     }
 
     #[test]

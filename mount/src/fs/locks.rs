@@ -149,10 +149,14 @@ fn take(call: Call<ReplyEmpty>, mut locks: std::collections::VecDeque<FileLock>,
 /// A lock is held: nothing that its holder reads may be older than what the holder before it has written.
 fn revalidate(call: Call<ReplyEmpty>, ino: Ino) {
     let agent = Arc::clone(&call.agent);
-    if agent.is_alone() || !agent.inodes.may_have_pages(ino) {
+    let lease = agent.session.whole_lease();
+    if agent.inodes.has_fresh_pages(ino, lease) {
         return call.finish(Ok(()), |reply, ()| reply.ok());
     }
-    agent.caches.drop_file(agent.numbers.to_kernel(ino), move || call.finish(Ok(()), |reply, ()| reply.ok()));
+    agent.caches.drop_file(agent.numbers.to_kernel(ino), move || {
+        call.agent.inodes.pages_dropped(ino, lease);
+        call.finish(Ok(()), |reply, ()| reply.ok());
+    });
 }
 
 fn unlock(agent: &Arc<Agent>, wanted: Wanted, reply: ReplyEmpty) {

@@ -364,6 +364,11 @@ impl MountSession {
         self.all_sent();
     }
 
+    /// The lease on the whole workspace, while this mount decides under it.
+    pub(crate) fn whole_lease(&self) -> Option<u64> {
+        if let Mode::Local(local) = &self.shared.lock().mode { local.epoch() } else { None }
+    }
+
     /// The node has granted the lease. It begins once what was decided under leases on single inodes has been sent.
     fn granted(self: &Arc<Self>, epoch: u64, limits: Limits) {
         {

@@ -1,4 +1,4 @@
-//! The locks of workspaces: one [`LockActor`] for each workspace in which anything is locked.
+//! The locks of workspaces: one `LockActor` for each workspace in which anything is locked.
 //!
 //! The actor owns the [`LockTable`](artifacts_core::locks::LockTable) and works off one message at a time. What always
 //! holds:

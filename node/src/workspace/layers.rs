@@ -15,8 +15,11 @@ type Layer = BTreeMap<Vec<u8>, Option<Record>>;
 
 /// How much memory a generation of clean records may take, in bytes.
 const GENERATION_BYTES: usize = 8 << 20;
-/// How many records one load of a range brings.
+/// How many records the first load of a range brings. A question that wants more begins anew each time, so each further
+/// load brings twice as many.
 const RANGE_LOAD: usize = 64;
+/// How many a load brings at the most.
+const RANGE_LOAD_MAX: usize = 16 << 10;
 
 /// The namespace as layers, newest first: what is not being flushed yet, what is being flushed, clean records that
 /// were needed lately, the store. Only the topmost layer is ever written to.
@@ -83,7 +86,7 @@ impl Layers {
 
     /// Runs a pure question, and fetches what it misses until it can be answered.
     pub(super) async fn ask<T>(&mut self, mut question: impl FnMut(&LayeredView<'_>) -> Result<T, Stop>) -> Result<T, Failure> {
-        let mut ranges = Vec::new();
+        let mut ranges: Vec<LoadedRange> = Vec::new();
         // What is not remembered beyond this question.
         let mut passing = HashMap::new();
         loop {
@@ -107,7 +110,14 @@ impl Layers {
                         passing.insert(key, record);
                     }
                 }
-                Missing::From { start, prefix } => ranges.push(self.load_range(start, prefix).await.map_err(Failure::Store)?),
+                Missing::From { start, prefix } => match ranges.iter_mut().find(|range| range.ends_before(&start, &prefix)) {
+                    Some(range) => {
+                        let limit = (2 * range.limit).min(RANGE_LOAD_MAX);
+                        let next = self.load_range(start, prefix, limit).await.map_err(Failure::Store)?;
+                        range.go_on(next);
+                    }
+                    None => ranges.push(self.load_range(start, prefix, RANGE_LOAD).await.map_err(Failure::Store)?),
+                },
             }
         }
     }
@@ -132,7 +142,7 @@ impl Layers {
         Ok(len.map(|len| Record::Segment(SegmentRecord { len, live_bytes: 0 })))
     }
 
-    async fn load_range(&self, start: Vec<u8>, prefix: Vec<u8>) -> Result<LoadedRange, StoreError> {
+    async fn load_range(&self, start: Vec<u8>, prefix: Vec<u8>, limit: usize) -> Result<LoadedRange, StoreError> {
         let all = self.keys.namespace(&[]);
         let within = KeyRange::prefix(&self.keys.namespace(&prefix));
         let end = within.end().cloned();
@@ -140,14 +150,14 @@ impl Layers {
             Some(end) => KeyRange::between(&self.keys.namespace(&start), end),
             None => within,
         };
-        let found = self.store.scan(range, RANGE_LOAD).await?;
-        let whole = found.len() < RANGE_LOAD;
+        let found = self.store.scan(range, limit).await?;
+        let whole = found.len() < limit;
         let mut records = BTreeMap::new();
         for (key, value) in found {
             records.insert(key[all.len()..].to_vec(), decode(&value)?);
         }
         let until = if whole { None } else { records.last_key_value().map(|(key, _)| key.clone()) };
-        Ok(LoadedRange { prefix, start, until, records })
+        Ok(LoadedRange { prefix, start, until, records, limit })
     }
 
     fn keep_clean(&mut self, key: Vec<u8>, record: Option<Record>) {
@@ -295,6 +305,22 @@ pub(super) struct LoadedRange {
     /// The last key that is known about; `None`: all up to the end of the prefix.
     until: Option<Vec<u8>>,
     records: BTreeMap<Vec<u8>, Record>,
+    /// How many records its last load was to bring.
+    limit: usize,
+}
+
+impl LoadedRange {
+    /// Whether what begins at `start` follows it without a gap.
+    fn ends_before(&self, start: &[u8], prefix: &[u8]) -> bool {
+        let follows = |until: &Vec<u8>| start.strip_suffix(&[0]) == Some(&until[..]);
+        self.prefix == prefix && self.until.as_ref().is_some_and(follows)
+    }
+
+    /// Takes in what follows.
+    fn go_on(&mut self, mut next: Self) {
+        self.records.append(&mut next.records);
+        (self.until, self.limit) = (next.until, next.limit);
+    }
 }
 
 /// The layers as the machine sees them.
@@ -355,5 +381,37 @@ impl View for LayeredView<'_> {
             start = key;
             start.push(0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::blob::MemoryBlobs;
+    use crate::store::{Durability, MemoryStore};
+    use artifacts_core::WorkspaceId;
+    use artifacts_core::namespace::{Ino, orphans};
+
+    #[tokio::test]
+    async fn a_question_about_very_many_records_begins_anew_a_few_times_only() {
+        const RECORDS: u64 = 50_000;
+        let (keys, store) = (WorkspaceKeys(WorkspaceId::from_bits(7)), Arc::new(MemoryStore::new()));
+        let mut batch = Batch::new();
+        for ino in 1..=RECORDS {
+            batch.put(keys.namespace(&Key::Orphan(Ino(ino)).encode()), encode(&Record::Orphan).unwrap());
+        }
+        store.write(batch, Durability::Visible).await.unwrap();
+        let mut layers = Layers::new(keys, store, Arc::new(MemoryBlobs::default()));
+        let mut begun = 0;
+        let all = layers.ask(|view| {
+            begun += 1;
+            orphans(view, None, usize::MAX)
+        });
+        let all = all.await.unwrap();
+        assert!(all.iter().map(|ino| ino.0).eq(1..=RECORDS));
+        assert!(begun <= 13, "{begun}");
+        let some = layers.ask(|view| orphans(view, Some(Ino(100)), 1_000)).await.unwrap();
+        assert!(some.iter().map(|ino| ino.0).eq(101..=1_100));
     }
 }

@@ -21,7 +21,7 @@ impl WorkspaceState {
         let mut after = None;
         loop {
             let page = self.layers.ask(|view| namespace::orphans(view, after, PAGE)).await.map_err(store_error)?;
-            self.upkeep.purging.extend(&page);
+            self.upkeep.purging.extend(page.iter().map(|&ino| (ino, 0)));
             after = page.last().copied();
             if page.len() < PAGE {
                 break;
@@ -33,7 +33,7 @@ impl WorkspaceState {
     /// A session is over: what it had open nobody else may have.
     pub(super) async fn let_go(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId) -> Result<(), StoreError> {
         let closed = self.open.close_all(session);
-        self.upkeep.purging.extend(closed);
+        self.upkeep.purging.extend(closed.into_iter().map(|ino| (ino, 0)));
         self.purge_some(myself).await
     }
 
@@ -63,13 +63,13 @@ impl WorkspaceState {
         if !old.is_empty() {
             self.schedule_end_of_lingering(myself);
         }
-        self.upkeep.purging.extend(gone);
+        self.upkeep.purging.extend(gone.into_iter().map(|ino| (ino, 0)));
         self.purge_some(myself).await
     }
 
     /// Removes an inode, or its first part, if it is an orphan that nobody has open.
     pub(super) async fn purge_if_orphan(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
-        self.upkeep.purging.push_back(ino);
+        self.upkeep.purging.push_back((ino, 0));
         self.purge_some(myself).await
     }
 
@@ -84,30 +84,32 @@ impl WorkspaceState {
             if self.falls_behind() {
                 break;
             }
-            let Some(ino) = self.upkeep.purging.pop_front() else { return Ok(()) };
+            let Some((ino, offset)) = self.upkeep.purging.pop_front() else { return Ok(()) };
             if self.open.is_open(ino) {
                 continue;
             }
-            let mut more = false;
+            let mut rest = None;
             let purged = self.run(|view| {
-                namespace::purge(view, ino).map(|(applied, rest)| {
-                    more = rest;
+                namespace::purge(view, ino, offset).map(|(applied, from)| {
+                    rest = from;
                     applied
                 })
             });
             match purged.await {
-                Ok(_) if more => {
-                    self.upkeep.purging.push_back(ino);
-                    break;
-                }
                 // With an inode the directory may have to go that waited for its end.
                 Ok(outcome) => {
-                    self.inode_is_gone(myself, ino);
-                    self.upkeep.purging.extend(outcome.orphaned);
+                    if rest.is_none() {
+                        self.inode_is_gone(myself, ino);
+                    }
+                    self.upkeep.purging.extend(outcome.orphaned.into_iter().map(|ino| (ino, 0)));
                 }
                 // Still linked, or gone already.
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Store(error)) => return Err(error),
+            }
+            if let Some(offset) = rest {
+                self.upkeep.purging.push_back((ino, offset));
+                break;
             }
         }
         if !self.upkeep.purging.is_empty() && !self.upkeep.purge_scheduled {

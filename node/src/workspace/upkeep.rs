@@ -148,7 +148,7 @@ pub(super) struct Upkeep {
     pub(super) suspects: BTreeMap<SegmentId, u64>,
     pub(super) list_due_ms: u64,
     /// Inodes that may be orphans nobody has open.
-    pub(super) purging: VecDeque<Ino>,
+    pub(super) purging: VecDeque<(Ino, u64)>,
     pub(super) purge_scheduled: bool,
     /// Those that lost their last link lately, the younger and the elder.
     pub(super) lingering: [Vec<Ino>; 2],

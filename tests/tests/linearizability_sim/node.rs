@@ -431,13 +431,15 @@ impl Node {
     }
 
     fn purge_if_orphan(&mut self, ino: Ino) {
-        while self.recovery.is_none() && !self.open.is_open(ino) {
-            let Ok((applied, more)) = namespace::purge(&self.view, ino) else { return };
+        let mut from = Some(0);
+        while let Some(offset) = from
+            && self.recovery.is_none()
+            && !self.open.is_open(ino)
+        {
+            let Ok((applied, rest)) = namespace::purge(&self.view, ino, offset) else { return };
             self.view.absorb(&applied.changes);
             self.is_dirty = true;
-            if !more {
-                return;
-            }
+            from = rest;
         }
     }
 

@@ -4,9 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, sleep, wait_until};
+use artifacts_tests::{Lab, mounted};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::locker::Locker;
 use crate::{pair, plain_pair};
 
 const LEASE_MS: u64 = 3_000;
@@ -148,6 +150,34 @@ fn what_is_done_with_locks_while_the_node_is_away_happens_once_it_is_back() -> R
         let said = c.answer_within(SOON)?;
         ensure!(said == "held" || said == "EINTR", "it says {said}");
         a.expect("flock(f, LOCK_SH | LOCK_NB)", "EAGAIN")
+    })
+}
+
+/// A page that was mapped before somebody else wrote is not shown under a lock, though the writer has gone and the mount is
+/// alone by then.
+#[test]
+fn what_was_mapped_before_the_writer_went_is_not_shown_under_a_lock() -> Result<()> {
+    mounted("mapped", Duration::from_secs(5 * 60), |scratch| {
+        let lab = Lab::start(scratch, &json!({}))?;
+        let workspace = lab.workspace("shared")?;
+        let one = lab.mount("one", &workspace)?;
+        let mut a = Locker::with_file(scratch, one.path(), "file")?;
+        a.expect("os.pwrite(f, b'0' * 4096, 0)", "4096")?;
+        a.expect("import mmap; m = mmap.mmap(f, 4096)", "None")?;
+        for round in 1..6 {
+            let other = lab.mount(&format!("other-{round}"), &workspace)?;
+            let mut b = Locker::with_file(scratch, other.path(), "file")?;
+            b.expect(FLOCK, "None")?;
+            a.expect("m[:1]", &format!("b'{}'", round - 1))?;
+            b.expect(&format!("os.pwrite(f, b'{round}', 0)"), "1")?;
+            b.end()?;
+            other.unmount()?;
+            a.expect(FLOCK, "None")?;
+            a.expect("m[:1]", &format!("b'{round}'"))?;
+            a.expect("flock(f, LOCK_UN)", "None")?;
+        }
+        a.end()?;
+        one.unmount()
     })
 }
 

@@ -65,8 +65,8 @@ fn happen(
 fn decide(view: &impl View, context: &Context, event: &Event) -> Result<(Changes, Outcome), Stop> {
     match event {
         Event::Op { op, .. } => apply(view, context, op).map(|applied| (applied.changes, applied.outcome)),
-        Event::Purge(ino) => purge(view, *ino).map(|(applied, more)| {
-            assert!(!more, "no file of this world is that long");
+        Event::Purge(ino) => purge(view, *ino, 0).map(|(applied, rest)| {
+            assert_eq!(rest, None, "no file of this world is that long");
             (applied.changes, applied.outcome)
         }),
         Event::Move(relocation, _) => repoint(view, relocation).map(|applied| (applied.changes, applied.outcome)),

@@ -45,9 +45,9 @@ impl Fixture {
     }
 
     pub(super) fn purge(&mut self, ino: Ino) -> Result<(Outcome, bool), Errno> {
-        let (applied, more) = purge(&self.view, ino).map_err(refused)?;
+        let (applied, rest) = purge(&self.view, ino, 0).map_err(refused)?;
         self.absorb(&applied.changes);
-        Ok((applied.outcome, more))
+        Ok((applied.outcome, rest.is_some()))
     }
 
     fn absorb(&mut self, changes: &Changes) {
