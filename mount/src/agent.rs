@@ -154,14 +154,23 @@ impl Agent {
         }
     }
 
-    /// Makes the kernel forget all names, attributes and pages. What it is being shown at this moment included: whoever
-    /// shows something holds the lock that is taken here.
+    /// Makes the kernel forget all names, attributes and pages.
     fn drop_everything(&self) {
+        self.drop_names();
+        self.caches.drop_inodes(self.known());
+    }
+
+    /// What the kernel is being shown at this moment included.
+    fn drop_names(&self) {
         self.session.beliefs.settle();
         self.caches.drop_names();
-        // The root was never looked up, and is known all the same.
+    }
+
+    /// The inodes that the kernel knows, by its numbers, and whether it may have pages of each.
+    fn known(&self) -> impl Iterator<Item = (u64, bool)> {
         let known = self.inodes.all().into_iter().map(|(ino, has_pages)| (self.numbers.to_kernel(ino), has_pages));
-        self.caches.drop_inodes(std::iter::once((INodeNo::ROOT.0, false)).chain(known));
+        // The root was never looked up, and is known all the same.
+        std::iter::once((INodeNo::ROOT.0, false)).chain(known)
     }
 
     /// The session is over: closes the gate, drops the kernel's caches, fails every call, tells the node. Returns
@@ -176,7 +185,13 @@ impl Agent {
         let agent = Arc::clone(self);
         let carry_out = move || {
             let swept = Arc::clone(&agent);
-            agent.caches.within(SWEEP_LIMIT, move || swept.drop_everything());
+            agent.caches.within(SWEEP_LIMIT, move || {
+                swept.drop_names();
+                // Attributes first: to drop them waits for no page.
+                swept.caches.drop_inodes(swept.known().map(|(ino, _)| (ino, false)));
+                swept.gate.fail_pages();
+                swept.caches.drop_inodes(swept.known().filter(|(_, has_pages)| *has_pages));
+            });
             agent.finish_fence(reason);
         };
         if std::thread::Builder::new().name("fence".to_owned()).spawn(carry_out).is_err() {

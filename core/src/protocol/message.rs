@@ -56,7 +56,7 @@ pub enum ClientFrame {
         epoch: u64,
     },
     /// The mount gives the lease back: everything it decided by itself was sent before, and the kernel's caches are
-    /// dropped. From one that holds none it says just that.
+    /// dropped. On a resumed stream, from one that holds none, it says just that, behind what is sent and asked again.
     ReturnLease,
     /// These inodes are open, though nobody asked the node to open them: the mount held the lease.
     Opened {
@@ -93,6 +93,22 @@ pub enum ClientFrame {
         /// What waits, and under which number.
         waiting: Vec<(u64, FileLock)>,
     },
+}
+
+impl ClientFrame {
+    /// Whether it is served only while no other session holds the workspace's lease.
+    pub const fn waits_for_lease(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit { .. } | Self::Decided { .. } | Self::Request { .. } | Self::Closed { .. } | Self::Opened { .. } | Self::Flush { .. }
+        )
+    }
+
+    /// Whether it is served only once all sessions on record have said, after a restart of the node, what they had. Who wants
+    /// the lease gets it behind what it says of an earlier one, and not before everybody is back.
+    pub const fn waits_for_recovery(&self) -> bool {
+        matches!(self, Self::Request { .. } | Self::Closed { .. } | Self::ReturnLease | Self::WantLease | Self::GiveBack { .. })
+    }
 }
 
 /// The answer to an op that met a lease of somebody else: nothing has happened, and [`ServerFrame::ComeAgain`] will say

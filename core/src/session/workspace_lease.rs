@@ -82,10 +82,12 @@ impl WorkspaceLease {
         self.served.iter().any(|&served| served != session)
     }
 
-    /// A session has attached, or is heard again.
+    /// A session has attached, with its first stream or another.
     pub fn attach(&mut self, session: SessionId) -> Vec<LeaseEffect> {
         self.lapsed.remove(&session);
         self.active.insert(session);
+        // It says anew whether it holds the lease, and then whether it wants it. A grant in between would cross with that.
+        self.wanting.remove(&session);
         // It will ask for something soon: the holder may begin to put its things in order.
         if self.holder.is_some_and(|holder| holder.session != session) { self.wait() } else { Vec::new() }
     }
@@ -227,6 +229,20 @@ mod tests {
         assert_eq!((lease.admit(A), lease.admit(B)), (Ok(()), Ok(())));
         assert_eq!(lease.want(A), [], "it is not alone");
         assert_eq!(lease.depart(B), [Grant { session: A, epoch: 8 }]);
+    }
+
+    /// A mount that is back over a new stream says that it holds no lease. Were it granted one before that comes, the mount would
+    /// go on with what it has just given back.
+    #[test]
+    fn nobody_is_granted_it_between_a_new_stream_and_what_comes_first_over_it() {
+        let mut lease = WorkspaceLease::new(7);
+        lease.attach(A);
+        lease.attach(B);
+        assert_eq!(lease.want(A), []);
+        assert_eq!(lease.attach(A), []);
+        assert_eq!(lease.depart(B), [], "alone, and yet to say what it holds");
+        assert_eq!(lease.give_back(A), []);
+        assert_eq!(lease.want(A), [Grant { session: A, epoch: 7 }]);
     }
 
     #[test]

@@ -20,6 +20,12 @@ impl BlockId {
         Self { segment, offset, len, digest: checksums.digest() }
     }
 
+    /// One that nothing checks.
+    #[cfg(test)]
+    pub(super) fn unchecked(segment: u128, offset: u32, len: u32) -> Self {
+        Self { segment: SegmentId::from_bits(segment), offset, len, digest: 0 }
+    }
+
     /// The part that this byte of the block lies in, given the block's checksums, and where in the block it begins.
     pub(super) fn part_at(&self, byte: u32, checksums: &Checksums) -> Option<(Self, u32)> {
         let begins = byte / PART_BYTES * PART_BYTES;

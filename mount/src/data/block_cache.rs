@@ -79,10 +79,9 @@ impl BlockCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artifacts_core::SegmentId;
 
     fn id(offset: u32) -> BlockId {
-        BlockId { segment: SegmentId::from_bits(1), offset, len: 4, digest: 0 }
+        BlockId::unchecked(1, offset, 4)
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Blocks {
             }
             if let Some(block) = wanted.part_of {
                 // There is room to keep all of it, and its other parts will be wanted as well.
-                let block = Box::pin(self.block(Wanted::whole(block), effort, run)).await?;
+                let block = Box::pin(self.block(Wanted::whole(block), effort, None)).await?;
                 return Ok(wanted.cut(&block));
             }
         }

@@ -52,12 +52,11 @@ impl Drop for Flight<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use artifacts_core::SegmentId;
 
     #[tokio::test]
     async fn one_fetches_for_all_and_nothing_is_left_behind() {
         let flights = Flights::default();
-        let id = BlockId { segment: SegmentId::from_bits(1), offset: 0, len: 1, digest: 0 };
+        let id = BlockId::unchecked(1, 0, 1);
         let (one, other, third) = (flights.join(id), flights.join(id), flights.join(id));
         assert_eq!(one.bytes(async || Err::<Bytes, _>(5)).await, Err(5));
         assert_eq!(other.bytes(async || Ok::<_, i32>(Bytes::from_static(b"x"))).await.unwrap(), "x");

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn id(segment: u128, offset: u32, len: u32) -> BlockId {
-        BlockId { segment: SegmentId::from_bits(segment), offset, len, digest: 0 }
+        BlockId::unchecked(segment, offset, len)
     }
 
     #[test]

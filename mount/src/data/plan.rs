@@ -63,7 +63,7 @@ impl Plan {
                         tracing::error!(offset = piece.offset, %segment, "an extent does not lie in its block");
                         return Err(Errno::EIO);
                     }
-                    self.take((start - offset) as usize, (end - start) as usize, skip as usize + into_piece, id, &checksums);
+                    self.take((start - offset) as usize, (end - start) as usize, skip as usize + into_piece, id, &checksums)?;
                 }
             }
         }
@@ -72,11 +72,10 @@ impl Plan {
 
     /// So much of a block, from `skip` on. A short read in the middle of a long block takes the parts it needs. One at its
     /// beginning takes all of it: that is how somebody begins who reads it from end to end.
-    fn take(&mut self, mut at: usize, mut len: usize, mut skip: usize, block: BlockId, checksums: &Checksums) {
+    fn take(&mut self, mut at: usize, mut len: usize, mut skip: usize, block: BlockId, checksums: &Checksums) -> Result<(), Errno> {
         if len <= PART_BYTES as usize && skip >= PART_BYTES as usize {
-            while len > 0
-                && let Some((id, begins)) = block.part_at(skip as u32, checksums)
-            {
+            while len > 0 {
+                let (id, begins) = block.part_at(skip as u32, checksums).ok_or(Errno::EIO)?;
                 let into_part = skip - begins as usize;
                 let now = len.min(id.len as usize - into_part);
                 let from = From::Block(Wanted { id, part_of: Some(block) });
@@ -86,6 +85,7 @@ impl Plan {
         } else {
             self.copies.push(Copy { at, len, skip, from: From::Block(Wanted::whole(block)) });
         }
+        Ok(())
     }
 
     /// What it takes of blocks, each once.

@@ -8,8 +8,9 @@
 //!   while the kernel's caches are dropped, and fail together in [`Gate::fail`]: no call succeeds after the first
 //!   that failed.
 //!
-//! Some calls must not be held at a fence: those for which the kernel holds page locks, because dropping caches
-//! waits for these ([`Holds::Pages`]). They fail as soon as the gate closes.
+//! Some calls cannot be held until all of that is done: those for which the kernel holds page locks, because dropping
+//! pages waits for these ([`Holds::Pages`]). They fail once names and attributes are dropped ([`Gate::fail_pages`]),
+//! which waits for nobody; from then on every other call comes here too, also one that could be answered from pages.
 
 mod health;
 #[cfg(test)]
@@ -54,8 +55,19 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct Judgement {
     standing: Standing,
-    /// Set once the caches are dropped after a fence.
-    failing: bool,
+    /// Which calls fail after a fence.
+    failing: Failing,
+}
+
+/// How far a fence has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    /// All calls are held.
+    None,
+    /// Those that hold pages fail.
+    Pages,
+    /// All fail.
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +80,12 @@ enum Decision {
 impl Judgement {
     fn decide(&self, now_ms: u64, holds: Holds) -> Decision {
         if let Some(reason) = self.standing.fenced() {
-            let at_once = self.failing || holds == Holds::Pages;
-            return if at_once { Decision::Fail(reason.errno()) } else { Decision::Hold };
+            let fails = match self.failing {
+                Failing::None => false,
+                Failing::Pages => holds == Holds::Pages,
+                Failing::All => true,
+            };
+            return if fails { Decision::Fail(reason.errno()) } else { Decision::Hold };
         }
         match self.standing.verdict(now_ms) {
             Verdict::Serve { .. } => Decision::Pass,
@@ -112,7 +128,7 @@ pub(crate) enum Watch {
 impl Gate {
     /// A gate under this standing.
     pub(crate) fn new(clock: SharedClock, standing: Standing) -> Self {
-        let judgement = Judgement { standing, failing: false };
+        let judgement = Judgement { standing, failing: Failing::None };
         let serve_until_ms = AtomicU64::new(judgement.serve_until_ms(clock.boot_ms()));
         Self { clock, serve_until_ms, judgement: RwLock::new(judgement), held: Mutex::default(), any_held: AtomicBool::new(false) }
     }
@@ -216,9 +232,19 @@ impl Gate {
         first
     }
 
-    /// After [`Gate::close`]: lets everything that is held fail, and everything that comes.
+    /// After [`Gate::close`], once the kernel believes no name and no attribute: lets fail what holds pages.
+    pub(crate) fn fail_pages(&self) {
+        self.change(|judgement| {
+            if judgement.failing == Failing::None {
+                judgement.failing = Failing::Pages;
+            }
+        });
+    }
+
+    /// After [`Gate::fail_pages`], once the kernel has no pages: lets everything that is held fail, and everything that
+    /// comes.
     pub(crate) fn fail(&self) {
-        self.change(|judgement| judgement.failing = true);
+        self.change(|judgement| judgement.failing = Failing::All);
     }
 
     /// Why the session is over, if it is.

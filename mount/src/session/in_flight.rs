@@ -211,11 +211,22 @@ impl<O, R, D> InFlight<O, R, D> {
         settled.push(Settled::Answered(asked.waiter, result));
     }
 
-    /// What a new stream of this session begins with. Inodes that are `closing` were closed, and ops on them are still to be
-    /// sent.
-    pub(crate) fn resume(&mut self, closing: &[Ino]) -> Vec<ClientFrame> {
+    /// What a new stream of this session begins with, on a mount that holds the lease of this number, or none, and these
+    /// locks. Inodes that are `closing` were closed, and ops on them are still to be sent.
+    ///
+    /// A mount that holds no lease says so last. The node may not know it (the stream broke before `ReturnLease` arrived), and
+    /// goes on with what waited as soon as it does: by then it has to have all that was decided, and all that is open.
+    pub(crate) fn resume(&mut self, lease: Option<u64>, closing: &[Ino], locks: ClientFrame) -> Vec<ClientFrame> {
         let acked = self.outbox.acked();
+        // Whatever else is closed by now is simply not in the list.
+        let mut open = self.open.tell_anew();
+        open.extend(closing);
         let mut frames = Vec::new();
+        if let Some(epoch) = lease {
+            // Ops that are sent again may take the last link of what is open here.
+            frames.extend([ClientFrame::ClaimLease { epoch }, ClientFrame::Opened { inodes: open.clone() }]);
+        }
+        frames.push(locks);
         let mut ops: Vec<NumberedOp> = Vec::new();
         let (mut bytes, mut are_decided) = (0, false);
         for op in self.outbox.resend(self.sent) {
@@ -232,13 +243,13 @@ impl<O, R, D> InFlight<O, R, D> {
         if !ops.is_empty() {
             frames.push(ops_frame(are_decided, acked, ops));
         }
-        // Whatever else is closed by now is simply not in the list.
-        let mut open = self.open.tell_anew();
-        open.extend(closing);
         frames.push(ClientFrame::ResendDone { open });
         frames.extend(self.requests.iter().map(|(&id, asked)| ClientFrame::Request { id, request: asked.request.clone() }));
         if let Some((&seq, _)) = self.durable.last_key_value() {
             frames.push(ClientFrame::Flush { seq });
+        }
+        if lease.is_none() {
+            frames.push(ClientFrame::ReturnLease);
         }
         frames
     }

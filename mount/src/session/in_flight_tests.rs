@@ -20,6 +20,10 @@ fn send(bench: &mut Bench, op: Op, waiter: u32, now_ms: u64) {
     bench.sent(seq);
 }
 
+fn no_locks() -> ClientFrame {
+    ClientFrame::ClaimLocks { held: vec![], asked: vec![], waiting: vec![] }
+}
+
 fn result(seq: u64, result: Result<Outcome, Errno>) -> OpResult {
     OpResult { seq, order: seq, result }
 }
@@ -60,15 +64,41 @@ fn a_new_stream_begins_with_ops_then_open_files_then_questions() {
     let mut settled = Vec::new();
     bench.answered(1, Err(Errno::ENOENT), &mut settled);
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
-    let frames = bench.resume(&[]);
+    let frames = bench.resume(None, &[], no_locks());
     let seqs = |frame: &ClientFrame| match frame {
         ClientFrame::Commit { acked: 1, ops } => ops.iter().map(|op| (op.seq, op.order)).collect::<Vec<_>>(),
         _ => vec![],
     };
-    assert_eq!(frames.iter().map(seqs).collect::<Vec<_>>(), [vec![(1, Some(1))], vec![(2, None)], vec![], vec![], vec![]]);
-    assert_eq!(frames[2], ClientFrame::ResendDone { open: vec![Ino(5)] });
-    assert_eq!(frames[3], ClientFrame::Request { id: 0, request: Request::Open { ino: Ino(5) } });
-    assert_eq!(frames[4], ClientFrame::Flush { seq: 2 });
+    assert_eq!(frames.iter().map(seqs).collect::<Vec<_>>(), [vec![], vec![(1, Some(1))], vec![(2, None)], vec![], vec![], vec![], vec![]]);
+    assert_eq!(frames[3], ClientFrame::ResendDone { open: vec![Ino(5)] });
+    assert_eq!(frames[4], ClientFrame::Request { id: 0, request: Request::Open { ino: Ino(5) } });
+    assert_eq!(frames[5], ClientFrame::Flush { seq: 2 });
+}
+
+/// The stream broke with all of it on its way: the ops decided under the lease, what is open, and the lease itself. The node
+/// still takes this mount for the holder, and lets others change the names of what is open once it does not.
+#[test]
+fn a_lease_whose_return_was_lost_goes_back_behind_what_was_decided_and_what_is_open() {
+    let mut bench = Bench::default();
+    bench.open.open(Ino(5));
+    bench.outbox.push_applied(punch(5));
+    bench.sent = 1;
+    bench.ask(Request::Usage, 1, 0).unwrap();
+    let frames = bench.resume(None, &[], no_locks());
+    let place = |wanted: fn(&ClientFrame) -> bool| frames.iter().position(wanted).unwrap();
+    let returned = place(|frame| matches!(frame, ClientFrame::ReturnLease));
+    assert!(place(|frame| matches!(frame, ClientFrame::Decided { ops, .. } if ops[0].seq == 1)) < returned, "{frames:?}");
+    assert!(place(|frame| matches!(frame, ClientFrame::ResendDone { open } if open[..] == [Ino(5)])) < returned, "{frames:?}");
+}
+
+#[test]
+fn a_lease_that_is_held_is_claimed_first_with_what_is_open_or_still_closing() {
+    let mut bench = Bench::default();
+    bench.open.open(Ino(5));
+    let frames = bench.resume(Some(7), &[Ino(6)], no_locks());
+    let open = vec![Ino(5), Ino(6)];
+    let claim = [ClientFrame::ClaimLease { epoch: 7 }, ClientFrame::Opened { inodes: open.clone() }];
+    assert_eq!(frames, [&claim[..], &[no_locks(), ClientFrame::ResendDone { open }]].concat());
 }
 
 #[test]
@@ -77,7 +107,7 @@ fn what_the_node_called_durable_leaves_once_its_result_is_known_even_over_a_new_
     let mut settled = Vec::new();
     send(&mut bench, punch(1), 1, 0);
     bench.durable(1, &mut settled);
-    assert_eq!(bench.resume(&[]).len(), 2, "its result was lost with the old stream, so it is sent again");
+    assert_eq!(bench.resume(None, &[], no_locks()).len(), 4, "its result was lost with the old stream, so it is sent again");
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
     assert_eq!(bench.unsaved_size(), (0, 0));
 }
@@ -88,7 +118,7 @@ fn a_lost_op_is_told_once_to_each_inode_it_touched() {
     let mut settled = Vec::new();
     send(&mut bench, punch(7), 1, 0);
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
-    bench.resume(&[]);
+    bench.resume(None, &[], no_locks());
     bench.applied(vec![result(1, Err(Errno::ENOENT))], &mut settled);
     assert_eq!(bench.untold_losses(), [Ino(7)]);
     assert_eq!(bench.take_loss(Ino(7)), Some(Errno::ENOENT));

@@ -220,20 +220,8 @@ impl MountSession {
             }
         };
         shared.coming = None;
-        if let Some(epoch) = held {
-            // Ops that are sent again may take the last link of what is open here.
-            let mut open = shared.in_flight.open.open_inodes();
-            open.extend(&closing);
-            frames.push(ClientFrame::ClaimLease { epoch });
-            frames.push(ClientFrame::Opened { inodes: open });
-        }
-        frames.push(shared.locks.claims());
-        frames.extend(shared.in_flight.resume(&closing));
-        if held.is_none() {
-            // The node may have granted it over the stream that broke, or not have heard that it was given back. What was decided
-            // under it comes before.
-            frames.push(ClientFrame::ReturnLease);
-        }
+        let locks = shared.locks.claims();
+        frames.extend(shared.in_flight.resume(held, &closing, locks));
         if held.is_none() && self.uploader.get().is_some() {
             frames.push(ClientFrame::WantLease);
         }

@@ -204,17 +204,7 @@ impl WorkspaceState {
             && match &message {
                 WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame, _) => {
-                    // Who wants the lease gets it behind what it says of an earlier one, and not before everybody is back.
-                    matches!(
-                        frame,
-                        ClientFrame::Request { .. }
-                            | ClientFrame::Closed { .. }
-                            | ClientFrame::ReturnLease
-                            | ClientFrame::WantLease
-                            | ClientFrame::GiveBack { .. }
-                    )
-                }
+                WorkspaceMessage::Frame(_, frame, _) => frame.waits_for_recovery(),
                 _ => false,
             };
         if waits {

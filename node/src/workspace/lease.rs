@@ -2,7 +2,7 @@
 
 use artifacts_core::SessionId;
 use artifacts_core::namespace::{Errno, Ino, Key, Record, View as _};
-use artifacts_core::protocol::{Answer, ClientFrame, ServerFrame};
+use artifacts_core::protocol::{Answer, ServerFrame};
 use artifacts_core::replica::{Fetch, Records};
 use artifacts_core::session::LeaseEffect;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ impl WorkspaceState {
             return Some(message);
         }
         let admitted = match &message {
-            WorkspaceMessage::Frame(session, frame, _) if needs_admission(frame) && self.members.contains_key(session) => {
+            WorkspaceMessage::Frame(session, frame, _) if frame.waits_for_lease() && self.members.contains_key(session) => {
                 self.lease.admit(*session)
             }
             WorkspaceMessage::ResolveRoot { .. } if self.lease.holder().is_some() => Err(self.lease.wait()),
@@ -151,17 +151,4 @@ impl WorkspaceState {
 /// The inodes that entries among these records name.
 pub(super) fn named(records: &Records) -> Vec<Ino> {
     records.rows.iter().filter_map(|(_, record)| if let Record::Dentry(ino, _) = record { Some(*ino) } else { None }).collect()
-}
-
-/// Whether a frame has to wait while another session holds the lease.
-fn needs_admission(frame: &ClientFrame) -> bool {
-    matches!(
-        frame,
-        ClientFrame::Commit { .. }
-            | ClientFrame::Decided { .. }
-            | ClientFrame::Request { .. }
-            | ClientFrame::Closed { .. }
-            | ClientFrame::Opened { .. }
-            | ClientFrame::Flush { .. }
-    )
 }

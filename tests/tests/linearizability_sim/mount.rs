@@ -380,12 +380,9 @@ impl Mount {
         if let Mode::Local(local) | Mode::Draining(local) = &self.mode {
             open.extend(local.queue.iter().filter_map(|item| if let Queued::Closed(ino) = item { Some(*ino) } else { None }));
         }
-        match held {
-            Some(epoch) => {
-                self.frames.push(ClientFrame::ClaimLease { epoch });
-                self.frames.push(ClientFrame::Opened { inodes: open.clone() });
-            }
-            None => self.frames.push(ClientFrame::ReturnLease),
+        if let Some(epoch) = held {
+            self.frames.push(ClientFrame::ClaimLease { epoch });
+            self.frames.push(ClientFrame::Opened { inodes: open.clone() });
         }
         let ops = self.outbox.resend(self.sent);
         if !ops.is_empty() {
@@ -399,6 +396,7 @@ impl Mount {
             self.frames.push(ClientFrame::Flush { seq });
         }
         if held.is_none() {
+            self.frames.push(ClientFrame::ReturnLease);
             self.frames.push(ClientFrame::WantLease);
         }
         self.proven(asked_at_ms);

@@ -277,12 +277,7 @@ impl Node {
         let waits_for_recovery = self.recovery.is_some()
             && match &message {
                 Message::Attach(_) => true,
-                Message::Frame(_, frame) => {
-                    matches!(
-                        frame,
-                        ClientFrame::Request { .. } | ClientFrame::Closed { .. } | ClientFrame::ReturnLease | ClientFrame::WantLease
-                    )
-                }
+                Message::Frame(_, frame) => frame.waits_for_recovery(),
             };
         if waits_for_recovery {
             return self.deferred.push_back(message);
@@ -293,7 +288,7 @@ impl Node {
         };
         self.lease.hear(session);
         if self.recovery.is_none()
-            && needs_admission(&frame)
+            && frame.waits_for_lease()
             && self.members.contains_key(&session)
             && let Err(effects) = self.lease.admit(session)
         {
@@ -507,15 +502,4 @@ impl Node {
             self.route(message);
         }
     }
-}
-
-fn needs_admission(frame: &ClientFrame) -> bool {
-    matches!(
-        frame,
-        ClientFrame::Commit { .. }
-            | ClientFrame::Request { .. }
-            | ClientFrame::Closed { .. }
-            | ClientFrame::Opened { .. }
-            | ClientFrame::Flush { .. }
-    )
 }

@@ -311,8 +311,14 @@ impl World {
             let Some(Reverse((at_us, number))) = self.queue.pop() else { bail!("nothing happens any more") };
             self.now_us = self.now_us.max(at_us);
             ensure!(self.now_us < give_up_us, "it does not come to rest: {}", self.describe());
-            if let Some(event) = self.events.remove(&number) {
-                self.handle(event);
+            let Some(event) = self.events.remove(&number) else { continue };
+            match self.frozen(&event) {
+                // With the number that it has: what a stream carries stays in order, also through several such times.
+                Some(until_us) => {
+                    self.queue.push(Reverse((until_us, number)));
+                    self.events.insert(number, event);
+                }
+                None => self.handle(event),
             }
         }
         Ok(())
@@ -364,9 +370,6 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
-        if let Some(until_us) = self.frozen(&event) {
-            return self.at(until_us, event);
-        }
         match event {
             Event::Act(client) => self.act(client),
             Event::Beat(life) => {
@@ -460,7 +463,8 @@ impl World {
             }
             Fault::Freeze { life, for_us } => {
                 self.tally.freezes += 1;
-                self.lives[life].frozen_until_us = self.now_us + for_us;
+                let until_us = &mut self.lives[life].frozen_until_us;
+                *until_us = (*until_us).max(self.now_us + for_us);
             }
             Fault::Kill { life } => {
                 self.tally.kills += 1;
@@ -729,6 +733,8 @@ impl World {
 
     fn judge(&mut self) -> Result<()> {
         self.clients.clear();
+        // Programs that died with a frozen mount would go on as others of the next segment.
+        self.events.retain(|_, event| !matches!(event, Event::Act(_)));
         for life in &mut self.lives {
             life.decided.clear();
         }
