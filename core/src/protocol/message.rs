@@ -100,7 +100,12 @@ impl ClientFrame {
     pub const fn waits_for_lease(&self) -> bool {
         matches!(
             self,
-            Self::Commit { .. } | Self::Decided { .. } | Self::Request { .. } | Self::Closed { .. } | Self::Opened { .. } | Self::Flush { .. }
+            Self::Commit { .. }
+                | Self::Decided { .. }
+                | Self::Request { .. }
+                | Self::Closed { .. }
+                | Self::Opened { .. }
+                | Self::Flush { .. }
         )
     }
 

@@ -4,6 +4,7 @@ use artifacts_core::namespace::{Errno, Ino, Mutation, Op, Outcome};
 use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
 use artifacts_core::session::{Disposition, Outbox};
 
+use super::lag::Lag;
 use super::local::ops_frame;
 use super::open_counts::OpenCounts;
 
@@ -11,6 +12,8 @@ use super::open_counts::OpenCounts;
 const OUTBOX_MAX_BYTES: usize = 64 << 20;
 /// Nor above so many ops.
 const OUTBOX_MAX_OPS: usize = 64 << 10;
+/// Nor above so many ops that have not been sent.
+const UNSENT_MAX_OPS: u64 = 16 << 10;
 /// How much one frame of a resend carries, far below the limit on frames.
 const RESEND_BYTES: usize = 1 << 20;
 const RESEND_OPS: usize = 512;
@@ -49,6 +52,7 @@ pub(crate) struct InFlight<O, R, D> {
     pub(super) outbox: Outbox,
     /// The last op that was sent; those behind it were decided under the lease and wait.
     sent: u64,
+    lag: Lag,
     /// Ops that the node has still to decide.
     undecided: BTreeSet<u64>,
     /// The newest watermark the node has named; the outbox follows it as results come in.
@@ -71,6 +75,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
         Self {
             outbox: Outbox::default(),
             sent: 0,
+            lag: Lag::default(),
             undecided: BTreeSet::new(),
             node_durable: 0,
             flush_asked: 0,
@@ -86,9 +91,13 @@ impl<O, R, D> Default for InFlight<O, R, D> {
 }
 
 impl<O, R, D> InFlight<O, R, D> {
-    /// Whether the outbox takes another op.
-    pub(crate) fn has_room(&self) -> bool {
-        self.outbox.bytes() < OUTBOX_MAX_BYTES && self.outbox.len() < OUTBOX_MAX_OPS
+    /// Whether the outbox takes another op: what is not durable takes a bounded amount of memory, and whoever recalls a lease
+    /// waits a bounded time until the node has all that was decided under it.
+    pub(crate) fn has_room(&self, now_ms: u64) -> bool {
+        self.outbox.bytes() < OUTBOX_MAX_BYTES
+            && self.outbox.len() < OUTBOX_MAX_OPS
+            && self.outbox.last_seq() - self.sent < UNSENT_MAX_OPS
+            && !self.lag.is_long(now_ms)
     }
 
     /// An op is numbered that the node is to decide. It is to be sent when it is its turn ([`InFlight::sent`]).
@@ -146,8 +155,11 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// Ops that were decided under the lease have been sent, up to this one.
-    pub(super) fn sent(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
+    pub(super) fn sent(&mut self, seq: u64, now_ms: u64) {
+        if seq > self.sent {
+            self.sent = seq;
+            self.lag.sent(seq, now_ms);
+        }
     }
 
     /// Whether this op has been sent.
@@ -182,6 +194,7 @@ impl<O, R, D> InFlight<O, R, D> {
                 Disposition::Nothing => {}
             }
         }
+        self.lag.applied(self.outbox.acked());
         self.advance(settled);
         lost
     }

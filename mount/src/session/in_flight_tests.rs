@@ -17,7 +17,7 @@ fn write(bytes: usize) -> Op {
 
 fn send(bench: &mut Bench, op: Op, waiter: u32, now_ms: u64) {
     let seq = bench.commit(op, waiter, now_ms).unwrap();
-    bench.sent(seq);
+    bench.sent(seq, now_ms);
 }
 
 fn no_locks() -> ClientFrame {
@@ -162,13 +162,13 @@ fn the_outbox_is_bounded_and_durability_makes_room() {
     let mut bench = Bench::default();
     let mut settled = Vec::new();
     let mut sent = 0;
-    while bench.has_room() {
+    while bench.has_room(0) {
         send(&mut bench, write(1 << 20), 0, 0);
         sent += 1;
     }
     assert!((60..=64).contains(&sent), "{sent} ops of 1 MiB");
     bench.applied((1..=sent).map(|seq| result(seq, Ok(Outcome::default()))).collect(), &mut settled);
-    assert!(!bench.has_room());
+    assert!(!bench.has_room(0));
     bench.durable(1, &mut settled);
-    assert!(bench.has_room());
+    assert!(bench.has_room(0));
 }

@@ -119,7 +119,7 @@ impl MountSession {
                 }
                 local.asked(seq);
                 done.uploads.extend(shared.cut(true));
-                let frames = shared.decided();
+                let frames = shared.decided(self.clock.boot_ms());
                 done.frames.extend(frames);
             }
             Err((waiter, errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),

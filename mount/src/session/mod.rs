@@ -25,6 +25,7 @@ mod held_leases;
 mod in_flight;
 mod inode_leases;
 mod inode_supply;
+mod lag;
 mod local;
 mod locking;
 mod locks;

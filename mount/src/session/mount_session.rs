@@ -82,18 +82,24 @@ pub(super) struct Shared {
 
 impl Shared {
     /// The frames that may leave now under the lease.
-    pub(super) fn decided(&mut self) -> Vec<ClientFrame> {
+    pub(super) fn decided(&mut self, now_ms: u64) -> Vec<ClientFrame> {
         let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut self.mode;
         let (frames, last) = local.frames(&self.in_flight.outbox);
         if let Some(last) = last {
-            self.in_flight.sent(last);
+            self.in_flight.sent(last, now_ms);
         }
         frames
     }
 
     /// Whether another mutation may begin: what was decided and is not durable takes a bounded amount of memory.
-    fn has_room(&self) -> bool {
-        self.local().has_room() && self.in_flight.has_room()
+    fn has_room(&self, now_ms: u64) -> bool {
+        self.local().has_room() && self.in_flight.has_room(now_ms)
+    }
+
+    /// What has waited for room, if there is some. With very many waiting the bound is overshot by what they carry; each belongs
+    /// to a program that waits.
+    fn take_room_waits(&mut self, now_ms: u64) -> VecDeque<Box<dyn FnOnce() + Send>> {
+        if self.has_room(now_ms) { std::mem::take(&mut self.room_waits) } else { VecDeque::new() }
     }
 
     pub(super) fn local(&self) -> &Local {
@@ -280,7 +286,7 @@ impl MountSession {
             }
             if shared.local().is_full() {
                 done.uploads.extend(shared.cut(false));
-                let decided = shared.decided();
+                let decided = shared.decided(self.clock.boot_ms());
                 done.frames.extend(decided);
             }
             self.queue(&shared, &done.frames);
@@ -320,10 +326,9 @@ impl MountSession {
             let mut shared = self.shared.lock();
             let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut shared.mode;
             let blocks = local.uploaded(segment);
-            let frames = shared.decided();
+            let frames = shared.decided(self.clock.boot_ms());
             self.queue(&shared, &frames);
-            let room: VecDeque<_> = if shared.has_room() { shared.room_waits.drain(..).collect() } else { VecDeque::new() };
-            (blocks, room)
+            (blocks, shared.take_room_waits(self.clock.boot_ms()))
         };
         self.outlet.pump();
         if let Some(uploader) = self.uploader.get() {
@@ -338,7 +343,7 @@ impl MountSession {
         let uploads = {
             let mut shared = self.shared.lock();
             let uploads = shared.cut(true);
-            let frames = shared.decided();
+            let frames = shared.decided(self.clock.boot_ms());
             self.queue(&shared, &frames);
             let applied = shared.in_flight.outbox.acked();
             let Shared { mode, in_flight, .. } = &mut *shared;
@@ -521,7 +526,7 @@ impl MountSession {
     /// Runs `then` as soon as the outbox has room for what it will commit.
     pub(crate) fn when_room(self: &Arc<Self>, then: impl FnOnce() + Send + 'static) {
         let mut shared = self.shared.lock();
-        if shared.has_room() || shared.in_flight.interrupted().is_some() {
+        if shared.has_room(self.clock.boot_ms()) || shared.in_flight.interrupted().is_some() {
             drop(shared);
             then();
         } else {
@@ -612,7 +617,7 @@ impl MountSession {
     /// A frame has come.
     pub(super) fn receive(self: &Arc<Self>, frame: ServerFrame) {
         let mut ready = Vec::new();
-        let mut room = Vec::new();
+        let mut room = VecDeque::new();
         match frame {
             ServerFrame::Reply { id, result } => self.shared.lock().in_flight.answered(id, result, &mut ready),
             ServerFrame::Applied(results) => {
@@ -623,13 +628,12 @@ impl MountSession {
                     self.give_up_inodes();
                 }
                 self.decided_at_node(&mut ready);
+                room = self.shared.lock().take_room_waits(self.clock.boot_ms());
             }
             ServerFrame::Durable { seq } => {
                 let mut shared = self.shared.lock();
                 shared.in_flight.durable(seq, &mut ready);
-                if shared.has_room() {
-                    room.extend(shared.room_waits.drain(..));
-                }
+                room = shared.take_room_waits(self.clock.boot_ms());
             }
             // A heartbeat that this mount has not sent yet proves nothing.
             ServerFrame::Proof { sent_ms } if sent_ms <= self.clock.boot_ms() => self.proven(sent_ms, || self.gate.prove(sent_ms)),
@@ -645,7 +649,6 @@ impl MountSession {
             ServerFrame::LockSettled { id, result } => self.lock_settled(id, result),
         }
         ready.into_iter().for_each(Ready::run);
-        // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.
         room.into_iter().for_each(|then| then());
     }
 

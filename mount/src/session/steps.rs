@@ -77,7 +77,7 @@ pub(super) fn step_by_inode(shared: &mut Shared, beliefs: &Beliefs, step: Step, 
             }
             // The node is to know all that was decided here before.
             done.uploads.extend(shared.cut(true));
-            let decided = shared.decided();
+            let decided = shared.decided(now_ms);
             done.frames.extend(decided);
             // Whoever gets a lock that is let go reads nothing of what was written under it before it has been sent.
             let may_overtake = matches!(request, Request::Unlock { .. } | Request::CancelLock { .. });
@@ -105,7 +105,7 @@ fn commit_by_inode(shared: &mut Shared, beliefs: &Beliefs, op: Op, waiter: OpDon
         if matches!(op.mutation, Mutation::Clone { .. }) {
             // Blocks are shared; data that is in none yet would be copied.
             done.uploads.extend(shared.cut(true));
-            let decided = shared.decided();
+            let decided = shared.decided(now_ms);
             done.frames.extend(decided);
             if !shared.local().is_drained() {
                 return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
@@ -218,7 +218,7 @@ pub(super) fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mu
                 // What was written under the lock leaves before it, unless it waits for an upload: who gets the lock is
                 // served nothing before this mount has given the lease back, and with it has sent all.
                 done.uploads.extend(shared.cut(true));
-                let decided = shared.decided();
+                let decided = shared.decided(now_ms);
                 done.frames.extend(decided);
             }
             match shared.in_flight.ask(request, waiter, now_ms) {
@@ -241,7 +241,7 @@ fn wait_durable(shared: &mut Shared, waiter: Durable, now_ms: u64, done: &mut Do
             let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut shared.mode;
             local.want_flush(seq);
             done.uploads.extend(shared.cut(true));
-            let decided = shared.decided();
+            let decided = shared.decided(now_ms);
             done.frames.extend(decided);
         }
         Err((waiter, result)) => done.ready.push(Ready::Durable(waiter, result)),
