@@ -34,7 +34,9 @@ impl Lag {
     /// The node has applied all ops up to this one.
     pub(super) fn applied(&mut self, seq: u64) {
         self.applied = self.applied.max(seq);
-        while self.marks.pop_front_if(|mark| mark.0 <= seq).is_some() {}
+        while self.marks.front().is_some_and(|mark| mark.0 <= seq) {
+            self.marks.pop_front();
+        }
     }
 
     /// Whether more had better wait.
