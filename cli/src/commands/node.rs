@@ -186,10 +186,11 @@ pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()
 
 fn report(output: Output, done: &str, moved: &archive::Summary) -> anyhow::Result<()> {
     let archive::Summary { rows, segments, segment_bytes } = moved;
-    Ok(match output.format {
+    match output.format {
         Format::Json => output.json(&json!({ "rows": rows, "segments": segments, "segment_bytes": segment_bytes }))?,
         Format::Text => output.line(&format!("{done} {rows} rows and {segments} segments of {segment_bytes} bytes"))?,
-    })
+    }
+    Ok(())
 }
 
 /// Serves until a signal comes.

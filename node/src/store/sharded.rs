@@ -196,8 +196,8 @@ mod tests {
         let (store, _) = sharded(16);
         let (gone, stays) = (row(0, b"a"), row(1, b"a"));
         assert_ne!(shard_of(store.shards(), &gone), shard_of(store.shards(), &stays));
-        store.write(put(&[gone.clone()]), Durability::Durable).await.unwrap();
-        store.write(put(&[stays.clone()]), Durability::Durable).await.unwrap();
+        store.write(put(std::slice::from_ref(&gone)), Durability::Durable).await.unwrap();
+        store.write(put(std::slice::from_ref(&stays)), Durability::Durable).await.unwrap();
         let shard = shard_of(store.shards(), &gone);
         assert!(store.holds(shard));
         assert!(store.detach(shard).is_some());
