@@ -126,6 +126,7 @@ fn of_api_error(error: &ApiError) -> Report {
 fn of_node_error(error: &artifacts_node::NodeError) -> Report {
     use artifacts_node::NodeError;
     use artifacts_node::blob::BlobError;
+    use artifacts_node::cluster::ClusterError;
     use artifacts_node::server::ServerError;
     use artifacts_node::store::StoreError;
 
@@ -136,7 +137,10 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Store(StoreError::Locked { .. }) | NodeError::Blobs(BlobError::Locked { .. }) => {
             (Exit::Conflict, "data_directory_locked")
         }
-        NodeError::Blobs(BlobError::Unusable { .. }) => (Exit::Usage, "object_store_unusable"),
+        NodeError::Blobs(BlobError::Unusable { .. })
+        | NodeError::Cluster(ClusterError::Unusable { .. } | ClusterError::Directory { .. } | ClusterError::Record(_)) => {
+            (Exit::Usage, "object_store_unusable")
+        }
         NodeError::Config(_) | NodeError::Server(ServerError::ReadTls { .. } | ServerError::InvalidTls { .. }) => (Exit::Usage, "usage"),
         _ => (Exit::Failed, "failed"),
     };

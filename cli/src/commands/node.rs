@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use artifacts_node::archive;
+use artifacts_node::NodeError;
+use artifacts_node::archive::{self, ArchiveError};
 use artifacts_node::blob::{BlobsConfig, S3Config};
 
 use artifacts_node::config::{NodeConfig, StoreKind};
@@ -174,13 +175,22 @@ pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()
     match action {
         None => serve(config, output).await,
         Some(Action::Export { file }) => {
-            let moved = archive::export(&config, &file).await?;
+            let moved = archive::export(&config, &file).await.map_err(of_archive)?;
             report(output, "exported", &moved)
         }
         Some(Action::Import { file }) => {
-            let moved = archive::import(&config, &file).await?;
+            let moved = archive::import(&config, &file).await.map_err(of_archive)?;
             report(output, "imported and compared", &moved)
         }
+    }
+}
+
+/// What a node would have said is said as if by a node.
+fn of_archive(error: ArchiveError) -> anyhow::Error {
+    match error {
+        ArchiveError::Node(error) => (*error).into(),
+        ArchiveError::Store(error) => NodeError::Store(error).into(),
+        error => error.into(),
     }
 }
 
