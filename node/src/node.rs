@@ -84,10 +84,10 @@ impl Node {
             return Err(NodeError::Config("session_lease_ms must be at least 2000: a mount stalls after 1000".to_owned()));
         }
         // A mount has to live through the wait of a new owner and its start.
-        let shortest_lease_ms = config.cluster.ownership_ttl_ms.saturating_add(3_000);
+        let shortest_lease_ms = config.cluster.ownership_ttl_ms.saturating_add(1_000);
         if config.store == StoreKind::Slate && config.session_lease_ms < shortest_lease_ms {
             return Err(NodeError::Config(format!(
-                "session_lease_ms must be at least {shortest_lease_ms}: cluster.ownership_ttl_ms and 3000"
+                "session_lease_ms must be at least {shortest_lease_ms}: cluster.ownership_ttl_ms and 1000"
             )));
         }
         if matches!((&config.blobs, config.data_path), (BlobsConfig::Directory, Some(DataPath::Direct))) {

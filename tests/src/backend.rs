@@ -59,6 +59,8 @@ impl Backend {
         }
         if self == Self::Slate {
             config["store"] = json!("slate");
+            // Tests have short leases, which have to outlast it.
+            config["cluster"] = json!({ "ownership_ttl_ms": 800 });
         }
         Ok(config)
     }

@@ -87,9 +87,14 @@ impl Ownership {
         }
     }
 
-    /// When to ask for the next proof, so that it comes before the last one is too old, even if the store takes a while.
+    /// When to ask for the next proof, so that it comes before the last one is too old, even if the store takes half a ttl.
     pub fn prove_by_ms(&self) -> u64 {
-        self.proven_at_ms.saturating_add(self.ttl_ms / 2)
+        self.proven_at_ms.saturating_add(self.ttl_ms / 4)
+    }
+
+    /// When the question was asked that the newest proof answers.
+    pub fn proven_at_ms(&self) -> u64 {
+        self.proven_at_ms
     }
 
     /// From when the owner before cannot act any more. What it had granted to a session may be in use for as long as that
@@ -135,7 +140,7 @@ mod tests {
         ownership.prove(1_500);
         ownership.prove(700);
         assert_eq!(ownership.claim(3_000), Claim::Holds { until_ms: 3_500 });
-        assert_eq!(ownership.prove_by_ms(), 2_500);
+        assert_eq!(ownership.prove_by_ms(), 2_000);
         assert_eq!(ownership.claim(60_000), Claim::Unproven);
         ownership.prove(60_000);
         assert_eq!(ownership.claim(60_001), Claim::Holds { until_ms: 62_000 }, "a pause is no loss");

@@ -5,13 +5,13 @@ use std::time::Duration;
 use artifacts_core::cluster::{Claim, Ownership, Shard};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::store::{Batch, Durability, KeyRange, SlateStore, Store, StoreError};
-use crate::time::SharedClock;
+use crate::store::{Batch, Durability, KeyRange, LOOK_AT_NEXT_WITHIN, Look, SlateStore, Store, StoreError};
+use crate::time::{SharedClock, pause};
 
 /// How a shard's owner proves its ownership.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct OwnerRules {
 ///
 /// Each answer goes out under a proof that is fresh at that moment ([`Ownership`]); without one it asks the object store first,
 /// and an owner that was fenced finds out. A durable write that succeeded is such a proof, so a busy shard asks for none; one that is
-/// only read asks twice in a ttl; one that nobody uses asks for none at all, and its next reader waits for one.
+/// only read asks a few times in a ttl; one that nobody uses asks for none at all, and its next reader waits for one.
 pub struct OwnedStore {
     inner: Arc<Inner>,
 }
@@ -38,7 +38,15 @@ struct Inner {
     /// Whether anybody was told anything since the prover looked last.
     used: AtomicBool,
     lost: watch::Sender<bool>,
+    /// The question that is under way, or the last one.
+    asking: Mutex<Option<Asking>>,
 }
+
+type Asking = Shared<BoxFuture<'static, Result<(), StoreError>>>;
+
+/// How often one question is put, and what lies between.
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl OwnedStore {
     /// Opens the shard's database with `open`, which takes it from the owner before.
@@ -53,9 +61,15 @@ impl OwnedStore {
         } else {
             Ownership::opened(rules.ttl_ms, asked_at_ms, rules.clock.monotonic_ms(), [])
         };
-        let period = Duration::from_millis((rules.ttl_ms / 4).max(1));
-        let inner = Inner { store, rules, ownership: Mutex::new(ownership), used: AtomicBool::new(false), lost: watch::Sender::new(false) };
-        let inner = Arc::new(inner);
+        let period = Duration::from_millis((rules.ttl_ms / 8).max(1));
+        let inner = Arc::new(Inner {
+            store,
+            rules,
+            ownership: Mutex::new(ownership),
+            used: AtomicBool::new(false),
+            lost: watch::Sender::new(false),
+            asking: Mutex::default(),
+        });
         tokio::spawn(keep_proven(Arc::downgrade(&inner), period));
         Ok(Self { inner })
     }
@@ -91,7 +105,7 @@ impl Inner {
     }
 
     /// Passes an outcome on if this node was the owner when it came about.
-    async fn vouched<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn vouched<T>(self: &Arc<Self>, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         self.used.store(true, Ordering::Relaxed);
         self.note(&outcome);
         match self.claim() {
@@ -103,12 +117,43 @@ impl Inner {
         }
     }
 
-    async fn prove(&self) -> Result<(), StoreError> {
-        let asked_at_ms = self.rules.clock.monotonic_ms();
-        let outcome = self.store.prove_ownership().await;
-        self.note(&outcome);
+    /// Gets a proof: of those who want one at a time, one asks.
+    async fn prove(self: &Arc<Self>) -> Result<(), StoreError> {
+        let asking = {
+            let mut asking = self.asking.lock();
+            match asking.as_ref().filter(|asking| asking.peek().is_none()) {
+                Some(asking) => asking.clone(),
+                None => {
+                    // A task of its own: whoever waits may give up, and the others not.
+                    let task = tokio::spawn(Arc::clone(self).ask());
+                    let stopped = |_| Err(StoreError::unavailable("the runtime is shutting down"));
+                    let started: Asking = task.map(move |outcome| outcome.unwrap_or_else(stopped)).boxed().shared();
+                    *asking = Some(started.clone());
+                    started
+                }
+            }
+        };
+        asking.await
+    }
+
+    async fn ask(self: Arc<Self>) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        for _ in 0..ATTEMPTS {
+            let asked_at_ms = self.rules.clock.monotonic_ms();
+            let last_ms = self.ownership.lock().proven_at_ms();
+            let is_recent = asked_at_ms.saturating_sub(last_ms) < LOOK_AT_NEXT_WITHIN.as_millis() as u64;
+            outcome = self.store.prove_ownership(if is_recent { Look::AtNext } else { Look::Whole }).await;
+            self.note(&outcome);
+            match &outcome {
+                Ok(()) => {
+                    self.ownership.lock().prove(asked_at_ms);
+                    break;
+                }
+                Err(StoreError::Unavailable { .. }) => pause(PAUSE).await,
+                Err(_) => break,
+            }
+        }
         outcome?;
-        self.ownership.lock().prove(asked_at_ms);
         match self.claim() {
             Claim::Holds { .. } => Ok(()),
             Claim::Lost => Err(StoreError::Fenced),

@@ -56,7 +56,7 @@ pub(crate) use self::lock::DirectoryLock;
 pub use self::memory::MemoryStore;
 pub use self::placement::shard_of;
 pub use self::sharded::ShardedStore;
-pub use self::slate::{BlockCache, Limits as SlateLimits, SlateStore};
+pub use self::slate::{BlockCache, LOOK_AT_NEXT_WITHIN, Limits as SlateLimits, Look, SlateStore};
 pub use self::sled::{DEFAULT_CACHE_BYTES, SledStore};
 
 /// Ordered keys, range scans and atomic batches; the module says what always holds.

@@ -25,8 +25,8 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use parking_lot::RwLock;
 use slatedb::config::ScanOptions;
 use slatedb::{Db, WriteBatch};
@@ -49,10 +49,25 @@ const RELEASED_BY: &[u8] = b"m/released-by";
 /// How much one step of a scan reads ahead, in bytes.
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
+/// For how long after a proof the next version of the manifest tells of another owner: well below the age at which
+/// versions are collected.
+pub const LOOK_AT_NEXT_WITHIN: Duration = Duration::from_secs(60);
+
+/// How ownership is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Whether there is a next version of the manifest.
+    AtNext,
+    /// What the latest version says.
+    Whole,
+}
+
 /// The store on an object store, of which this process is the owner until another opens it.
 pub struct SlateStore {
     /// Gone once closed.
     db: RwLock<Option<Open>>,
+    objects: Arc<dyn ObjectStore>,
+    path: String,
     limits: Limits,
     handed_over: bool,
 }
@@ -77,12 +92,13 @@ impl SlateStore {
         number: u64,
         limits: Limits,
     ) -> Result<Self, StoreError> {
-        let builder = Db::builder(Path::from(path), objects).with_settings(limits.settings()).with_db_cache(cache, number);
+        let builder = Db::builder(Path::from(path), Arc::clone(&objects)).with_settings(limits.settings()).with_db_cache(cache, number);
         // Boxed: the future of an open is too large to lie in that of every caller.
         let opening = tokio::time::timeout(OPEN_LIMIT, Box::pin(builder.build()));
         let db = opening.await.map_err(|_| no_answer(OPEN_LIMIT))?.map_err(of_open)?;
         let flusher = Flusher::start(db.clone());
-        let store = Self { db: RwLock::new(Some(Open { db, flusher })), limits, handed_over: false };
+        let db = RwLock::new(Some(Open { db, flusher }));
+        let store = Self { db, objects, path: path.to_owned(), limits, handed_over: false };
         let handed_over = store.owner_before_let_go().await?;
         Ok(Self { handed_over, ..store })
     }
@@ -100,10 +116,28 @@ impl SlateStore {
 
     /// Asks the object store whether this process is the owner still. An answer counts from the moment before the call.
     ///
+    /// Another owner would have written the next version of the manifest. [`Look::AtNext`] asks for that one alone, which is one
+    /// request; it may be believed as long as the version could not have been written and collected since the last proof, see
+    /// [`LOOK_AT_NEXT_WITHIN`]. [`Look::Whole`] finds the latest version.
+    ///
     /// # Errors
     /// [`StoreError::Fenced`] when it is not, [`StoreError::Unavailable`] when that cannot be told.
-    pub async fn prove_ownership(&self) -> Result<(), StoreError> {
+    pub async fn prove_ownership(&self, look: Look) -> Result<(), StoreError> {
         let open = self.handle()?;
+        if look == Look::AtNext {
+            // One that has been fenced knows without asking.
+            if let Some(reason) = open.db.status().close_reason {
+                return Err(of_read(slatedb::Error::closed("closed".to_owned(), reason)));
+            }
+            let next = Path::from(format!("{}/manifest/{:020}.manifest", self.path, open.db.manifest().id() + 1));
+            match tokio::time::timeout(self.limits.patience, self.objects.head(&next)).await {
+                Ok(Err(object_store::Error::NotFound { .. })) => return Ok(()),
+                Ok(Err(error)) => return Err(StoreError::unavailable(error.to_string())),
+                Err(_) => return Err(no_answer(self.limits.patience)),
+                // By another owner, or by the compactor of this one.
+                Ok(Ok(_)) => {}
+            }
+        }
         self.patiently(open.db.refresh_manifest(), of_read).await
     }
 

@@ -4,3 +4,4 @@ mod moving;
 mod place;
 mod supersession;
 mod total_loss;
+mod trouble;

@@ -77,7 +77,9 @@ async fn a_second_opening_takes_the_store_from_the_first() {
     let objects = memory();
     let first = open(&objects).await;
     first.write(put("a", "first"), Durability::Durable).await.unwrap();
-    first.prove_ownership().await.unwrap();
+    for look in [Look::AtNext, Look::Whole] {
+        first.prove_ownership(look).await.unwrap();
+    }
 
     let second = open(&objects).await;
     assert!(second.epoch().unwrap() > first.epoch().unwrap());
@@ -91,25 +93,42 @@ async fn a_second_opening_takes_the_store_from_the_first() {
         first.scan(KeyRange::all(), 1).await.unwrap_err(),
         first.write(put("c", "late"), Durability::Visible).await.unwrap_err(),
         first.write(Batch::new(), Durability::Durable).await.unwrap_err(),
-        first.prove_ownership().await.unwrap_err(),
+        first.prove_ownership(Look::Whole).await.unwrap_err(),
+        first.prove_ownership(Look::AtNext).await.unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Fenced), "{error}");
     }
     assert_eq!(names(&second).await, BTreeSet::from(["a".to_owned()]));
     assert_eq!(second.get(b"a").await.unwrap().unwrap(), "second");
-    second.prove_ownership().await.unwrap();
+    second.prove_ownership(Look::AtNext).await.unwrap();
 }
 
 #[tokio::test]
 async fn who_only_reads_finds_out_when_it_asks() {
-    let objects = memory();
-    let first = open(&objects).await;
-    first.write(put("a", "1"), Durability::Durable).await.unwrap();
-    let second = open(&objects).await;
-    second.write(put("a", "2"), Durability::Durable).await.unwrap();
-    let error = first.prove_ownership().await.unwrap_err();
-    assert!(matches!(error, StoreError::Fenced), "{error}");
-    assert!(matches!(first.get(b"a").await, Err(StoreError::Fenced)));
+    for look in [Look::AtNext, Look::Whole] {
+        let objects = memory();
+        let first = open(&objects).await;
+        first.write(put("a", "1"), Durability::Durable).await.unwrap();
+        let second = open(&objects).await;
+        second.write(put("a", "2"), Durability::Durable).await.unwrap();
+        let error = first.prove_ownership(look).await.unwrap_err();
+        assert!(matches!(error, StoreError::Fenced), "{error}");
+        assert!(matches!(first.get(b"a").await, Err(StoreError::Fenced)));
+    }
+}
+
+/// The compactor and the tables that are flushed write versions too.
+#[tokio::test]
+async fn an_owner_is_no_stranger_to_itself() {
+    let (faulty, objects) = faulty();
+    let store = open_with(&objects, Limits { table_bytes: 2 << 10, ..Limits::default() }).await;
+    for i in 0..20 {
+        store.write(put(format!("{i}"), vec![1; 1000]), Durability::Durable).await.unwrap();
+        store.prove_ownership(Look::AtNext).await.unwrap();
+    }
+    let before = faulty.gets();
+    store.prove_ownership(Look::AtNext).await.unwrap();
+    assert!(faulty.gets() - before <= 3, "{}", faulty.gets() - before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,7 +252,7 @@ async fn an_object_store_that_fails_often_loses_nothing_durable() {
         writer.unwrap();
     }
     assert!(faulty.injected() > 5, "{} faults", faulty.injected());
-    store.prove_ownership().await.unwrap();
+    store.prove_ownership(Look::Whole).await.unwrap();
     let reopened = open(&objects).await;
     assert_eq!(names(&reopened).await.len(), 48);
 }
@@ -268,7 +287,7 @@ async fn an_object_store_that_is_away_is_told_and_survived() {
 
     let error = store.write(put("during", "1"), Durability::Durable).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
-    assert!(matches!(store.prove_ownership().await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.prove_ownership(Look::AtNext).await, Err(StoreError::Unavailable { .. })));
     assert_eq!(store.get(b"before").await.unwrap().unwrap(), "1", "what is in memory is read");
     let mut taken = 0;
     while store.write(put(format!("{taken:04}"), vec![0; 1000]), Durability::Visible).await.is_ok() {
