@@ -7,6 +7,7 @@
 pub mod error_code;
 pub mod id;
 pub mod locks;
+pub mod mesh;
 pub mod name;
 pub mod namespace;
 pub mod protocol;
