@@ -7,6 +7,7 @@ use artifacts_core::protocol::DataPath;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
+use crate::ring::ClusterConfig;
 pub use crate::workspace::UpkeepRules;
 
 /// The configuration of a control node.
@@ -39,6 +40,8 @@ pub struct NodeConfig {
     pub blobs: BlobsConfig,
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
+    /// How the node finds the others of its cluster; absent: it is alone.
+    pub cluster: Option<ClusterConfig>,
     /// When workspaces are tidied up; not for the file.
     #[serde(skip)]
     pub upkeep: UpkeepRules,
@@ -71,6 +74,7 @@ impl Default for NodeConfig {
             store_cache_bytes: 32 << 20,
             blobs: BlobsConfig::Directory,
             data_path: None,
+            cluster: None,
             upkeep: UpkeepRules::default(),
         }
     }

@@ -6,6 +6,7 @@
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
+//! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
 
 pub mod actors;
@@ -19,6 +20,7 @@ pub mod locks;
 mod node;
 pub mod random;
 pub mod records;
+pub mod ring;
 pub mod secret;
 pub mod server;
 pub mod sessions;

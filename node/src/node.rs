@@ -13,12 +13,13 @@ use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
-use crate::random::SystemEntropy;
+use crate::random::{SharedEntropy, SystemEntropy};
+use crate::ring::{self, ClusterConfig, Ring, RingError, RingSeat};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
 use crate::store::{SledStore, StoreError};
 use crate::stream::{self, StreamState};
-use crate::time::SystemClock;
+use crate::time::{SharedClock, SystemClock};
 
 /// How long requests may go on after a shutdown has begun.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -46,6 +47,9 @@ pub enum NodeError {
     /// The sockets or TLS.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The ring of nodes.
+    #[error(transparent)]
+    Ring(#[from] RingError),
     /// The control plane.
     #[error("the control plane does not start: {0}")]
     Control(String),
@@ -56,6 +60,7 @@ pub struct Node {
     context: SharedContext,
     sessions: Sessions,
     control: Control,
+    ring: Option<Ring>,
     shutdown: Shutdown,
     local_addr: SocketAddr,
     serving: JoinHandle<Drained>,
@@ -89,12 +94,15 @@ impl Node {
         let server = ServerConfig { tls, max_connections: config.max_connections, drain_limit: DRAIN, ..ServerConfig::new(config.listen) };
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
+        let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let take = |cluster: &ClusterConfig| RingSeat::take(cluster.clone(), &config.data, clock.clone(), entropy.clone());
+        let seat = config.cluster.as_ref().map(take).transpose()?;
         let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
         let blobs = open_blobs(&config).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
         let context = Arc::new(Context {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            clock,
+            entropy,
             catalog: Catalog::new(store.clone()),
             store,
             blobs,
@@ -110,12 +118,14 @@ impl Node {
             .await
             .map_err(|error| NodeError::Control(error.to_string()))?;
         let shutdown = Shutdown::new();
-        let api = ApiState::new(control.clone());
+        let ring = seat.map(|seat| join_ring(seat, &context, scheme, local_addr));
+        let api = ApiState::in_ring(control.clone(), ring.clone());
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
-        let router = api::router_with(api, stream::router(agents));
+        let others = ring.iter().fold(stream::router(agents), |others, ring| others.merge(ring::router(ring.clone())));
+        let router = api::router_with(api, others);
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
         tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
-        Ok(Self { context, sessions, control, shutdown, local_addr, serving })
+        Ok(Self { context, sessions, control, ring, shutdown, local_addr, serving })
     }
 
     /// Where it listens, with the real port.
@@ -138,6 +148,9 @@ impl Node {
     /// # Errors
     /// The store's: then what was not durable comes back from the mounts when the node starts again.
     pub async fn shutdown(self) -> Result<(), NodeError> {
+        if let Some(ring) = &self.ring {
+            ring.leave().await;
+        }
         self.shutdown.start();
         self.sessions.locks().close();
         match self.serving.await {
@@ -148,9 +161,21 @@ impl Node {
         self.control.stop().await;
         self.sessions.stop().await?;
         self.context.store.close().await?;
+        if let Some(ring) = &self.ring {
+            ring.stop().await;
+        }
         tracing::info!("the node has stopped");
         Ok(())
     }
+}
+
+/// Other nodes call this one where it listens, or where the settings say; a wildcard is reached where its gossip is.
+fn join_ring(seat: RingSeat, context: &Context, scheme: &str, local_addr: SocketAddr) -> Ring {
+    let ip = if local_addr.ip().is_unspecified() { seat.advertise().ip() } else { local_addr.ip() };
+    let listening = format!("{scheme}://{}", SocketAddr::new(ip, local_addr.port()));
+    let configured = context.config.cluster.as_ref().and_then(|cluster| cluster.api.clone());
+    let stream = context.config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
+    seat.start(configured.unwrap_or(listening), stream, context.config.region.clone())
 }
 
 async fn open_blobs(config: &NodeConfig) -> Result<Arc<dyn BlobStore>, BlobError> {

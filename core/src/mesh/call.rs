@@ -2,12 +2,14 @@ use chacha20poly1305::aead::{Aead as _, Payload};
 
 use super::Incarnation;
 use super::envelope::{self, EnvelopeError, Header, Use};
-use super::keys::MeshKeys;
+use super::keys::{MeshKey, MeshKeys};
 use super::limits::CALL_MAX_BYTES;
 use super::senders::{Senders, SendersError};
 use crate::name::NodeName;
 
+const BODY_CONTEXT: &str = "artifacts mesh call body v1";
 const ANSWER_CONTEXT: &str = "artifacts mesh answer v1";
+const TAG_BYTES: usize = 16;
 
 /// Why a call or its answer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +30,9 @@ pub enum CallError {
 
 /// A node's part in calls between nodes: it seals its own and judges those of others.
 ///
-/// Calls are confidential and bound to sender, receiver, both their lives, and path; each counts once. Answers are bound to
-/// their call. No clock is involved.
+/// A call has a head, which proves who calls what, and how long the body is, before any of the body is read; and a
+/// sealed body. Both are bound to sender, receiver, both their lives, and path, and count once. The answer is bound to
+/// the call. No clock is involved.
 #[derive(Debug)]
 pub struct CallSeat {
     mesh: String,
@@ -43,21 +46,31 @@ pub struct CallSeat {
 /// A call on its way.
 #[derive(Debug)]
 pub struct SealedCall {
+    /// What to send ahead.
+    pub head: Vec<u8>,
     /// What to send.
-    pub bytes: Vec<u8>,
-    answer_key: [u8; 32],
-    counter: u64,
+    pub body: Vec<u8>,
+    keys: CallKeys,
 }
 
-/// A call that counts.
+/// A call that counts, of which the head has come.
+#[derive(Debug)]
+pub struct IncomingCall {
+    /// Who calls.
+    pub sender: NodeName,
+    /// How long the body is as it is sent; at most [`CALL_MAX_BYTES`].
+    pub body_bytes: usize,
+    keys: CallKeys,
+}
+
+/// A call that has come.
 #[derive(Debug)]
 pub struct OpenedCall {
     /// Who calls.
     pub sender: NodeName,
     /// What it says.
     pub body: Vec<u8>,
-    answer_key: [u8; 32],
-    counter: u64,
+    keys: CallKeys,
 }
 
 /// What was answered.
@@ -67,6 +80,42 @@ pub struct Answer {
     pub status: u16,
     /// What comes with it.
     pub body: Vec<u8>,
+}
+
+/// Keys of the caller's life, and the counter of one call of it: together they are used once each way.
+struct CallKeys {
+    body: [u8; 32],
+    answer: [u8; 32],
+    counter: u64,
+}
+
+impl CallKeys {
+    fn new(key: &MeshKey, mesh: &str, header: &Header) -> Self {
+        let of = |context| key.derive(context, mesh, &header.sender, &header.incarnation);
+        Self { body: of(BODY_CONTEXT), answer: of(ANSWER_CONTEXT), counter: header.counter }
+    }
+
+    fn seal(&self, key: [u8; 32], content: &[u8]) -> Result<Vec<u8>, CallError> {
+        if content.len() + TAG_BYTES > CALL_MAX_BYTES {
+            return Err(CallError::TooLarge);
+        }
+        let payload = Payload { msg: content, aad: &[] };
+        envelope::cipher(key).encrypt(&envelope::nonce(self.counter), payload).map_err(|_| CallError::TooLarge)
+    }
+
+    fn open(&self, key: [u8; 32], sealed: &[u8]) -> Result<Vec<u8>, CallError> {
+        if sealed.len() > CALL_MAX_BYTES {
+            return Err(CallError::TooLarge);
+        }
+        let payload = Payload { msg: sealed, aad: &[] };
+        Ok(envelope::cipher(key).decrypt(&envelope::nonce(self.counter), payload).map_err(|_| EnvelopeError::Forged)?)
+    }
+}
+
+impl std::fmt::Debug for CallKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CallKeys({})", self.counter)
+    }
 }
 
 impl CallSeat {
@@ -90,24 +139,39 @@ impl CallSeat {
         let key = self.keys.sealing();
         let (sender, incarnation) = (self.name.clone(), self.incarnation);
         let header = Header { key: key.id(), sender, incarnation, receiver: receiver.salt, counter };
-        let bytes = envelope::seal(key, &self.mesh, Use::Call(path), &header, body).ok_or(CallError::TooLarge)?;
-        let answer_key = key.derive(ANSWER_CONTEXT, &self.mesh, &self.name, &self.incarnation);
-        Ok(SealedCall { bytes, answer_key, counter })
+        let keys = CallKeys::new(key, &self.mesh, &header);
+        let body = keys.seal(keys.body, body)?;
+        let length = (body.len() as u64).to_le_bytes();
+        let head = envelope::seal(key, &self.mesh, Use::Call(path), &header, &length).ok_or(CallError::TooLarge)?;
+        Ok(SealedCall { head, body, keys })
     }
 
-    /// Judges a call that came to this path.
+    /// Judges the head of a call that came to this path.
     ///
     /// # Errors
     /// [`CallError`]; it had no effect.
-    pub fn open(&mut self, path: &str, bytes: &[u8]) -> Result<OpenedCall, CallError> {
-        let (header, body) = envelope::open(&self.keys, &self.mesh, Use::Call(path), bytes)?;
+    pub fn open(&mut self, path: &str, head: &[u8]) -> Result<IncomingCall, CallError> {
+        let (header, length) = envelope::open(&self.keys, &self.mesh, Use::Call(path), head)?;
         if header.receiver != self.incarnation.salt {
             return Err(CallError::Misaddressed);
         }
-        self.senders.admit(&header.sender, header.incarnation, header.counter)?;
+        let length = length.try_into().map(u64::from_le_bytes).map_err(|_| EnvelopeError::Malformed)?;
+        let body_bytes = usize::try_from(length).ok().filter(|length| *length <= CALL_MAX_BYTES).ok_or(CallError::TooLarge)?;
         let key = self.keys.get(header.key).ok_or(EnvelopeError::UnknownKey)?;
-        let answer_key = key.derive(ANSWER_CONTEXT, &self.mesh, &header.sender, &header.incarnation);
-        Ok(OpenedCall { sender: header.sender, body, answer_key, counter: header.counter })
+        let keys = CallKeys::new(key, &self.mesh, &header);
+        self.senders.admit(&header.sender, header.incarnation, header.counter)?;
+        Ok(IncomingCall { sender: header.sender, body_bytes, keys })
+    }
+}
+
+impl IncomingCall {
+    /// Opens the body.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Forged`] unless it is the body of this very call.
+    pub fn open_body(self, sealed: &[u8]) -> Result<OpenedCall, CallError> {
+        let body = self.keys.open(self.keys.body, sealed)?;
+        Ok(OpenedCall { sender: self.sender, body, keys: self.keys })
     }
 }
 
@@ -119,12 +183,7 @@ impl OpenedCall {
     pub fn answer(self, answer: &Answer) -> Result<Vec<u8>, CallError> {
         let mut content = answer.status.to_le_bytes().to_vec();
         content.extend(&answer.body);
-        if content.len() > CALL_MAX_BYTES {
-            return Err(CallError::TooLarge);
-        }
-        // The key belongs to the caller's life and the counter to the call, which counts once: this pair is used once.
-        let payload = Payload { msg: &content, aad: &[] };
-        envelope::cipher(self.answer_key).encrypt(&envelope::nonce(self.counter), payload).map_err(|_| CallError::TooLarge)
+        self.keys.seal(self.keys.answer, &content)
     }
 }
 
@@ -133,10 +192,8 @@ impl SealedCall {
     ///
     /// # Errors
     /// [`EnvelopeError::Forged`] unless it is the called node's answer to this very call.
-    pub fn open_answer(&self, bytes: &[u8]) -> Result<Answer, CallError> {
-        let payload = Payload { msg: bytes, aad: &[] };
-        let opened = envelope::cipher(self.answer_key).decrypt(&envelope::nonce(self.counter), payload);
-        let content = opened.map_err(|_| EnvelopeError::Forged)?;
+    pub fn open_answer(&self, sealed: &[u8]) -> Result<Answer, CallError> {
+        let content = self.keys.open(self.keys.answer, sealed)?;
         let (status, body) = content.split_first_chunk().ok_or(EnvelopeError::Malformed)?;
         Ok(Answer { status: u16::from_le_bytes(*status), body: body.to_vec() })
     }

@@ -24,7 +24,7 @@ pub(super) const NOBODY: [u8; 16] = [0; 16];
 pub(super) enum Use<'a> {
     /// A datagram of gossip.
     Datagram,
-    /// A call to this path.
+    /// The head of a call to this path.
     Call(&'a str),
 }
 
@@ -47,7 +47,7 @@ impl<'a> Use<'a> {
     fn max_bytes(self) -> usize {
         match self {
             Self::Datagram => limits::DATAGRAM_MAX_BYTES,
-            Self::Call(_) => limits::CALL_MAX_BYTES,
+            Self::Call(_) => limits::CALL_HEAD_MAX_BYTES,
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Use<'a> {
 /// Why something sealed is refused before anything of it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Over [`limits::DATAGRAM_MAX_BYTES`], or [`limits::CALL_MAX_BYTES`].
+    /// Over [`limits::DATAGRAM_MAX_BYTES`], or [`limits::CALL_HEAD_MAX_BYTES`].
     #[error("it is too large")]
     TooLarge,
     /// Not one of ours.

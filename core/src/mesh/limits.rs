@@ -9,7 +9,9 @@ pub const INCARNATIONS_MAX: usize = 16;
 pub const FORGET_AFTER_MS: u64 = 15 * 60 * 1000;
 /// The largest datagram. IP fragments what is over the path's MTU, which happens from about 20 members on.
 pub const DATAGRAM_MAX_BYTES: usize = 48 * 1024;
-/// The largest sealed call between nodes, and the largest answer.
+/// The longest head of a call between nodes.
+pub const CALL_HEAD_MAX_BYTES: usize = 256;
+/// The longest sealed body of a call between nodes, and of its answer.
 pub const CALL_MAX_BYTES: usize = 4 << 20;
 /// Keys of one member in one message.
 pub const KEYS_MAX: usize = 128;

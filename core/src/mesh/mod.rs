@@ -35,7 +35,7 @@ mod senders;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Answer, CallError, CallSeat, OpenedCall, SealedCall};
+pub use call::{Answer, CallError, CallSeat, IncomingCall, OpenedCall, SealedCall};
 pub use endpoint::{Endpoint, Identity, Opened, Refusal};
 pub use envelope::EnvelopeError;
 pub use facts::{Facts, FactsError};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use artifacts_node::blob::{BlobsConfig, S3Config};
 use artifacts_node::config::NodeConfig;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -16,13 +16,18 @@ use crate::logging::LogFormat;
 use crate::output::{Format, Output};
 use crate::stop::Stop;
 
+mod status;
+
 /// Arguments of `node`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
 region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
-secret_access_key, session_token. Options go before the file.
+secret_access_key, session_token. An object cluster makes the node one of several: name, node, listen, advertise, seeds,
+key_file, api, gossip_interval_ms, suspect_after_ms, shards. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
@@ -35,8 +40,11 @@ Examples:
   artifacts node --data /var/lib/artifacts --listen 0.0.0.0:7700 --public-url https://artifacts.example.com
   artifacts node --config /etc/artifacts/node.json --log-format json
   artifacts node --data /var/lib/artifacts --s3-bucket acme-artifacts --s3-region eu-central-1
-  artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token")]
+  artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token"
+)]
 pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
     /// A configuration file in JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -63,6 +71,13 @@ pub(crate) struct NodeArgs {
     /// How log lines on stderr look
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+}
+
+/// What to do instead of running a node.
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Show the nodes of the cluster as one of them sees it
+    Status(status::StatusArgs),
 }
 
 /// Where the bucket is. Credentials are no arguments: anybody on the machine can read those.
@@ -129,8 +144,15 @@ impl NodeArgs {
     }
 }
 
-/// Serves until a signal comes.
-pub(crate) async fn run(args: NodeArgs, output: Output) -> anyhow::Result<()> {
+/// Serves until a signal comes, or does what is asked instead.
+pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()> {
+    match args.command.take() {
+        Some(NodeCommand::Status(args)) => status::run(&args, output).await,
+        None => serve(args, output).await,
+    }
+}
+
+async fn serve(args: NodeArgs, output: Output) -> anyhow::Result<()> {
     let config = args.configuration()?;
     // From here on a signal no longer kills the process half way through its start.
     let mut stop = Stop::new()?;
@@ -196,6 +218,16 @@ mod tests {
         assert_eq!(bucket.endpoint.as_deref(), Some("http://h:1"));
         assert!(configuration(&["--s3-prefix", "p"]).is_err());
         assert_eq!(configuration(&[]).unwrap().blobs, BlobsConfig::Directory);
+    }
+
+    #[test]
+    fn a_cluster_comes_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"cluster":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
+        let cluster = configuration(&["--config", file.to_str().unwrap()]).unwrap().cluster.unwrap();
+        assert_eq!((cluster.seeds.len(), cluster.shards, cluster.gossip_interval_ms), (1, 16, 200));
+        assert!(configuration(&[]).unwrap().cluster.is_none());
     }
 
     #[test]

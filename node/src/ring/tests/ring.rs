@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use super::fixture::*;
+use crate::ring::{ClusterConfig, RingError, RingSeat};
+
+#[tokio::test]
+async fn members_find_each_other_and_agree_who_should_own_what() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let second = place.start(place.config("b", &[&first]));
+    let third = place.start(place.config("c", &[&first]));
+    let views = [first.counts(3).await, second.counts(3).await, third.counts(3).await];
+    let placement = views[0].placement("eu");
+    assert_eq!(placement.nodes().count(), 3);
+    assert!(views.iter().all(|view| view.placement("eu") == placement));
+    assert_eq!(views[0].placement("us").nodes().count(), 0);
+    for member in [first, second, third] {
+        member.ring.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_gets_nothing_any_more_before_it_is_gone() {
+    let place = Place::new();
+    let (first, second) = {
+        let first = place.start(place.config("a", &[]));
+        let second = place.start(place.config("b", &[&first]));
+        (first, second)
+    };
+    first.counts(2).await;
+    second.counts(2).await;
+    second.ring.leave().await;
+    let view = first.sees(|view| view.placement("eu").nodes().count() == 1).await;
+    let leaver = view.member(second.ring.me()).unwrap();
+    assert!(leaver.live && leaver.facts.as_ref().unwrap().leaving);
+    second.ring.stop().await;
+    first.sees(|view| view.members.iter().filter(|member| member.live).count() == 1).await;
+    // It comes back as somebody newer, and gets its share again.
+    let second = place.start(place.config("b", &[&first]));
+    let view = first.counts(2).await;
+    assert_eq!(view.placement("eu").nodes().count(), 2);
+    assert!(view.member(second.ring.me()).unwrap().id.generation > leaver.id.generation);
+}
+
+#[tokio::test]
+async fn a_member_whose_generation_was_lost_takes_a_later_one() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let record = place.path().join("b");
+    std::fs::create_dir_all(&record).unwrap();
+    // As if the clock had been far ahead before.
+    std::fs::write(record.join("ring.json"), r#"{"node":"b","generation":4000000000000}"#).unwrap();
+    let second = place.start(place.config("b", &[&first]));
+    first.counts(2).await;
+    second.counts(2).await;
+    let address = second.address;
+    second.ring.stop().await;
+    std::fs::remove_file(record.join("ring.json")).unwrap();
+    // The same address, as after a restart; the first still knows the life before and never hears this one.
+    let second = place.start(ClusterConfig { listen: address, ..place.config("b", &[&first]) });
+    let view = second.sees(|view| view.generation > 4_000_000_000_001).await;
+    assert_eq!(view.me.as_str(), "b");
+    first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.live && member.id.generation > 4_000_000_000_001)).await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_with_the_reason() {
+    let place = Place::new();
+    let take = |config: ClusterConfig| {
+        let (clock, entropy) = (std::sync::Arc::new(crate::time::SystemClock), std::sync::Arc::new(crate::random::SystemEntropy));
+        RingSeat::take(config, place.path(), clock, entropy).map(|_| ()).unwrap_err()
+    };
+    let good = place.config("a", &[]);
+    let wildcard = ClusterConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() };
+    assert!(take(wildcard).to_string().contains("cluster.advertise"));
+    let hasty = ClusterConfig { suspect_after_ms: 100, ..good.clone() };
+    assert!(take(hasty).to_string().contains("suspect_after_ms"));
+    let missing = ClusterConfig { key_file: Some(place.path().join("none")), ..good.clone() };
+    assert!(matches!(take(missing), RingError::Keys { .. }));
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let busy = ClusterConfig { listen: taken.local_addr().unwrap(), ..good };
+    assert!(matches!(take(busy), RingError::Socket { .. }));
+}
+
+#[tokio::test]
+async fn strangers_noise_and_echoes_change_nothing() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let second = place.start(place.config("b", &[&first]));
+    first.counts(2).await;
+    second.counts(2).await;
+    let before = first.ring.view();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // What a chitchat without a seal says, noise, and more than a datagram may have.
+    let syn = [&[0x53u8, 0xb0, 0, 0, 0, 0, 9, 0][..], b"artifacts"].concat();
+    for round in 0..2_000u32 {
+        let noise: Vec<u8> = (0..round % 600).map(|index| (index * 31 + round) as u8).collect();
+        let _ = socket.send_to(&syn, first.address);
+        let _ = socket.send_to(&noise, first.address);
+        if round % 100 == 0 {
+            let _ = socket.send_to(&vec![1; 60_000], first.address);
+        }
+    }
+    // Through all of it they hear each other.
+    let mut changes = first.ring.watch();
+    changes.mark_unchanged();
+    let quiet = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
+    assert!(quiet.is_err(), "{:?}", first.ring.view());
+    assert_eq!(first.ring.view(), before);
+}
