@@ -32,8 +32,8 @@ pub(crate) struct ClusterMember {
     pub(crate) generation: u64,
     /// Whether it is heard.
     pub(crate) live: bool,
-    /// Whether it is about to leave.
-    pub(crate) leaving: bool,
+    /// `joining`, `serving` or `leaving`.
+    pub(crate) phase: Option<String>,
     /// Its region.
     pub(crate) region: Option<String>,
     /// The version of its program.

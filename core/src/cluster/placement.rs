@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::mesh::Member;
+use crate::mesh::{Member, NodePhase};
 use crate::name::NodeName;
 
 /// Who should own which shard, by rendezvous hashing (Thaler and Ravishankar, 1998): each node draws a number for the
@@ -25,10 +25,12 @@ pub struct Move {
 }
 
 impl Placement {
-    /// A placement over the members of a region that are alive, have said who they are, and are not about to leave.
+    /// A placement over the members of a region that are alive and serve: neither about to leave, nor so new that they
+    /// may not know the others.
     pub fn of_region<'a>(region: &str, members: impl IntoIterator<Item = &'a Member>) -> Self {
-        let takes_part =
-            |member: &&Member| member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region && !facts.leaving);
+        let takes_part = |member: &&Member| {
+            member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region && facts.phase == NodePhase::Serving)
+        };
         members.into_iter().filter(takes_part).map(|member| member.id.name.clone()).collect()
     }
 

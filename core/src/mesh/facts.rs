@@ -9,8 +9,7 @@ const REGION: &str = "region";
 const PROTOCOL: &str = "protocol";
 const RELEASE: &str = "release";
 const CALLS: &str = "calls";
-/// Present from the moment a node begins to leave.
-const LEAVING: &str = "leaving";
+const PHASE: &str = "phase";
 
 const URL_MAX_BYTES: usize = 512;
 const TEXT_MAX_BYTES: usize = 64;
@@ -30,8 +29,31 @@ pub struct Facts {
     pub release: String,
     /// The life to which calls are addressed: one for the whole process.
     pub calls: Incarnation,
+    /// Whether it can be given work.
+    pub phase: NodePhase,
+}
+
+/// How far a node is in its stay in the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodePhase {
+    /// It has just come and may not know everybody yet, so it takes over nothing: it would take it from others.
+    Joining,
+    /// It does its share.
+    Serving,
     /// It takes over nothing any more and will be gone soon.
-    pub leaving: bool,
+    Leaving,
+}
+
+impl NodePhase {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Serving => "serving",
+            Self::Leaving => "leaving",
+        }
+    }
 }
 
 /// A node's own words make no sense.
@@ -43,18 +65,15 @@ impl Facts {
     /// As keys and values of gossip.
     pub fn pairs(&self) -> Vec<(String, String)> {
         let salt: String = self.calls.salt.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut pairs = vec![
+        vec![
             (API.to_owned(), self.api.clone()),
             (STREAM.to_owned(), self.stream.clone()),
             (REGION.to_owned(), self.region.clone()),
             (PROTOCOL.to_owned(), format!("{}-{}", self.protocol.min, self.protocol.max)),
             (RELEASE.to_owned(), self.release.clone()),
             (CALLS.to_owned(), format!("{}-{salt}", self.calls.generation)),
-        ];
-        if self.leaving {
-            pairs.push((LEAVING.to_owned(), "yes".to_owned()));
-        }
-        pairs
+            (PHASE.to_owned(), self.phase.as_str().to_owned()),
+        ]
     }
 
     /// From keys and values of gossip.
@@ -70,13 +89,17 @@ impl Facts {
             protocol: get(PROTOCOL).and_then(protocol).ok_or(FactsError(PROTOCOL))?,
             release: text(get(RELEASE), TEXT_MAX_BYTES).ok_or(FactsError(RELEASE))?,
             calls: get(CALLS).and_then(incarnation).ok_or(FactsError(CALLS))?,
-            leaving: get(LEAVING).is_some(),
+            phase: get(PHASE).and_then(phase).ok_or(FactsError(PHASE))?,
         })
     }
 }
 
 fn text(value: Option<&str>, longest: usize) -> Option<String> {
     value.filter(|text| !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic())).map(str::to_owned)
+}
+
+fn phase(value: &str) -> Option<NodePhase> {
+    [NodePhase::Joining, NodePhase::Serving, NodePhase::Leaving].into_iter().find(|phase| phase.as_str() == value)
 }
 
 fn protocol(value: &str) -> Option<VersionRange> {

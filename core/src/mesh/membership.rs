@@ -32,6 +32,15 @@ struct Seen {
     silent_ms: u64,
 }
 
+impl Seen {
+    /// Adds to the silence. Whether the member still counts as alive.
+    fn stays_alive(&mut self, silence_ms: u64, limit_ms: u64) -> bool {
+        self.silent_ms = self.silent_ms.saturating_add(silence_ms);
+        self.member.live &= self.silent_ms < limit_ms;
+        self.member.live
+    }
+}
+
 /// Who is alive: a member is while its heartbeat moves.
 ///
 /// The gossip protocol has a failure detector of its own, but that measures silence in multiples of the mean interval
@@ -40,6 +49,8 @@ struct Seen {
 /// suspected at once.
 ///
 /// A member that is new to us is not alive before its heartbeat has moved: gossip may list the dead.
+///
+/// It outlasts gossip instances of this node: one that begins anew forgets nobody.
 #[derive(Debug)]
 pub struct Membership {
     me: NodeName,
@@ -70,7 +81,9 @@ impl Membership {
                 }
             }
         }
-        self.seen.retain(|name, _| latest.contains_key(name));
+        // Whom gossip does not know at the moment, because it has just begun anew, was alive a moment ago nevertheless.
+        let (silence_ms, limit_ms) = (gap_ms.min(2 * self.interval_ms), self.suspect_after_ms);
+        self.seen.retain(|name, seen| latest.contains_key(name) || seen.stays_alive(silence_ms, limit_ms));
         for (name, heard) in latest {
             let me = name == self.me;
             match self.seen.get_mut(&name) {
@@ -78,8 +91,7 @@ impl Membership {
                     if me || heard.heartbeat > seen.heartbeat {
                         (seen.heartbeat, seen.silent_ms, seen.member.live) = (heard.heartbeat, 0, true);
                     } else {
-                        seen.silent_ms = seen.silent_ms.saturating_add(gap_ms.min(2 * self.interval_ms));
-                        seen.member.live &= seen.silent_ms < self.suspect_after_ms;
+                        seen.stays_alive(silence_ms, limit_ms);
                     }
                     seen.member.facts = heard.facts;
                 }

@@ -38,7 +38,7 @@ mod tests;
 pub use call::{Answer, CallError, CallSeat, IncomingCall, OpenedCall, SealedCall};
 pub use endpoint::{Endpoint, Identity, Opened, Refusal};
 pub use envelope::EnvelopeError;
-pub use facts::{Facts, FactsError};
+pub use facts::{Facts, FactsError, NodePhase};
 pub use gossip::{DeltaEntry, DigestEntry, Gossip, GossipError, KeyValue, MemberId, Status};
 pub use incarnation::Incarnation;
 pub use inspection::Violation;

@@ -46,9 +46,9 @@ struct MemberStatus {
     gossip: String,
     /// Whether it is heard.
     live: bool,
-    /// Whether it is about to leave.
-    leaving: bool,
-    /// Its region; absent like the rest until it has said so.
+    /// `joining`, `serving` or `leaving`; only who serves should own shards. Absent like the rest until it has said so.
+    phase: Option<&'static str>,
+    /// Its region.
     region: Option<String>,
     /// The version of its program.
     release: Option<String>,
@@ -136,7 +136,7 @@ async fn status(ring: &Ring, member: &Member) -> MemberStatus {
         generation: member.id.generation,
         gossip: member.id.address.to_string(),
         live: member.live,
-        leaving: facts.is_some_and(|facts| facts.leaving),
+        phase: facts.map(|facts| facts.phase.as_str()),
         region: facts.map(|facts| facts.region.clone()),
         release: facts.map(|facts| facts.release.clone()),
         protocol: facts.map(|facts| facts.protocol.into()),

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::mesh::{CallSeat, Facts, Incarnation, MeshKeys};
+use artifacts_core::mesh::{CallSeat, Facts, Incarnation, MeshKeys, NodePhase};
 use artifacts_core::name::NodeName;
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
@@ -70,7 +70,7 @@ impl RingSeat {
             protocol: artifacts_core::protocol::VersionRange::OURS,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             calls: self.first,
-            leaving: false,
+            phase: NodePhase::Joining,
         };
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);

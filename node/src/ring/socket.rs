@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use chitchat::ChitchatMessage;
 use chitchat::transport::{Socket, Transport};
 use parking_lot::Mutex;
+use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
@@ -33,8 +34,10 @@ pub(super) enum Ending {
 pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
-    // The kernel gives what it may; a smaller buffer works, too.
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES);
+    // More than the machine's limit takes a privilege. A smaller buffer works, too.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER_BYTES).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES);
+    }
     UdpSocket::from_std(socket)
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership};
+use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership, NodePhase};
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -48,11 +48,17 @@ pub(super) struct RingTask {
     facts: Facts,
     view: watch::Sender<RingView>,
     words: mpsc::Receiver<Word>,
+    membership: Membership,
+    /// When this node first looked around.
+    joined_ms: u64,
 }
 
 impl RingTask {
     pub(super) fn new(seat: RingSeat, facts: Facts, view: watch::Sender<RingView>, words: mpsc::Receiver<Word>) -> Self {
-        Self { seat, facts, view, words }
+        let config = &seat.config;
+        let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
+        let joined_ms = seat.clock.monotonic_ms();
+        Self { seat, facts, view, words, membership, joined_ms }
     }
 
     pub(super) async fn run(mut self) {
@@ -81,7 +87,7 @@ impl RingTask {
                 word = self.words.recv() => match word {
                     // There is nobody to tell: this node is not in the ring. Its next life begins with it.
                     Some(Word::Leave(_)) => {
-                        self.facts.leaving = true;
+                        self.facts.phase = NodePhase::Leaving;
                         continue;
                     }
                     Some(Word::Stop) | None => return None,
@@ -121,7 +127,6 @@ impl RingTask {
     async fn live(&mut self, handle: &ChitchatHandle, identity: &Identity, ended: &mut watch::Receiver<Option<Ending>>) -> End {
         let config = &self.seat.config;
         let suspect_after_ms = config.suspect_after_ms;
-        let mut membership = Membership::new(identity.name.clone(), config.gossip_interval_ms, suspect_after_ms);
         let mut ticks = tokio::time::interval(Duration::from_millis(config.gossip_interval_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leaving: Option<(u32, oneshot::Sender<()>)> = None;
@@ -146,17 +151,23 @@ impl RingTask {
                 },
                 word = self.words.recv() => match word {
                     Some(Word::Leave(told)) => {
-                        self.facts.leaving = true;
+                        self.facts.phase = NodePhase::Leaving;
                         self.tell(handle).await;
                         leaving = Some((INTERVALS_TO_SPREAD, told));
                     }
                     Some(Word::Stop) | None => return End::Stopped,
                 },
                 _ = ticks.tick() => {
-                    let gap_ms = self.look(handle, identity, &mut membership).await;
+                    let gap_ms = self.look(handle, identity).await;
                     if gap_ms > suspect_after_ms {
                         tracing::warn!(gap_ms, "this node did not run for so long that the others suspect it; it joins anew");
                         return End::Again { above: 0 };
+                    }
+                    // Who does not answer for so long counts as dead to the others as well.
+                    let here_ms = self.seat.clock.monotonic_ms().saturating_sub(self.joined_ms);
+                    if self.facts.phase == NodePhase::Joining && here_ms > suspect_after_ms {
+                        self.facts.phase = NodePhase::Serving;
+                        self.tell(handle).await;
                     }
                     leaving = match leaving {
                         Some((0, told)) => {
@@ -173,10 +184,10 @@ impl RingTask {
     }
 
     /// Reads what gossip knows and shows it if it is new. Returns for how long nobody looked.
-    async fn look(&self, handle: &ChitchatHandle, identity: &Identity, membership: &mut Membership) -> u64 {
+    async fn look(&mut self, handle: &ChitchatHandle, identity: &Identity) -> u64 {
         let heard: Vec<Heard> = handle.with_chitchat(|chitchat| heard(chitchat)).await;
-        let gap_ms = membership.observe(self.seat.clock.monotonic_ms(), heard);
-        let members: Vec<_> = membership.members().cloned().collect();
+        let gap_ms = self.membership.observe(self.seat.clock.monotonic_ms(), heard);
+        let members: Vec<_> = self.membership.members().cloned().collect();
         let view = RingView { me: identity.name.clone(), generation: identity.incarnation.generation, members };
         self.view.send_if_modified(|known| {
             let changed = *known != view;

@@ -61,12 +61,8 @@ fn members(status: &ClusterStatus) -> Table {
     })
 }
 
-fn state(member: &ClusterMember) -> &'static str {
-    match (member.live, member.leaving) {
-        (true, false) => "live",
-        (true, true) => "leaving",
-        (false, _) => "silent",
-    }
+fn state(member: &ClusterMember) -> &str {
+    if member.live { member.phase.as_deref().unwrap_or("unknown") } else { "silent" }
 }
 
 /// The shards of each region by who should own them, a line a node.

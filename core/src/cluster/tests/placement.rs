@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::cluster::{Move, Placement};
-use crate::mesh::{Facts, Incarnation, Member, MemberId};
+use crate::mesh::{Facts, Incarnation, Member, MemberId, NodePhase};
 use crate::name::NodeName;
 use crate::protocol::VersionRange;
 
@@ -63,8 +63,8 @@ fn the_answers_are_part_of_the_protocol() {
 }
 
 #[test]
-fn who_is_dead_silent_leaving_or_elsewhere_gets_nothing() {
-    let member = |index: usize, live, region: Option<&str>, leaving| Member {
+fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
+    let member = |index: usize, live, region: Option<&str>, phase| Member {
         id: MemberId { name: name(index), generation: 1, address: "127.0.0.1:1".parse().unwrap() },
         facts: region.map(|region| Facts {
             api: "http://a".to_owned(),
@@ -73,16 +73,17 @@ fn who_is_dead_silent_leaving_or_elsewhere_gets_nothing() {
             protocol: VersionRange { min: 1, max: 1 },
             release: "1".to_owned(),
             calls: Incarnation { generation: 1, salt: [0; 16] },
-            leaving,
+            phase,
         }),
         live,
     };
     let members = [
-        member(0, true, Some("eu"), false),
-        member(1, false, Some("eu"), false),
-        member(2, true, None, false),
-        member(3, true, Some("us"), false),
-        member(4, true, Some("eu"), true),
+        member(0, true, Some("eu"), NodePhase::Serving),
+        member(1, false, Some("eu"), NodePhase::Serving),
+        member(2, true, None, NodePhase::Serving),
+        member(3, true, Some("us"), NodePhase::Serving),
+        member(4, true, Some("eu"), NodePhase::Leaving),
+        member(5, true, Some("eu"), NodePhase::Joining),
     ];
     assert_eq!(Placement::of_region("eu", &members).nodes().collect::<Vec<_>>(), [&name(0)]);
 }

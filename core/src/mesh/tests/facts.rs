@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::fixture::life;
-use crate::mesh::Facts;
+use crate::mesh::{Facts, NodePhase};
 use crate::protocol::VersionRange;
 
 fn facts() -> Facts {
@@ -12,7 +12,7 @@ fn facts() -> Facts {
         protocol: VersionRange { min: 1, max: 3 },
         release: "0.1.0".to_owned(),
         calls: life(77, 9),
-        leaving: false,
+        phase: NodePhase::Serving,
     }
 }
 
@@ -22,8 +22,8 @@ fn read(pairs: &BTreeMap<String, String>) -> Result<Facts, super::super::FactsEr
 
 #[test]
 fn facts_are_read_as_they_were_written() {
-    for leaving in [false, true] {
-        let facts = Facts { leaving, ..facts() };
+    for phase in [NodePhase::Joining, NodePhase::Serving, NodePhase::Leaving] {
+        let facts = Facts { phase, ..facts() };
         assert_eq!(read(&facts.pairs().into_iter().collect()), Ok(facts));
     }
 }
@@ -45,6 +45,7 @@ fn facts_that_make_no_sense_are_none() {
         ("region", "é"),
         ("protocol", "3-1"),
         ("protocol", "2"),
+        ("phase", "dancing"),
         ("calls", "1-00"),
         ("calls", "1-+0000000000000000000000000000000"),
     ] {

@@ -68,3 +68,18 @@ fn the_latest_life_of_a_member_counts() {
     membership.observe(9_200, []);
     assert_eq!(membership.members().count(), 0);
 }
+
+#[test]
+fn gossip_that_begins_anew_buries_nobody() {
+    let mut membership = membership();
+    membership.observe(0, [heard("me", 1, 1), heard("a", 1, 1)]);
+    membership.observe(200, [heard("me", 1, 2), heard("a", 1, 2)]);
+    membership.observe(400, [heard("me", 2, 1)]);
+    assert_eq!(live(&membership), ["a.1", "me.2"]);
+    membership.observe(600, [heard("me", 2, 2), heard("a", 1, 9)]);
+    for step in 1..=10 {
+        membership.observe(600 + step * 200, [heard("me", 2, 2 + step)]);
+        assert_eq!(live(&membership).len(), if step < 10 { 2 } else { 1 });
+    }
+    assert_eq!(membership.members().count(), 1);
+}

@@ -67,6 +67,11 @@ impl Member {
         }
     }
 
+    /// Waits until it places work on so many.
+    pub(super) async fn places(&self, nodes: usize) -> RingView {
+        self.sees(|view| view.placement("eu").nodes().count() == nodes).await
+    }
+
     /// Waits until it counts so many as alive, with all that they say of themselves.
     pub(super) async fn counts(&self, live: usize) -> RingView {
         self.sees(|view| view.members.iter().filter(|member| member.live && member.facts.is_some()).count() == live).await

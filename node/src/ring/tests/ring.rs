@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use artifacts_core::mesh::NodePhase;
+
 use super::fixture::*;
-use crate::ring::{ClusterConfig, RingError, RingSeat};
+use crate::ring::{ClusterConfig, RingError, RingSeat, RingView};
 
 #[tokio::test]
 async fn members_find_each_other_and_agree_who_should_own_what() {
@@ -9,14 +11,31 @@ async fn members_find_each_other_and_agree_who_should_own_what() {
     let first = place.start(place.config("a", &[]));
     let second = place.start(place.config("b", &[&first]));
     let third = place.start(place.config("c", &[&first]));
-    let views = [first.counts(3).await, second.counts(3).await, third.counts(3).await];
-    let placement = views[0].placement("eu");
-    assert_eq!(placement.nodes().count(), 3);
-    assert!(views.iter().all(|view| view.placement("eu") == placement));
-    assert_eq!(views[0].placement("us").nodes().count(), 0);
+    let placement = first.places(3).await.placement("eu");
+    assert_eq!(second.places(3).await.placement("eu"), placement);
+    let view = third.places(3).await;
+    assert_eq!(view.placement("eu"), placement);
+    assert_eq!(view.placement("us").nodes().count(), 0);
     for member in [first, second, third] {
         member.ring.stop().await;
     }
+}
+
+/// A node that has just come knows only itself. If it took that for the ring, it would take everything from everybody.
+#[tokio::test]
+async fn a_node_that_has_just_come_takes_nothing() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    first.places(1).await;
+    let second = place.start(place.config("b", &[&first]));
+    let owns_all = std::cell::Cell::new(false);
+    let both = |view: &RingView| {
+        let nodes: Vec<_> = view.placement("eu").nodes().cloned().collect();
+        owns_all.set(owns_all.get() || nodes == [view.me.clone()]);
+        nodes.len() == 2
+    };
+    second.sees(both).await;
+    assert!(!owns_all.get());
 }
 
 #[tokio::test]
@@ -27,18 +46,17 @@ async fn who_leaves_gets_nothing_any_more_before_it_is_gone() {
         let second = place.start(place.config("b", &[&first]));
         (first, second)
     };
-    first.counts(2).await;
-    second.counts(2).await;
+    first.places(2).await;
+    second.places(2).await;
     second.ring.leave().await;
-    let view = first.sees(|view| view.placement("eu").nodes().count() == 1).await;
+    let view = first.places(1).await;
     let leaver = view.member(second.ring.me()).unwrap();
-    assert!(leaver.live && leaver.facts.as_ref().unwrap().leaving);
+    assert!(leaver.live && leaver.facts.as_ref().unwrap().phase == NodePhase::Leaving);
     second.ring.stop().await;
     first.sees(|view| view.members.iter().filter(|member| member.live).count() == 1).await;
     // It comes back as somebody newer, and gets its share again.
     let second = place.start(place.config("b", &[&first]));
-    let view = first.counts(2).await;
-    assert_eq!(view.placement("eu").nodes().count(), 2);
+    let view = first.places(2).await;
     assert!(view.member(second.ring.me()).unwrap().id.generation > leaver.id.generation);
 }
 
@@ -87,8 +105,8 @@ async fn strangers_noise_and_echoes_change_nothing() {
     let place = Place::new();
     let first = place.start(place.config("a", &[]));
     let second = place.start(place.config("b", &[&first]));
-    first.counts(2).await;
-    second.counts(2).await;
+    first.places(2).await;
+    second.places(2).await;
     let before = first.ring.view();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     // What a chitchat without a seal says, noise, and more than a datagram may have.
