@@ -7,7 +7,7 @@ use artifacts_core::protocol::DataPath;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
-use crate::ring::ClusterConfig;
+use crate::ring::RingConfig;
 pub use crate::workspace::UpkeepRules;
 
 /// The configuration of a control node.
@@ -41,7 +41,7 @@ pub struct NodeConfig {
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
-    pub cluster: Option<ClusterConfig>,
+    pub ring: Option<RingConfig>,
     /// When workspaces are tidied up; not for the file.
     #[serde(skip)]
     pub upkeep: UpkeepRules,
@@ -74,7 +74,7 @@ impl Default for NodeConfig {
             store_cache_bytes: 32 << 20,
             blobs: BlobsConfig::Directory,
             data_path: None,
-            cluster: None,
+            ring: None,
             upkeep: UpkeepRules::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
 use crate::random::{SharedEntropy, SystemEntropy};
-use crate::ring::{self, ClusterConfig, Ring, RingError, RingSeat};
+use crate::ring::{self, Ring, RingConfig, RingError, RingSeat};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
 use crate::store::{SledStore, StoreError};
@@ -95,8 +95,8 @@ impl Node {
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
         let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let take = |cluster: &ClusterConfig| RingSeat::take(cluster.clone(), &config.data, clock.clone(), entropy.clone());
-        let seat = config.cluster.as_ref().map(take).transpose()?;
+        let take = |ring: &RingConfig| RingSeat::take(ring.clone(), &config.data, clock.clone(), entropy.clone());
+        let seat = config.ring.as_ref().map(take).transpose()?;
         let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
         let blobs = open_blobs(&config).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
@@ -173,7 +173,7 @@ impl Node {
 fn join_ring(seat: RingSeat, context: &Context, scheme: &str, local_addr: SocketAddr) -> Ring {
     let ip = if local_addr.ip().is_unspecified() { seat.advertise().ip() } else { local_addr.ip() };
     let listening = format!("{scheme}://{}", SocketAddr::new(ip, local_addr.port()));
-    let configured = context.config.cluster.as_ref().and_then(|cluster| cluster.api.clone());
+    let configured = context.config.ring.as_ref().and_then(|ring| ring.api.clone());
     let stream = context.config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
     seat.start(configured.unwrap_or(listening), stream, context.config.region.clone())
 }

@@ -16,7 +16,7 @@ const CLUSTER_NAME_MAX_BYTES: usize = 64;
 /// How a node finds the others. Without it a node is alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ClusterConfig {
+pub struct RingConfig {
     /// The cluster's name; the same on all nodes. Nodes of clusters with other names are strangers.
     pub name: String,
     /// This node's name, unlike all others; absent: one is drawn at the first start and kept in the data directory.
@@ -40,7 +40,7 @@ pub struct ClusterConfig {
     pub shards: u16,
 }
 
-impl Default for ClusterConfig {
+impl Default for RingConfig {
     fn default() -> Self {
         Self {
             name: "artifacts".to_owned(),
@@ -57,24 +57,24 @@ impl Default for ClusterConfig {
     }
 }
 
-impl ClusterConfig {
+impl RingConfig {
     /// Refuses what contradicts itself.
     pub(super) fn check(&self) -> Result<(), RingError> {
         let wrong = |message: &str| Err(RingError::Config(message.to_owned()));
         if self.name.is_empty() || self.name.len() > CLUSTER_NAME_MAX_BYTES {
-            return wrong("cluster.name has 1 to 64 bytes");
+            return wrong("ring.name has 1 to 64 bytes");
         }
         if !(20..=5_000).contains(&self.gossip_interval_ms) {
-            return wrong("cluster.gossip_interval_ms is from 20 to 5000");
+            return wrong("ring.gossip_interval_ms is from 20 to 5000");
         }
         if self.suspect_after_ms < 5 * self.gossip_interval_ms {
-            return wrong("cluster.suspect_after_ms is at least five gossip intervals, or a few lost datagrams move everything");
+            return wrong("ring.suspect_after_ms is at least five gossip intervals, or a few lost datagrams move everything");
         }
         if self.shards == 0 {
-            return wrong("cluster.shards is at least 1");
+            return wrong("ring.shards is at least 1");
         }
         if self.advertise.unwrap_or(self.listen).ip().is_unspecified() {
-            return wrong("cluster.listen is a wildcard; set cluster.advertise to the address at which others reach this node");
+            return wrong("ring.listen is a wildcard; set ring.advertise to the address at which others reach this node");
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ mod calls;
 mod codec;
 mod config;
 mod error;
+mod handle;
 mod lives;
-mod ring;
 mod socket;
 mod task;
 mod view;
@@ -27,9 +27,9 @@ mod view;
 mod tests;
 
 pub use caller::{CallFailed, Caller};
-pub use config::{ClusterConfig, SHARDS_DEFAULT};
+pub use config::{RingConfig, SHARDS_DEFAULT};
 pub use error::RingError;
-pub use ring::{Ring, RingSeat};
+pub use handle::{Ring, RingSeat};
 pub use view::RingView;
 
 pub(crate) use calls::{STATUS_PATH, StatusAnswer, router};

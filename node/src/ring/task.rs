@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::RingView;
-use super::ring::RingSeat;
+use super::handle::RingSeat;
 use super::socket::{Ending, SealedTransport};
 use crate::time::pause;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::random::SystemEntropy;
-use crate::ring::{ClusterConfig, Ring, RingSeat, RingView};
+use crate::ring::{Ring, RingConfig, RingSeat, RingView};
 use crate::time::SystemClock;
 
 pub(super) const OLD_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
@@ -34,19 +34,19 @@ impl Place {
         self.directory.path()
     }
 
-    pub(super) fn config(&self, name: &str, seeds: &[&Member]) -> ClusterConfig {
-        ClusterConfig {
+    pub(super) fn config(&self, name: &str, seeds: &[&Member]) -> RingConfig {
+        RingConfig {
             node: Some(name.parse().unwrap()),
             listen: "127.0.0.1:0".parse().unwrap(),
             seeds: seeds.iter().map(|member| member.address.to_string()).collect(),
             key_file: Some(self.path().join("key")),
             gossip_interval_ms: 30,
             suspect_after_ms: 3_000,
-            ..ClusterConfig::default()
+            ..RingConfig::default()
         }
     }
 
-    pub(super) fn start(&self, config: ClusterConfig) -> Member {
+    pub(super) fn start(&self, config: RingConfig) -> Member {
         let data = self.path().join(config.node.as_ref().unwrap().as_str());
         std::fs::create_dir_all(&data).unwrap();
         let seat = RingSeat::take(config, &data, Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();

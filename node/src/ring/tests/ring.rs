@@ -3,7 +3,7 @@ use std::time::Duration;
 use artifacts_core::mesh::NodePhase;
 
 use super::fixture::*;
-use crate::ring::{ClusterConfig, RingError, RingSeat, RingView};
+use crate::ring::{RingConfig, RingError, RingSeat, RingView};
 
 #[tokio::test]
 async fn members_find_each_other_and_agree_who_should_own_what() {
@@ -75,7 +75,7 @@ async fn a_member_whose_generation_was_lost_takes_a_later_one() {
     second.ring.stop().await;
     std::fs::remove_file(record.join("ring.json")).unwrap();
     // The same address, as after a restart; the first still knows the life before and never hears this one.
-    let second = place.start(ClusterConfig { listen: address, ..place.config("b", &[&first]) });
+    let second = place.start(RingConfig { listen: address, ..place.config("b", &[&first]) });
     let view = second.sees(|view| view.generation > 4_000_000_000_001).await;
     assert_eq!(view.me.as_str(), "b");
     first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.live && member.id.generation > 4_000_000_000_001)).await;
@@ -84,19 +84,19 @@ async fn a_member_whose_generation_was_lost_takes_a_later_one() {
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_with_the_reason() {
     let place = Place::new();
-    let take = |config: ClusterConfig| {
+    let take = |config: RingConfig| {
         let (clock, entropy) = (std::sync::Arc::new(crate::time::SystemClock), std::sync::Arc::new(crate::random::SystemEntropy));
         RingSeat::take(config, place.path(), clock, entropy).map(|_| ()).unwrap_err()
     };
     let good = place.config("a", &[]);
-    let wildcard = ClusterConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() };
+    let wildcard = RingConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() };
     assert!(take(wildcard).to_string().contains("cluster.advertise"));
-    let hasty = ClusterConfig { suspect_after_ms: 100, ..good.clone() };
+    let hasty = RingConfig { suspect_after_ms: 100, ..good.clone() };
     assert!(take(hasty).to_string().contains("suspect_after_ms"));
-    let missing = ClusterConfig { key_file: Some(place.path().join("none")), ..good.clone() };
+    let missing = RingConfig { key_file: Some(place.path().join("none")), ..good.clone() };
     assert!(matches!(take(missing), RingError::Keys { .. }));
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let busy = ClusterConfig { listen: taken.local_addr().unwrap(), ..good };
+    let busy = RingConfig { listen: taken.local_addr().unwrap(), ..good };
     assert!(matches!(take(busy), RingError::Socket { .. }));
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::caller::Caller;
 use super::lives::Lives;
 use super::task::{RingTask, Word};
-use super::{ClusterConfig, RingError, RingView, socket};
+use super::{RingConfig, RingError, RingView, socket};
 use crate::random::SharedEntropy;
 use crate::time::SharedClock;
 
@@ -22,7 +22,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A place in the ring that is taken, before anything is said: socket, name and first life.
 pub struct RingSeat {
-    pub(super) config: ClusterConfig,
+    pub(super) config: RingConfig,
     pub(super) keys: MeshKeys,
     pub(super) socket: Arc<UdpSocket>,
     pub(super) advertise: SocketAddr,
@@ -37,7 +37,7 @@ impl RingSeat {
     ///
     /// # Errors
     /// [`RingError`].
-    pub fn take(config: ClusterConfig, data: &Path, clock: SharedClock, entropy: SharedEntropy) -> Result<Self, RingError> {
+    pub fn take(config: RingConfig, data: &Path, clock: SharedClock, entropy: SharedEntropy) -> Result<Self, RingError> {
         config.check()?;
         let keys = config.keys()?;
         let mut lives = Lives::open(data, config.node.as_ref(), &*entropy)?;
@@ -85,7 +85,7 @@ struct Inner {
     cluster: String,
     me: NodeName,
     region: String,
-    config: ClusterConfig,
+    config: RingConfig,
     keys: MeshKeys,
     view: watch::Receiver<RingView>,
     caller: Caller,
