@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod error_code;
 pub mod id;
+pub mod leases;
 pub mod locks;
 pub mod mesh;
 pub mod name;

@@ -1,17 +1,17 @@
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
+use artifacts_core::leases::Lease;
 use artifacts_core::namespace::{Errno, Ino};
 use artifacts_core::protocol::FenceReason;
 use fuser::INodeNo;
-use parking_lot::RwLock;
 
 use crate::data::{Blocks, ReadAhead, SegmentUploader};
 use crate::fs::{Directories, InodeNumbers, InodeTable, LockFiles};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
-use crate::session::{LeaseChange, MountSession};
+use crate::session::{LeaseEnd, MountSession};
 use crate::time::{Alarm, SharedClock};
 
 /// How long dropping the kernel's caches may hold up a fence. Longer than it takes; a program that has locked pages
@@ -47,12 +47,7 @@ pub(crate) struct Agent {
     pub(crate) writes_directly: AtomicBool,
     /// Where work runs that waits several times.
     pub(crate) work: tokio::runtime::Handle,
-    /// How long the kernel may believe what it is shown.
-    believe_for: RwLock<Duration>,
 }
-
-/// Under the lease the kernel believes what it was shown until it is told otherwise.
-const BELIEVE_FOR: Duration = Duration::from_secs(24 * 3600);
 
 impl Agent {
     /// The mount of a session; from now on fences are carried out and deadlines watched.
@@ -72,7 +67,6 @@ impl Agent {
             lock_files: LockFiles::default(),
             writes_directly: AtomicBool::new(false),
             work,
-            believe_for: RwLock::new(Duration::ZERO),
         });
         let (alarm, clock) = (Alarm::new()?, Arc::clone(&agent.session.clock));
         let watched = Arc::downgrade(&agent);
@@ -86,50 +80,78 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Takes the workspace's lease whenever this mount is alone. To be called once the kernel's caches can be dropped.
-    pub(crate) fn want_lease(self: &Arc<Self>) {
+    /// Takes leases: on the whole workspace whenever this mount is alone, on single inodes otherwise. To be called once the
+    /// kernel's caches can be dropped.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub(crate) fn want_lease(self: &Arc<Self>) -> std::io::Result<()> {
         // A session that sees a part of the workspace shares it with whoever sees another.
         if self.numbers.root() != Ino::ROOT {
-            return;
+            return Ok(());
         }
+        if self.caches.can_drop_names() {
+            self.session.beliefs.enable();
+        }
+        let (ends, ended) = mpsc::channel();
+        let agent = Arc::downgrade(self);
+        // A thread of its own: it waits for pages that other threads' answers unlock.
+        std::thread::Builder::new().name("recall".to_owned()).spawn(move || {
+            for end in ended {
+                let Some(agent) = agent.upgrade() else { return };
+                agent.end_lease(end);
+            }
+        })?;
         let uploader = Arc::new(SegmentUploader::new(&self.blocks, Arc::clone(&self.gate), self.work.clone()));
-        let changed = Arc::downgrade(self);
-        self.session.want_lease(uploader, move |change| {
-            if let Some(agent) = changed.upgrade() {
-                agent.lease_changed(change);
+        let agent = Arc::downgrade(self);
+        self.session.want_lease(uploader, move |end| {
+            let Some(agent) = agent.upgrade() else { return };
+            match end {
+                LeaseEnd::Inodes(leases) if !agent.kernel_knows_any(&leases) => agent.session.give_back(leases),
+                end => drop(ends.send(end)),
             }
         });
+        Ok(())
     }
 
-    fn lease_changed(self: &Arc<Self>, change: LeaseChange) {
-        match change {
-            LeaseChange::Granted if self.caches.can_drop_names() => *self.believe_for.write() = BELIEVE_FOR,
-            LeaseChange::Granted => {}
-            LeaseChange::Recalled => *self.believe_for.write() = Duration::ZERO,
-            LeaseChange::Drained => {
-                let agent = Arc::clone(self);
-                // In a thread of its own: it waits for pages that other threads' answers unlock.
-                let give_back = move || {
-                    agent.drop_everything();
-                    agent.session.return_lease();
-                };
-                if std::thread::Builder::new().name("recall".to_owned()).spawn(give_back).is_err() {
-                    tracing::error!("there is no thread to drop the kernel's caches; the lease stays until the session ends");
-                }
+    /// Whether nobody else has mounted the workspace.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.session.beliefs.has_everything(self.session.beliefs.stamp())
+    }
+
+    /// Drops what the kernel caches under a lease, and gives it back.
+    fn end_lease(&self, end: LeaseEnd) {
+        match end {
+            LeaseEnd::Whole => {
+                self.drop_everything();
+                self.session.return_lease();
+            }
+            LeaseEnd::Inodes(leases) => {
+                self.drop_inodes(leases.iter().map(|lease| lease.ino));
+                self.session.give_back(leases);
             }
         }
     }
 
-    /// Shows the kernel something it may believe for the time that `show` is told. After [`LeaseChange::Recalled`] nothing
-    /// is on its way that may be believed longer than an instant.
-    pub(crate) fn show(&self, show: impl FnOnce(Duration)) {
-        let believe_for = self.believe_for.read();
-        show(*believe_for);
+    /// The root was never looked up, and is known all the same.
+    fn kernel_knows_any(&self, leases: &[Lease]) -> bool {
+        leases.iter().any(|lease| lease.ino == Ino::ROOT || self.inodes.get(lease.ino).is_some())
     }
 
-    /// Whether nobody else can have changed what the kernel was shown.
-    pub(crate) fn is_alone(&self) -> bool {
-        !self.believe_for.read().is_zero()
+    /// Makes the kernel forget what it believes of these, and all names. Nothing of them is shown any more to be believed.
+    ///
+    /// Names go as well when none of these is a directory: what the kernel asks of a file whose name it believes it would not
+    /// take in, should pages have to be dropped before the answer; it then goes by the old mode.
+    fn drop_inodes(&self, inodes: impl Iterator<Item = Ino>) {
+        let known = inodes.filter_map(|ino| match self.inodes.get(ino) {
+            Some(has_pages) => Some((self.numbers.to_kernel(ino), has_pages)),
+            None => (ino == Ino::ROOT).then_some((INodeNo::ROOT.0, false)),
+        });
+        let known: Vec<_> = known.collect();
+        if !known.is_empty() {
+            self.caches.drop_names();
+            self.caches.drop_inodes(known.into_iter());
+        }
     }
 
     /// Makes the kernel forget all names, attributes and pages.
@@ -138,9 +160,9 @@ impl Agent {
         self.caches.drop_inodes(self.known());
     }
 
-    /// What the kernel is being shown at this moment included: whoever shows something holds the lock that is taken here.
+    /// What the kernel is being shown at this moment included.
     fn drop_names(&self) {
-        drop(self.believe_for.write());
+        self.session.beliefs.settle();
         self.caches.drop_names();
     }
 
@@ -201,6 +223,7 @@ fn watch(agent: &Weak<Agent>, alarm: &Alarm, clock: &SharedClock) {
                 if is_new {
                     tracing::warn!("no fresh proof that the session stands: calls wait");
                     // Cached pages would be readable all the while.
+                    agent.session.doubt();
                     let swept = Arc::clone(&agent);
                     agent.caches.sweep(move || swept.drop_everything());
                 }

@@ -33,6 +33,7 @@ errnos! {
     E2BIG = 7, "argument list too long";
     EAGAIN = 11, "try again";
     EACCES = 13, "permission denied";
+    EBUSY = 16, "device or resource busy";
     EEXIST = 17, "file exists";
     ENODEV = 19, "no such device";
     ENOTDIR = 20, "not a directory";

@@ -161,6 +161,24 @@ impl Key {
         })
     }
 
+    /// The inode to which the record belongs; none of the workspace's accounts.
+    pub fn owner(&self) -> Option<Ino> {
+        match self {
+            Key::Inode(ino) | Key::Dentry(ino, _) | Key::Extent(ino, _) | Key::Xattr(ino, _) | Key::Parent(ino, _) | Key::Orphan(ino) => {
+                Some(*ino)
+            }
+            Key::Segment(_) | Key::Usage => None,
+        }
+    }
+
+    /// The inode to which all records belong whose encoded keys begin with this prefix, if it names one.
+    pub fn owner_of(prefix: &[u8]) -> Option<Ino> {
+        match prefix.split_first()? {
+            (&(DENTRY | EXTENT | XATTR | PARENT), ino) => Some(Ino(u64::from_be_bytes(ino.try_into().ok()?))),
+            _ => None,
+        }
+    }
+
     /// The bytes that all entries of directory `dir` begin with.
     pub fn dentries_of(dir: Ino) -> Vec<u8> {
         [&[DENTRY][..], &dir.0.to_be_bytes()].concat()

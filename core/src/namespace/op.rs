@@ -240,7 +240,7 @@ pub struct Written {
 
 impl Mutation {
     /// The inodes it names that must exist, each of which has to lie within the session's scope.
-    pub(super) fn names(&self) -> Vec<Ino> {
+    pub fn names(&self) -> Vec<Ino> {
         match self {
             Self::Create { parent, .. } | Self::Unlink { parent, .. } | Self::RemoveDir { parent, .. } => vec![*parent],
             Self::Link { ino, parent, .. } => vec![*ino, *parent],

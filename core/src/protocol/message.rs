@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{LockAnswer, LockConflict};
+use crate::leases::{Kind, Lease};
 use crate::locks::{FileLock, LockSpace};
 use crate::namespace::{Attr, DirEntry, Errno, Ino, Name, Op, Outcome, Piece, Usage};
 use crate::replica::{Fetch, Records};
@@ -62,6 +63,26 @@ pub enum ClientFrame {
         /// The inodes.
         inodes: Vec<Ino>,
     },
+    /// As `Commit`, of ops that the mount has decided by itself under leases on their inodes.
+    Decided {
+        /// As in `Commit`.
+        acked: u64,
+        /// As in `Commit`.
+        ops: Vec<NumberedOp>,
+    },
+    /// The mount gives leases back, or only stops deciding: everything it decided under them was sent before, and what
+    /// is not believed any more is dropped from the kernel's caches.
+    GiveBack {
+        /// Which.
+        leases: Vec<Lease>,
+        /// Whether it goes on believing.
+        keep_read: bool,
+    },
+    /// The first frame of a resumed stream: all leases on inodes that the mount takes itself to hold.
+    ClaimLeases {
+        /// Which.
+        leases: Vec<Lease>,
+    },
     /// All locks of this mount: on a resumed stream before anything is asked again, and when calls may be served again after
     /// a lapse. What else the node believes it to hold or to wait for is let go.
     ClaimLocks {
@@ -77,15 +98,27 @@ pub enum ClientFrame {
 impl ClientFrame {
     /// Whether it is served only while no other session holds the workspace's lease.
     pub const fn waits_for_lease(&self) -> bool {
-        matches!(self, Self::Commit { .. } | Self::Request { .. } | Self::Closed { .. } | Self::Opened { .. } | Self::Flush { .. })
+        matches!(
+            self,
+            Self::Commit { .. }
+                | Self::Decided { .. }
+                | Self::Request { .. }
+                | Self::Closed { .. }
+                | Self::Opened { .. }
+                | Self::Flush { .. }
+        )
     }
 
     /// Whether it is served only once all sessions on record have said, after a restart of the node, what they had. Who wants
     /// the lease gets it behind what it says of an earlier one, and not before everybody is back.
     pub const fn waits_for_recovery(&self) -> bool {
-        matches!(self, Self::Request { .. } | Self::Closed { .. } | Self::ReturnLease | Self::WantLease)
+        matches!(self, Self::Request { .. } | Self::Closed { .. } | Self::ReturnLease | Self::WantLease | Self::GiveBack { .. })
     }
 }
+
+/// The answer to an op that met a lease of somebody else: nothing has happened, and [`ServerFrame::ComeAgain`] will say
+/// when to send it anew, under a new number.
+pub const COME_AGAIN: Errno = Errno::EBUSY;
 
 /// An op with its place in the mount's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +178,18 @@ pub enum Request {
     ReserveInodes,
     /// Records as they are stored, for the holder of the workspace's lease.
     Fetch(Fetch),
+    /// As `Fetch`, and with the records a lease on the inode to which they belong.
+    Learn {
+        /// What.
+        fetch: Fetch,
+        /// What the lease is to allow.
+        kind: Kind,
+    },
+    /// Write leases on these inodes.
+    Acquire {
+        /// Which.
+        inodes: Vec<Ino>,
+    },
     /// A lock on a file. Asked again with the same number it is the same wish.
     Lock {
         /// Chosen by the mount, for [`Request::CancelLock`] and [`ServerFrame::LockSettled`].
@@ -214,6 +259,24 @@ pub enum ServerFrame {
         /// The lease's number.
         epoch: u64,
     },
+    /// Somebody waits for these leases on inodes.
+    RecallLeases {
+        /// Which.
+        leases: Vec<Lease>,
+        /// Whether it is enough to stop deciding.
+        keep_read: bool,
+    },
+    /// Ops of this mount that the node has decided, and answers next, have changed these inodes. The mount's leases on
+    /// them stand; what it knows of them is out of date.
+    Changed {
+        /// The inodes.
+        inodes: Vec<Ino>,
+    },
+    /// What an op met that was answered with [`COME_AGAIN`] is out of its way.
+    ComeAgain {
+        /// The op.
+        seq: u64,
+    },
     /// A lock that waited is held, or will not come.
     LockSettled {
         /// The number under which it was asked for.
@@ -267,6 +330,16 @@ pub enum Answer {
     Inodes(InodeRange),
     /// To `Fetch`.
     Records(Records),
+    /// To `Learn`: the leases that the mount has got. Records of an inode come only with a lease on it. Without one on the
+    /// inode that was asked for, it is the node that answers and decides for now.
+    Learnt {
+        /// The leases.
+        leases: Vec<Lease>,
+        /// The records.
+        records: Records,
+    },
+    /// To `Acquire`: what the mount has got of it.
+    Leases(Vec<Lease>),
     /// To `Lock`.
     Lock(LockAnswer),
     /// To `Unlock`: from now on others may have it.

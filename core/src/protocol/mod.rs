@@ -18,10 +18,10 @@ pub use direct::{DIRECT_URL_MAX_MS, DataPath, DirectUrl};
 pub use frame::{FRAME_MAX_BYTES, FrameError, decode, encode};
 pub use handshake::{Hello, HelloAnswer, Opening, Refusal, VersionRange, Welcome};
 pub use lock::{LockAnswer, LockConflict};
-pub use message::{Answer, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
+pub use message::{Answer, COME_AGAIN, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
 
 /// The version of the session protocol that this code speaks.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// The largest write that travels inside its op; larger ones go through a segment. In bytes.
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;

@@ -54,6 +54,16 @@ impl Fetch {
     }
 }
 
+impl Fetch {
+    /// The inode to which what is asked for belongs.
+    pub fn owner(&self) -> Option<crate::namespace::Ino> {
+        match self {
+            Self::Key(encoded) => Key::decode(encoded)?.owner(),
+            Self::Range { prefix, .. } => Key::owner_of(prefix),
+        }
+    }
+}
+
 /// How much data the rows of one answer carry before it ends.
 const DATA_MAX_BYTES: usize = 512 << 10;
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::fetch::{Fetch, Records};
 use super::known::Known;
 use crate::namespace::{
-    self, Attr, Changes, Context, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord, Source, Stop, Usage,
-    View, key,
+    self, Applied, Attr, Changes, Context, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord, Source, Stop,
+    Usage, View, key,
 };
 
 /// The fewest and the most entries of a directory that are asked for when one is missing: the more are missing, the more
@@ -31,29 +31,46 @@ impl Replica {
         Self { context: Context { scope: Ino::ROOT, limits }, usage: None, known: HashMap::new(), bytes: 0, uses: 0 }
     }
 
+    /// Knows nothing yet, and what the workspace holds in all is not its business: others change that as well.
+    pub fn of_single_inodes() -> Self {
+        let usage = Usage { bytes: 1 << 60, inodes: 1 << 60 };
+        Self { usage: Some(usage), ..Self::new(Limits::default()) }
+    }
+
     /// Applies an op that will be this mount's `seq`th, as the node will. A number under which it creates an inode is one
     /// that this mount has not used before.
     ///
     /// # Errors
     /// As [`namespace::apply`].
     pub fn apply(&mut self, op: &Op, seq: u64) -> Result<Outcome, Stop> {
-        if let Some(ino) = op.mutation.creates()
-            && !self.known.contains_key(&ino)
-        {
-            // Nothing has this number yet; the node checks that.
-            self.with(ino, |known| known.inode = Some(None));
-            let created = self.apply(op, seq);
-            if created.is_err() {
+        let applied = self.decide(op)?;
+        Ok(self.take(applied, op, seq))
+    }
+
+    /// What an op would do. It has not happened before [`Replica::take`].
+    ///
+    /// # Errors
+    /// As [`namespace::apply`].
+    pub fn decide(&mut self, op: &Op) -> Result<Applied, Stop> {
+        match op.mutation.creates().filter(|ino| !self.known.contains_key(ino)) {
+            Some(ino) => {
+                // Nothing has this number yet; the node checks that.
+                self.with(ino, |known| known.inode = Some(None));
+                let applied = namespace::apply(self, &self.context, op);
                 self.forget(ino);
+                applied
             }
-            return created;
+            None => namespace::apply(self, &self.context, op),
         }
-        let applied = namespace::apply(self, &self.context, op)?;
+    }
+
+    /// An op that was just decided happens.
+    pub fn take(&mut self, applied: Applied, op: &Op, seq: u64) -> Outcome {
         if let Some(ino) = op.mutation.creates() {
             self.with(ino, Known::know_all);
         }
         self.absorb(applied.changes, seq);
-        Ok(applied.outcome)
+        applied.outcome
     }
 
     fn absorb(&mut self, changes: Changes, seq: u64) {
@@ -63,7 +80,7 @@ impl Replica {
                 // The node's business, or part of the inode's link count.
                 (Key::Usage | Key::Segment(_) | Key::Orphan(_), _) => {}
                 (key, record) => {
-                    let Some(ino) = owner(&key) else { continue };
+                    let Some(ino) = key.owner() else { continue };
                     self.with(ino, |known| {
                         known.changed_by = seq;
                         put(known, key, record);
@@ -120,7 +137,7 @@ impl Replica {
                 known.misses += 1;
             });
         } else if let Missing::From { prefix, .. } = missing
-            && let Some((Prefix::Entries, _)) = Prefix::parse(prefix)
+            && let Some((Prefix::Entries | Prefix::Extents, _)) = Prefix::parse(prefix)
         {
             neighbours = NEIGHBOURS.1;
         }
@@ -130,8 +147,9 @@ impl Replica {
     /// Takes in the node's answer. What an op of this mount has changed since is newer and stays.
     pub fn learn(&mut self, fetch: &Fetch, records: Records) {
         let Records { rows, until } = records;
-        if let (Fetch::Key(key), true) = (fetch, rows.is_empty())
-            && let Some(key) = Key::decode(key)
+        if let Fetch::Key(asked) = fetch
+            && !rows.iter().any(|(key, _)| key == asked)
+            && let Some(key) = Key::decode(asked)
         {
             self.learn_row(key, None);
         }
@@ -151,7 +169,7 @@ impl Replica {
             self.usage.get_or_insert(usage);
             return;
         }
-        if let Some(ino) = owner(&key) {
+        if let Some(ino) = key.owner() {
             self.with(ino, |known| learn(known, key, record));
         }
     }
@@ -230,10 +248,17 @@ impl Replica {
         }
     }
 
-    fn forget(&mut self, ino: Ino) {
+    /// Forgets all there is to an inode.
+    pub fn forget(&mut self, ino: Ino) {
         if let Some(known) = self.known.remove(&ino) {
             self.bytes = self.bytes.saturating_sub(known.bytes());
         }
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&mut self) {
+        self.known.clear();
+        self.bytes = 0;
     }
 
     /// Changes what is known of an inode, and keeps the accounts.
@@ -293,14 +318,6 @@ impl Prefix {
     }
 }
 
-/// The inode to which a row belongs.
-fn owner(key: &Key) -> Option<Ino> {
-    match key {
-        Key::Inode(ino) | Key::Dentry(ino, _) | Key::Extent(ino, _) | Key::Xattr(ino, _) | Key::Parent(ino, _) => Some(*ino),
-        _ => None,
-    }
-}
-
 fn put(known: &mut Known, key: Key, record: Option<Record>) {
     match (key, record) {
         (Key::Inode(_), Some(Record::Inode(inode))) => known.inode = Some(Some(inode)),
@@ -339,7 +356,7 @@ fn learn(known: &mut Known, key: Key, record: Option<Record>) {
 
 impl View for Replica {
     fn get(&self, key: &Key) -> Result<Option<Record>, Missing> {
-        let known = owner(key).and_then(|ino| self.known.get(&ino));
+        let known = key.owner().and_then(|ino| self.known.get(&ino));
         let found = match key {
             Key::Inode(ino) => Some(self.inode(*ino)?.cloned().map(Record::Inode)),
             Key::Orphan(ino) => Some(self.inode(*ino)?.filter(|inode| inode.attr.nlink == 0).map(|_| Record::Orphan)),

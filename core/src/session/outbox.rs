@@ -35,6 +35,8 @@ struct Entry {
     /// The node's result is here.
     settled: bool,
     refused: bool,
+    /// The mount has decided it.
+    decided: bool,
     bytes: usize,
 }
 
@@ -60,7 +62,7 @@ impl Outbox {
         self.next_seq = op.seq;
         let bytes = ENTRY_BYTES + inline_bytes(&op.op);
         self.bytes += bytes;
-        self.entries.push_back(Entry { op, answered, settled: false, refused: false, bytes });
+        self.entries.push_back(Entry { op, answered, settled: false, refused: false, decided: answered, bytes });
     }
 
     /// The number that the next op gets.
@@ -70,8 +72,27 @@ impl Outbox {
 
     /// An op that is kept.
     pub fn get(&self, seq: u64) -> Option<&NumberedOp> {
+        self.find(seq).map(|entry| &entry.op)
+    }
+
+    fn find(&self, seq: u64) -> Option<&Entry> {
         let first = self.entries.front()?.op.seq;
-        self.entries.get(usize::try_from(seq.checked_sub(first)?).ok()?).map(|entry| &entry.op)
+        self.entries.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Whether the mount has decided this op by itself.
+    pub fn is_decided(&self, seq: u64) -> bool {
+        self.find(seq).is_some_and(|entry| entry.decided)
+    }
+
+    /// An op that was refused because it came too early is sent anew under another number. Should this one ever be applied
+    /// again, it is to change nothing.
+    pub fn void(&mut self, seq: u64) {
+        if let Some(entry) = self.entry(seq) {
+            entry.op.op.mutation = Mutation::Punch { ino: crate::namespace::Ino::ROOT, offset: 0, len: 0, extend: false };
+            let before = std::mem::replace(&mut entry.bytes, ENTRY_BYTES);
+            self.bytes = self.bytes - before + ENTRY_BYTES;
+        }
     }
 
     /// Changes where the data of an op that was not sent yet is: it has moved into a segment.
@@ -243,6 +264,24 @@ mod tests {
         };
         outbox.move_data(seq, |extents| extents[0].source = source);
         assert_eq!(outbox.bytes(), ENTRY_BYTES);
+    }
+
+    #[test]
+    fn an_op_that_came_too_early_does_nothing_when_it_is_sent_again() {
+        let mut outbox = Outbox::default();
+        let write = Mutation::Write {
+            ino: Ino(1),
+            position: crate::namespace::Position::End,
+            extents: vec![Extent::inline(vec![1; 5_000].into())],
+            kill_privileges: false,
+        };
+        let seq = outbox.push(Op { mutation: write, time: 0 }).seq;
+        outbox.applied(&result(seq, 1, Err(Errno::EBUSY)));
+        outbox.void(seq);
+        assert_eq!(outbox.bytes(), ENTRY_BYTES);
+        let resent = outbox.resend(seq);
+        assert!(matches!(resent[0].op.mutation, Mutation::Punch { ino: Ino::ROOT, len: 0, extend: false, .. }), "EISDIR, always");
+        assert!(!outbox.is_decided(seq));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct WorkspaceLease {
     wanting: BTreeSet<SessionId>,
     /// Sessions that were served without a lease in this life.
     served: BTreeSet<SessionId>,
+    /// Sessions that hold leases on single inodes, which are in the way of one on everything.
+    holding_inodes: BTreeSet<SessionId>,
     someone_waits: bool,
 }
 
@@ -68,6 +70,16 @@ impl WorkspaceLease {
     /// Who holds it.
     pub fn holder(&self) -> Option<SessionId> {
         self.holder.map(|holder| holder.session)
+    }
+
+    /// Which sessions hold leases on single inodes. To be said before anything that may grant the lease.
+    pub fn set_holding_inodes(&mut self, sessions: impl IntoIterator<Item = SessionId>) {
+        self.holding_inodes = sessions.into_iter().collect();
+    }
+
+    /// Whether anybody but this session has been served without the lease in this life.
+    pub fn has_served_others(&self, session: SessionId) -> bool {
+        self.served.iter().any(|&served| served != session)
     }
 
     /// A session has attached, with its first stream or another.
@@ -138,7 +150,7 @@ impl WorkspaceLease {
     pub fn claim(&mut self, session: SessionId, epoch: u64) -> Vec<LeaseEffect> {
         match self.holder {
             Some(holder) if holder.session == session && holder.epoch == epoch => Vec::new(),
-            None if self.served.iter().all(|&served| served == session) && epoch < self.epoch => {
+            None if !self.has_served_others(session) && epoch < self.epoch => {
                 self.holder = Some(Holder { session, epoch, recalled: false });
                 if self.someone_waits || self.active.iter().any(|&active| active != session) { self.wait() } else { Vec::new() }
             }
@@ -176,7 +188,12 @@ impl WorkspaceLease {
     fn grant(&mut self) -> Vec<LeaseEffect> {
         let alone = (self.active.len() == 1).then(|| self.active.first().copied()).flatten();
         match alone {
-            Some(session) if self.holder.is_none() && !self.someone_waits && self.wanting.contains(&session) => {
+            Some(session)
+                if self.holder.is_none()
+                    && !self.someone_waits
+                    && self.wanting.contains(&session)
+                    && self.holding_inodes.iter().all(|&holding| holding == session) =>
+            {
                 let epoch = self.epoch;
                 self.epoch += 1;
                 self.holder = Some(Holder { session, epoch, recalled: false });
@@ -226,6 +243,18 @@ mod tests {
         assert_eq!(lease.depart(B), [], "alone, and yet to say what it holds");
         assert_eq!(lease.give_back(A), []);
         assert_eq!(lease.want(A), [Grant { session: A, epoch: 7 }]);
+    }
+
+    #[test]
+    fn a_lapsed_mount_that_holds_inodes_is_in_its_way() {
+        let mut lease = WorkspaceLease::new(1);
+        lease.attach(A);
+        lease.attach(B);
+        lease.want(A);
+        lease.set_holding_inodes([A, B]);
+        assert_eq!(lease.lapse(B), []);
+        lease.set_holding_inodes([A]);
+        assert_eq!(lease.depart(B), [Grant { session: A, epoch: 1 }]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn run(
     let gone = tell(&events, || Event::Gone);
     let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
     agent.caches.begin(side);
-    agent.want_lease();
+    agent.want_lease().map_err(MountError::io("cannot start a thread"))?;
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
         mountpoint: path.clone(),

@@ -29,8 +29,10 @@ fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
         Err(errno) => return call.fail(errno::of_inode(errno)),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let agent = Arc::clone(&call.agent);
-        call.finish(Ok(attr), move |reply, attr| agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr))));
+        let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+        call.finish(Ok(attr), move |reply, attr| {
+            agent.session.beliefs.show(stamp, &[attr.ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+        });
     });
 }
 
@@ -72,10 +74,10 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
         let mutation = setting.to_op(ino, call.agent.session.clock.wall_ns());
         call.commit(mutation, move |call, result| match result.map(|outcome| outcome.attr) {
             Ok(Some(attr)) => {
-                let agent = Arc::clone(&call.agent);
+                let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
                 call.finish(Ok(attr), move |reply, attr| {
-                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.is_alone();
-                    agent.show(|ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.session.beliefs.has_everything(stamp);
+                    agent.session.beliefs.show(stamp, &[ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
                     if is_suspect {
                         let dropped = Arc::clone(&agent);
                         agent.caches.drop_file(agent.numbers.to_kernel(ino), move || dropped.inodes.dropped(&attr));

@@ -36,6 +36,8 @@ replies! { ReplyAttr ReplyCreate ReplyData ReplyDirectory ReplyEmpty ReplyEntry 
 pub(crate) struct Call<R> {
     /// The mount.
     pub(super) agent: Arc<Agent>,
+    /// When it began: see `Beliefs::show` of the session.
+    pub(super) stamp: u64,
     holds: Holds,
     reply: R,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Call<R> {
 impl<R: Reply> Call<R> {
     /// Lets a call in: `work` runs when the mount may serve.
     pub(super) fn begin(agent: &Arc<Agent>, holds: Holds, reply: R, work: impl FnOnce(Self) + Send + 'static) {
-        let call = Self { agent: Arc::clone(agent), holds, reply };
+        let call = Self { agent: Arc::clone(agent), stamp: agent.session.beliefs.stamp(), holds, reply };
         agent.gate.enter(holds, move |verdict| match verdict {
             Ok(()) => work(call),
             Err(errno) => call.reply.fail(errno),
@@ -52,7 +54,7 @@ impl<R: Reply> Call<R> {
 
     /// Answers: with `success`, or with an errno, as soon as the gate lets the answer out. `success` only sends.
     pub(super) fn finish<T: Send + 'static>(self, result: Result<T, Errno>, success: impl FnOnce(R, T) + Send + 'static) {
-        let Self { agent, holds, reply } = self;
+        let Self { agent, holds, reply, .. } = self;
         agent.gate.leave(holds, move |verdict| match verdict.and(result) {
             Ok(value) => success(reply, value),
             Err(errno) => reply.fail(errno),
@@ -76,10 +78,10 @@ impl<R: Reply> Call<R> {
         self.agent.session.clone().when_room(move || session.commit(mutation, move |result| then(self, result)));
     }
 
-    /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped. Under the lease
-    /// nobody else writes, so pages are fresh.
+    /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped. Under a lease nobody
+    /// else writes, so pages are fresh.
     pub(super) fn with_pages_checked(self, attr: &Attr, then: impl FnOnce(Self) + Send + 'static) {
-        if self.agent.inodes.observe(attr) && !self.agent.is_alone() {
+        if self.agent.inodes.observe(attr) && !self.agent.session.beliefs.has_everything(self.stamp) {
             let agent = Arc::clone(&self.agent);
             agent.caches.drop_file(agent.numbers.to_kernel(attr.ino), move || then(self));
         } else {

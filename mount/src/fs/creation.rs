@@ -151,10 +151,10 @@ impl Creation {
 
     fn finish(self, call: Call<ReplyCreate>, attr: Attr) {
         call.with_pages_checked(&attr.clone(), move |call| {
-            let agent = Arc::clone(&call.agent);
+            let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
             call.finish(Ok(attr), move |reply, attr| {
                 let caching = how_to_cache(&agent, self.flags);
-                agent.show(|ttl| {
+                agent.session.beliefs.show(stamp, &[self.parent, attr.ino], |ttl| {
                     agent.inodes.entered(&attr, self.parent, &self.name);
                     agent.inodes.opened(attr.ino);
                     reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, agent.lock_files.new_handle(self.flags), caching);

@@ -174,6 +174,11 @@ impl InodeTable {
         }
     }
 
+    /// Whether pages of an inode may be cached, if the kernel knows it.
+    pub(crate) fn get(&self, ino: Ino) -> Option<bool> {
+        self.inner.lock().known.get(&ino).map(|known| known.has_pages)
+    }
+
     /// All inodes that the kernel knows, and whether pages of them may be cached: those first that are open, then
     /// directories, which programs may stand in.
     pub(crate) fn all(&self) -> Vec<(Ino, bool)> {

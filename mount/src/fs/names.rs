@@ -27,9 +27,9 @@ pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent:
         Err(errno) => return call.fail(errno),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let agent = Arc::clone(&call.agent);
+        let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
         call.finish(Ok(attr), move |reply, attr| {
-            agent.show(|ttl| {
+            agent.session.beliefs.show(stamp, &[parent, attr.ino], |ttl| {
                 agent.inodes.entered(&attr, parent, &name);
                 reply.entry(&ttl, &agent.numbers.attr(&attr), GENERATION);
             });

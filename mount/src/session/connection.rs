@@ -58,7 +58,7 @@ async fn keep_up(session: &Arc<MountSession>, mut opener: Opener) {
 }
 
 /// Answers whether there is a stream again.
-async fn reconnect(session: &MountSession, opener: &mut Opener, first_pause_ms: u64) -> bool {
+async fn reconnect(session: &Arc<MountSession>, opener: &mut Opener, first_pause_ms: u64) -> bool {
     let mut pause_ms = first_pause_ms;
     loop {
         pause(jittered(pause_ms)).await;

@@ -1,15 +1,19 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use artifacts_core::namespace::{Errno, Ino, Mutation, Op, Outcome};
 use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
 use artifacts_core::session::{Disposition, Outbox};
 
+use super::lag::Lag;
+use super::local::ops_frame;
 use super::open_counts::OpenCounts;
 
 /// The outbox takes no more above this, until something in it is durable. In bytes.
 const OUTBOX_MAX_BYTES: usize = 64 << 20;
 /// Nor above so many ops.
 const OUTBOX_MAX_OPS: usize = 64 << 10;
+/// Nor above so many ops that have not been sent.
+const UNSENT_MAX_OPS: u64 = 16 << 10;
 /// How much one frame of a resend carries, far below the limit on frames.
 const RESEND_BYTES: usize = 1 << 20;
 const RESEND_OPS: usize = 512;
@@ -48,6 +52,9 @@ pub(crate) struct InFlight<O, R, D> {
     pub(super) outbox: Outbox,
     /// The last op that was sent; those behind it were decided under the lease and wait.
     sent: u64,
+    lag: Lag,
+    /// Ops that the node has still to decide.
+    undecided: BTreeSet<u64>,
     /// The newest watermark the node has named; the outbox follows it as results come in.
     node_durable: u64,
     flush_asked: u64,
@@ -68,6 +75,8 @@ impl<O, R, D> Default for InFlight<O, R, D> {
         Self {
             outbox: Outbox::default(),
             sent: 0,
+            lag: Lag::default(),
+            undecided: BTreeSet::new(),
             node_durable: 0,
             flush_asked: 0,
             ops: HashMap::new(),
@@ -82,23 +91,32 @@ impl<O, R, D> Default for InFlight<O, R, D> {
 }
 
 impl<O, R, D> InFlight<O, R, D> {
-    /// Whether the outbox takes another op.
-    pub(crate) fn has_room(&self) -> bool {
-        self.outbox.bytes() < OUTBOX_MAX_BYTES && self.outbox.len() < OUTBOX_MAX_OPS
+    /// Whether the outbox takes another op: what is not durable takes a bounded amount of memory, and whoever recalls a lease
+    /// waits a bounded time until the node has all that was decided under it.
+    pub(crate) fn has_room(&self, now_ms: u64) -> bool {
+        self.outbox.bytes() < OUTBOX_MAX_BYTES
+            && self.outbox.len() < OUTBOX_MAX_OPS
+            && self.outbox.last_seq() - self.sent < UNSENT_MAX_OPS
+            && !self.lag.is_long(now_ms)
     }
 
-    /// An op is to be sent.
+    /// An op is numbered that the node is to decide. It is to be sent when it is its turn ([`InFlight::sent`]).
     ///
     /// # Errors
     /// The waiter comes back when nothing may wait now.
-    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<ClientFrame, (O, Errno)> {
+    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, errno));
         }
-        let op = self.outbox.push(op);
-        self.sent = op.seq;
-        self.ops.insert(op.seq, Waiting { since_ms: now_ms, waiter });
-        Ok(ClientFrame::Commit { acked: self.outbox.acked(), ops: vec![op] })
+        let seq = self.outbox.push(op).seq;
+        self.undecided.insert(seq);
+        self.ops.insert(seq, Waiting { since_ms: now_ms, waiter });
+        Ok(seq)
+    }
+
+    /// Whether the node has still to decide an op of this mount.
+    pub(super) fn has_undecided(&self) -> bool {
+        !self.undecided.is_empty()
     }
 
     /// A request is to be sent. One that opens an inode counts it as open, unless it fails.
@@ -137,8 +155,11 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// Ops that were decided under the lease have been sent, up to this one.
-    pub(super) fn sent(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
+    pub(super) fn sent(&mut self, seq: u64, now_ms: u64) {
+        if seq > self.sent {
+            self.sent = seq;
+            self.lag.sent(seq, now_ms);
+        }
     }
 
     /// Whether this op has been sent.
@@ -155,6 +176,7 @@ impl<O, R, D> InFlight<O, R, D> {
     pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) -> bool {
         let mut lost = false;
         for result in results {
+            self.undecided.remove(&result.seq);
             let disposition = self.outbox.applied(&result);
             match disposition {
                 Disposition::Answer(result_of_op) => {
@@ -172,6 +194,7 @@ impl<O, R, D> InFlight<O, R, D> {
                 Disposition::Nothing => {}
             }
         }
+        self.lag.applied(self.outbox.acked());
         self.advance(settled);
         lost
     }
@@ -218,18 +241,20 @@ impl<O, R, D> InFlight<O, R, D> {
         }
         frames.push(locks);
         let mut ops: Vec<NumberedOp> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut are_decided) = (0, false);
         for op in self.outbox.resend(self.sent) {
             let op_bytes = data_bytes(&op.op.mutation);
-            if bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS {
-                frames.push(ClientFrame::Commit { acked, ops: std::mem::take(&mut ops) });
+            let is_decided = self.outbox.is_decided(op.seq);
+            if !ops.is_empty() && (bytes + op_bytes > RESEND_BYTES || ops.len() == RESEND_OPS || is_decided != are_decided) {
+                frames.push(ops_frame(are_decided, acked, std::mem::take(&mut ops)));
                 bytes = 0;
             }
             bytes += op_bytes;
+            are_decided = is_decided;
             ops.push(op);
         }
         if !ops.is_empty() {
-            frames.push(ClientFrame::Commit { acked, ops });
+            frames.push(ops_frame(are_decided, acked, ops));
         }
         frames.push(ClientFrame::ResendDone { open });
         frames.extend(self.requests.iter().map(|(&id, asked)| ClientFrame::Request { id, request: asked.request.clone() }));

@@ -15,6 +15,11 @@ fn write(bytes: usize) -> Op {
     Op { mutation: Mutation::Write { ino: Ino(9), position: Position::At(0), extents, kill_privileges: false }, time: 0 }
 }
 
+fn send(bench: &mut Bench, op: Op, waiter: u32, now_ms: u64) {
+    let seq = bench.commit(op, waiter, now_ms).unwrap();
+    bench.sent(seq, now_ms);
+}
+
 fn no_locks() -> ClientFrame {
     ClientFrame::ClaimLocks { held: vec![], asked: vec![], waiting: vec![] }
 }
@@ -34,11 +39,11 @@ fn durable_of(settled: &[Settled<u32, u32, u32>]) -> Vec<(u32, Result<(), Errno>
 #[test]
 fn an_fsync_waits_for_what_was_written_before_it_and_nothing_later() {
     let mut bench = Bench::default();
-    bench.commit(punch(1), 1, 0).unwrap();
-    bench.commit(punch(1), 2, 0).unwrap();
+    send(&mut bench, punch(1), 1, 0);
+    send(&mut bench, punch(1), 2, 0);
     assert_eq!(bench.wait_durable(bench.last_seq(), 10, 0), Ok(Some(ClientFrame::Flush { seq: 2 })));
     assert_eq!(bench.wait_durable(1, 11, 0), Ok(None), "the flush that is under way covers it");
-    bench.commit(punch(1), 3, 0).unwrap();
+    send(&mut bench, punch(1), 3, 0);
     let mut settled = Vec::new();
     bench.durable(2, &mut settled);
     assert!(settled.is_empty(), "durable, but the results are not here yet");
@@ -53,8 +58,8 @@ fn a_new_stream_begins_with_ops_then_open_files_then_questions() {
     let mut bench = Bench::default();
     bench.ask(Request::Open { ino: Ino(5) }, 1, 0).unwrap();
     bench.ask(Request::Open { ino: Ino(6) }, 2, 0).unwrap();
-    bench.commit(write(700_000), 3, 0).unwrap();
-    bench.commit(write(700_000), 4, 0).unwrap();
+    send(&mut bench, write(700_000), 3, 0);
+    send(&mut bench, write(700_000), 4, 0);
     bench.wait_durable(2, 5, 0).unwrap();
     let mut settled = Vec::new();
     bench.answered(1, Err(Errno::ENOENT), &mut settled);
@@ -82,7 +87,7 @@ fn a_lease_whose_return_was_lost_goes_back_behind_what_was_decided_and_what_is_o
     let frames = bench.resume(None, &[], no_locks());
     let place = |wanted: fn(&ClientFrame) -> bool| frames.iter().position(wanted).unwrap();
     let returned = place(|frame| matches!(frame, ClientFrame::ReturnLease));
-    assert!(place(|frame| matches!(frame, ClientFrame::Commit { ops, .. } if ops[0].seq == 1)) < returned, "{frames:?}");
+    assert!(place(|frame| matches!(frame, ClientFrame::Decided { ops, .. } if ops[0].seq == 1)) < returned, "{frames:?}");
     assert!(place(|frame| matches!(frame, ClientFrame::ResendDone { open } if open[..] == [Ino(5)])) < returned, "{frames:?}");
 }
 
@@ -100,7 +105,7 @@ fn a_lease_that_is_held_is_claimed_first_with_what_is_open_or_still_closing() {
 fn what_the_node_called_durable_leaves_once_its_result_is_known_even_over_a_new_stream() {
     let mut bench = Bench::default();
     let mut settled = Vec::new();
-    bench.commit(punch(1), 1, 0).unwrap();
+    send(&mut bench, punch(1), 1, 0);
     bench.durable(1, &mut settled);
     assert_eq!(bench.resume(None, &[], no_locks()).len(), 4, "its result was lost with the old stream, so it is sent again");
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
@@ -111,7 +116,7 @@ fn what_the_node_called_durable_leaves_once_its_result_is_known_even_over_a_new_
 fn a_lost_op_is_told_once_to_each_inode_it_touched() {
     let mut bench = Bench::default();
     let mut settled = Vec::new();
-    bench.commit(punch(7), 1, 0).unwrap();
+    send(&mut bench, punch(7), 1, 0);
     bench.applied(vec![result(1, Ok(Outcome::default()))], &mut settled);
     bench.resume(None, &[], no_locks());
     bench.applied(vec![result(1, Err(Errno::ENOENT))], &mut settled);
@@ -123,7 +128,7 @@ fn a_lost_op_is_told_once_to_each_inode_it_touched() {
 #[test]
 fn nothing_waits_after_an_interrupt_and_ops_stay_for_the_node() {
     let mut bench = Bench::default();
-    bench.commit(punch(1), 1, 0).unwrap();
+    send(&mut bench, punch(1), 1, 0);
     bench.ask(Request::Open { ino: Ino(5) }, 2, 0).unwrap();
     bench.wait_durable(1, 3, 0).unwrap();
     assert_eq!(bench.interrupt(Errno::EIO).len(), 3);
@@ -141,7 +146,7 @@ fn nothing_waits_after_an_interrupt_and_ops_stay_for_the_node() {
 #[test]
 fn waits_that_are_too_old_end_alone() {
     let mut bench = Bench::default();
-    bench.commit(punch(1), 1, 100).unwrap();
+    send(&mut bench, punch(1), 1, 100);
     bench.ask(Request::Usage, 2, 200).unwrap();
     bench.wait_durable(1, 3, 100).unwrap();
     let expired = bench.expire(150);
@@ -157,13 +162,13 @@ fn the_outbox_is_bounded_and_durability_makes_room() {
     let mut bench = Bench::default();
     let mut settled = Vec::new();
     let mut sent = 0;
-    while bench.has_room() {
-        bench.commit(write(1 << 20), 0, 0).unwrap();
+    while bench.has_room(0) {
+        send(&mut bench, write(1 << 20), 0, 0);
         sent += 1;
     }
     assert!((60..=64).contains(&sent), "{sent} ops of 1 MiB");
     bench.applied((1..=sent).map(|seq| result(seq, Ok(Outcome::default()))).collect(), &mut settled);
-    assert!(!bench.has_room());
+    assert!(!bench.has_room(0));
     bench.durable(1, &mut settled);
-    assert!(bench.has_room());
+    assert!(bench.has_room(0));
 }

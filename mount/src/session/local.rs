@@ -1,12 +1,14 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{self, Errno, Extent, Ino, Limits, Mutation, Op, Outcome, Source, Stop};
+use artifacts_core::leases::Kind;
+use artifacts_core::namespace::{self, Errno, Extent, Ino, Key, Limits, Missing, Mutation, Op, Outcome, Source, Stop};
 use artifacts_core::protocol::{Answer, ClientFrame, INLINE_MAX_BYTES, NumberedOp, Request};
 use artifacts_core::replica::Replica;
 use artifacts_core::session::Outbox;
 use bytes::{Bytes, BytesMut};
 
+use super::held_leases::HeldLeases;
 use super::open_counts::OpenCounts;
 use crate::data::BlockId;
 
@@ -24,17 +26,17 @@ const ON_ITS_WAY_MAX: usize = 48 << 20;
 /// Memory for what is known of the workspace, in bytes.
 const REPLICA_MAX_BYTES: usize = 96 << 20;
 
-/// What a mount holds under the workspace's lease: a replica in which it decides by itself, and what it has decided and
-/// not sent yet.
+/// What a mount knows and decides under leases, on the whole workspace or on single inodes: a replica in which it decides by
+/// itself, and what it has decided and not sent yet.
 ///
 /// Always true:
-/// - what waits to be sent leaves in the order in which it was decided, ops without a gap;
+/// - the replica knows something of those inodes only on which there is a lease;
+/// - what waits to be sent leaves in the order in which it was numbered, ops without a gap, also those that the node decides;
 /// - data leaves either inside its op, when there is little of it, or in a segment that is durable before the op is sent;
 /// - the replica holds the bytes themselves until their segment is durable.
 #[derive(Debug)]
 pub(super) struct Local {
-    /// The lease's number.
-    pub(super) epoch: u64,
+    pub(super) tenure: Tenure,
     pub(super) replica: Replica,
     limits: Limits,
     queue: VecDeque<Queued>,
@@ -47,9 +49,40 @@ pub(super) struct Local {
     flush_wanted: u64,
 }
 
+/// By what right.
+#[derive(Debug)]
+pub(super) enum Tenure {
+    /// The lease of this number on the whole workspace.
+    Whole(u64),
+    /// Leases on single inodes.
+    Inodes(HeldLeases),
+}
+
+/// Why an op cannot be decided here, or not yet.
+#[derive(Debug)]
+pub(super) enum Undecided {
+    /// It is refused; that is the answer.
+    Refused(Errno),
+    /// The replica lacks something.
+    Missing(Missing),
+    /// It would change these inodes, and that takes leases on them.
+    Unleased(Vec<Ino>),
+}
+
+impl From<Stop> for Undecided {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Refused(errno) => Self::Refused(errno),
+            Stop::Missing(missing) => Self::Missing(missing),
+        }
+    }
+}
+
 /// What waits to be sent.
 #[derive(Debug)]
 enum Queued {
+    /// An op that the node decides.
+    Asked(u64),
     /// An op; where its data went, if it brings any.
     Op { seq: u64, written: Option<(Ino, u64)>, data_bytes: usize },
     /// An inode that is open loses its last link with the op behind this.
@@ -85,10 +118,18 @@ pub(crate) struct Upload {
 
 impl Local {
     /// Holds the lease of this number, in a workspace with these quotas.
-    pub(super) fn new(epoch: u64, limits: Limits) -> Self {
-        let replica = Replica::new(limits.clone());
+    pub(super) fn whole(epoch: u64, limits: Limits) -> Self {
+        Self::new(Tenure::Whole(epoch), Replica::new(limits.clone()), limits)
+    }
+
+    /// Holds leases on single inodes.
+    pub(super) fn of_inodes(leases: HeldLeases) -> Self {
+        Self::new(Tenure::Inodes(leases), Replica::of_single_inodes(), Limits::default())
+    }
+
+    fn new(tenure: Tenure, replica: Replica, limits: Limits) -> Self {
         Self {
-            epoch,
+            tenure,
             replica,
             limits,
             queue: VecDeque::new(),
@@ -99,13 +140,43 @@ impl Local {
         }
     }
 
+    /// The number of the lease on the whole workspace, if it is that.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        match self.tenure {
+            Tenure::Whole(epoch) => Some(epoch),
+            Tenure::Inodes(_) => None,
+        }
+    }
+
+    /// The leases on single inodes, if it is those.
+    pub(super) fn leases(&mut self) -> Option<&mut HeldLeases> {
+        match &mut self.tenure {
+            Tenure::Whole(_) => None,
+            Tenure::Inodes(leases) => Some(leases),
+        }
+    }
+
     /// Decides an op.
     ///
     /// # Errors
-    /// [`Stop`], as the namespace's machine.
-    pub(super) fn commit(&mut self, op: &Op, outbox: &mut Outbox, open: &mut OpenCounts) -> Result<Outcome, Stop> {
+    /// Why it cannot be decided here.
+    pub(super) fn commit(&mut self, op: &Op, now_ms: u64, outbox: &mut Outbox, open: &mut OpenCounts) -> Result<Outcome, Undecided> {
+        let applied = self.replica.decide(op)?;
+        if let Tenure::Inodes(leases) = &mut self.tenure {
+            let changed: BTreeSet<Ino> = applied.changes.keys().filter_map(Key::owner).collect();
+            let made = op.mutation.creates();
+            let unleased: Vec<Ino> =
+                changed.iter().copied().filter(|&ino| made != Some(ino) && leases.kind(ino) != Some(Kind::Write)).collect();
+            if !unleased.is_empty() {
+                return Err(Undecided::Unleased(unleased));
+            }
+            leases.decided(changed, now_ms);
+            if let Some(made) = made {
+                leases.made(made, now_ms);
+            }
+        }
         let seq = outbox.next_seq();
-        let outcome = self.replica.apply(op, seq)?;
+        let outcome = self.replica.take(applied, op, seq);
         for &ino in &outcome.orphaned {
             if !open.is_open(ino) {
                 self.replica.purge(ino, seq);
@@ -153,6 +224,8 @@ impl Local {
             // Only the node can answer these; see `is_local`.
             Request::ReserveInodes
             | Request::Fetch(_)
+            | Request::Learn { .. }
+            | Request::Acquire { .. }
             | Request::Lock { .. }
             | Request::Unlock { .. }
             | Request::TestLock(_)
@@ -166,6 +239,16 @@ impl Local {
             self.queue.push_back(Queued::Closed(ino));
         }
         self.replica.purge(ino, last_seq);
+    }
+
+    /// An op was numbered that the node decides: it leaves behind what was decided here before.
+    pub(super) fn asked(&mut self, seq: u64) {
+        self.queue.push_back(Queued::Asked(seq));
+    }
+
+    /// Before what comes the node is told that these are open.
+    pub(super) fn opened(&mut self, inodes: Vec<Ino>) {
+        self.queue.extend(inodes.into_iter().map(Queued::Opened));
     }
 
     /// Inodes that programs have closed and of which the node hears only behind ops that wait here: for these ops it has to
@@ -273,7 +356,8 @@ impl Local {
         {
             for item in parcel.items {
                 match item {
-                    Queued::Op { seq, .. } => frames.op(outbox.get(seq)),
+                    Queued::Op { seq, .. } => frames.op(outbox.get(seq), outbox.is_decided(seq)),
+                    Queued::Asked(seq) => frames.op(outbox.get(seq), false),
                     Queued::Opened(ino) => frames.other(ClientFrame::Opened { inodes: vec![ino] }),
                     Queued::Closed(ino) => frames.other(ClientFrame::Closed { inodes: vec![ino] }),
                 }
@@ -298,7 +382,8 @@ impl Local {
 
 /// Whether a question is one to the namespace, which the holder of the lease answers itself.
 pub(super) fn is_local(request: &Request) -> bool {
-    !matches!(request, Request::ReserveInodes | Request::Fetch(_)) && !request.is_about_locks()
+    let is_fetched = matches!(request, Request::ReserveInodes | Request::Fetch(_) | Request::Learn { .. } | Request::Acquire { .. });
+    !is_fetched && !request.is_about_locks()
 }
 
 /// The data that an op carries, in bytes.
@@ -333,20 +418,30 @@ pub(super) fn pack_alone(segment: SegmentId, mutation: &mut Mutation) -> Upload 
     Upload { segment, data: data.freeze() }
 }
 
+/// A frame of ops.
+pub(super) fn ops_frame(are_decided: bool, acked: u64, ops: Vec<NumberedOp>) -> ClientFrame {
+    if are_decided { ClientFrame::Decided { acked, ops } } else { ClientFrame::Commit { acked, ops } }
+}
+
 /// Frames in the making.
 #[derive(Default)]
 struct Frames {
     frames: Vec<ClientFrame>,
     acked: u64,
     ops: Vec<NumberedOp>,
+    /// Whether this mount has decided those.
+    are_decided: bool,
     bytes: usize,
     last: Option<u64>,
 }
 
 impl Frames {
-    fn op(&mut self, op: Option<&NumberedOp>) {
+    fn op(&mut self, op: Option<&NumberedOp>, is_decided: bool) {
         let Some(op) = op else { return };
         let data_bytes = data_bytes(&op.op.mutation);
+        if std::mem::replace(&mut self.are_decided, is_decided) != is_decided && !self.ops.is_empty() {
+            self.end_ops_as(!is_decided);
+        }
         if self.ops.len() >= FRAME_OPS || (self.bytes > 0 && self.bytes + data_bytes > FRAME_BYTES) {
             self.end_ops();
         }
@@ -361,9 +456,13 @@ impl Frames {
     }
 
     fn end_ops(&mut self) {
+        self.end_ops_as(self.are_decided);
+    }
+
+    fn end_ops_as(&mut self, are_decided: bool) {
         self.bytes = 0;
         if !self.ops.is_empty() {
-            self.frames.push(ClientFrame::Commit { acked: self.acked, ops: std::mem::take(&mut self.ops) });
+            self.frames.push(ops_frame(are_decided, self.acked, std::mem::take(&mut self.ops)));
         }
     }
 }

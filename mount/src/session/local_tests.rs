@@ -15,7 +15,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let mut local = Local::new(7, Limits::default());
+        let mut local = Local::whole(7, Limits::default());
         for (key, record) in namespace::format(0, 0, 0o777, 0) {
             let encoded = Bytes::from(key.encode());
             local.replica.learn(&Fetch::Key(encoded.clone()), Records { rows: vec![(encoded, record.unwrap())], until: None });
@@ -26,7 +26,7 @@ impl Bench {
     }
 
     fn commit(&mut self, mutation: Mutation) -> Outcome {
-        self.local.commit(&Op { mutation, time: 1 }, &mut self.outbox, &mut self.open).unwrap()
+        self.local.commit(&Op { mutation, time: 1 }, 0, &mut self.outbox, &mut self.open).unwrap()
     }
 
     fn file(&mut self, ino: u64) {
@@ -64,7 +64,7 @@ impl Bench {
     fn leaves(&mut self) -> Vec<String> {
         let (frames, _) = self.local.frames(&self.outbox);
         let tell = |frame: &ClientFrame| match frame {
-            ClientFrame::Commit { ops, .. } => format!("{:?}", ops.iter().map(|op| op.seq).collect::<Vec<_>>()),
+            ClientFrame::Decided { ops, .. } => format!("{:?}", ops.iter().map(|op| op.seq).collect::<Vec<_>>()),
             ClientFrame::Opened { inodes } => format!("opened {inodes:?}"),
             ClientFrame::Closed { inodes } => format!("closed {inodes:?}"),
             ClientFrame::Flush { seq } => format!("flush {seq}"),

@@ -19,9 +19,13 @@
 //!   revives the session.
 
 mod batch;
+mod beliefs;
 pub(crate) mod connection;
+mod held_leases;
 mod in_flight;
+mod inode_leases;
 mod inode_supply;
+mod lag;
 mod local;
 mod locking;
 mod locks;
@@ -29,7 +33,8 @@ mod mount_session;
 mod open_counts;
 mod opening;
 mod outlet;
+mod steps;
 
 pub(crate) use in_flight::touched;
-pub(crate) use mount_session::{LeaseChange, MountSession, Uploader};
+pub(crate) use mount_session::{LeaseEnd, MountSession, Uploader};
 pub(crate) use opening::{Opener, bury};

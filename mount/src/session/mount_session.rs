@@ -1,48 +1,43 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use artifacts_core::SegmentId;
-use artifacts_core::namespace::{Errno, Ino, Limits, Mutation, Outcome, Stop};
+use artifacts_core::leases::Lease;
+use artifacts_core::namespace::{Errno, Ino, Limits, Mutation, Outcome};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, NumberedOp, Request, ServerFrame, Welcome, encode};
-use artifacts_core::replica::Fetch;
 use artifacts_core::session::Standing;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::batch::{Answered, Batch, Durable, OpDone, Ready, Step, Steps};
+use super::batch::{Answered, Batch, Durable, OpDone, Ready, Steps};
+use super::beliefs::Beliefs;
+use super::held_leases::HeldLeases;
 use super::in_flight::InFlight;
 use super::inode_supply::InodeSupply;
-use super::local::{Local, Upload, is_local, is_oversized, pack_alone};
+use super::local::{Local, Tenure, Upload, pack_alone};
 use super::locking::LockDone;
 use super::locks::Locks;
 use super::opening::Opened;
 use super::outlet::Outlet;
+use super::steps::{Done, Pause, step_by_inode, step_local};
 use crate::data::BlockId;
 use crate::gate::Gate;
 use crate::random::segment_id;
 use crate::time::SharedClock;
 use crate::transport::Endpoint;
 
-/// So many closed inodes are reported at once rather than with the next heartbeat.
-const CLOSED_AT_ONCE: usize = 64;
-
-/// Nothing needs so many fetches that ends at all.
-const FETCHES_MAX: u32 = 100_000;
-
 type InoWaiter = Box<dyn FnOnce(Result<Ino, Errno>) + Send>;
 
-/// What happens to the workspace's lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LeaseChange {
-    /// This mount holds it: nobody else changes anything.
-    Granted,
-    /// It will be given back soon; what the kernel is shown from now on must not be believed later.
-    Recalled,
-    /// Everything was sent. Once the kernel's caches are dropped, [`MountSession::return_lease`].
-    Drained,
+/// What leases are to end: everything that was decided under them has been sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LeaseEnd {
+    /// That on the whole workspace. Once the kernel's caches are dropped, [`MountSession::return_lease`].
+    Whole,
+    /// These on single inodes. Once the kernel's caches of them are dropped, [`MountSession::give_back`].
+    Inodes(Vec<Lease>),
 }
 
 /// Puts segments that ops are going to name.
@@ -55,9 +50,9 @@ pub(crate) trait Uploader: Send + Sync {
 }
 
 /// Who decides.
-enum Mode {
-    /// The node, op by op.
-    Shared,
+pub(super) enum Mode {
+    /// The node, and this mount where it holds leases on single inodes.
+    Shared(Box<Local>),
     /// This mount, under the lease.
     Local(Box<Local>),
     /// This mount has decided, and sends the rest; what comes meanwhile waits.
@@ -72,39 +67,50 @@ pub(super) struct Shared {
     /// Mutations that wait for room in the outbox.
     room_waits: VecDeque<Box<dyn FnOnce() + Send>>,
     linked: bool,
-    mode: Mode,
-    /// What waits for the end of [`Mode::Draining`].
-    held: VecDeque<Steps>,
+    pub(super) mode: Mode,
+    /// What waits until something else is out of the way: see [`Pause::Wait`].
+    pub(super) held: VecDeque<Steps>,
+    /// What waits to be told to come again, by the op that was refused.
+    pub(super) come_again: BTreeMap<u64, Steps>,
     /// The lease that will be given back once the kernel's caches are dropped.
-    returning: Option<u64>,
+    pub(super) returning: Option<u64>,
+    /// The lease on the whole workspace that begins once everything that was decided before has been sent.
+    pub(super) coming: Option<(u64, Limits)>,
+    /// What the node said that ops have changed was lost with a stream; it is forgotten once their results are here.
+    pub(super) is_stale: bool,
 }
 
 impl Shared {
     /// The frames that may leave now under the lease.
-    fn decided(&mut self) -> Vec<ClientFrame> {
-        let (Mode::Local(local) | Mode::Draining(local)) = &mut self.mode else { return Vec::new() };
+    pub(super) fn decided(&mut self, now_ms: u64) -> Vec<ClientFrame> {
+        let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut self.mode;
         let (frames, last) = local.frames(&self.in_flight.outbox);
         if let Some(last) = last {
-            self.in_flight.sent(last);
+            self.in_flight.sent(last, now_ms);
         }
         frames
     }
 
     /// Whether another mutation may begin: what was decided and is not durable takes a bounded amount of memory.
-    fn has_room(&self) -> bool {
-        let has_local_room = match &self.mode {
-            Mode::Local(local) | Mode::Draining(local) => local.has_room(),
-            Mode::Shared => true,
-        };
-        has_local_room && self.in_flight.has_room()
+    fn has_room(&self, now_ms: u64) -> bool {
+        self.local().has_room() && self.in_flight.has_room(now_ms)
+    }
+
+    /// What has waited for room, if there is some. With very many waiting the bound is overshot by what they carry; each belongs
+    /// to a program that waits.
+    fn take_room_waits(&mut self, now_ms: u64) -> VecDeque<Box<dyn FnOnce() + Send>> {
+        if self.has_room(now_ms) { std::mem::take(&mut self.room_waits) } else { VecDeque::new() }
+    }
+
+    pub(super) fn local(&self) -> &Local {
+        let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &self.mode;
+        local
     }
 
     /// Puts what waits under the lease on its way.
-    fn cut(&mut self, everything: bool) -> Vec<Upload> {
-        match &mut self.mode {
-            Mode::Local(local) | Mode::Draining(local) => local.cut(everything, &mut self.in_flight.outbox, segment_id),
-            Mode::Shared => Vec::new(),
-        }
+    pub(super) fn cut(&mut self, everything: bool) -> Vec<Upload> {
+        let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut self.mode;
+        local.cut(everything, &mut self.in_flight.outbox, segment_id)
     }
 }
 
@@ -117,13 +123,15 @@ pub(crate) struct MountSession {
     /// The time.
     pub(crate) clock: SharedClock,
     pub(super) outlet: Outlet,
+    /// What the kernel may be shown to be believed.
+    pub(crate) beliefs: Beliefs,
     pub(super) shared: Mutex<Shared>,
     endpoint: RwLock<Endpoint>,
     connected: AtomicBool,
     proven_at_ms: AtomicU64,
     interrupted: watch::Sender<Option<Errno>>,
     on_fence: OnceLock<Box<dyn Fn(FenceReason) + Send + Sync>>,
-    on_lease: OnceLock<Box<dyn Fn(LeaseChange) + Send + Sync>>,
+    on_lease_end: OnceLock<Box<dyn Fn(LeaseEnd) + Send + Sync>>,
     uploader: OnceLock<Arc<dyn Uploader>>,
     early_fence: Mutex<Option<FenceReason>>,
     ending: AtomicBool,
@@ -154,22 +162,26 @@ impl MountSession {
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
             linked: true,
-            mode: Mode::Shared,
+            mode: Mode::Shared(Box::new(Local::of_inodes(HeldLeases::none()))),
             held: VecDeque::new(),
+            come_again: BTreeMap::new(),
             returning: None,
+            coming: None,
+            is_stale: false,
         };
         let session = Self {
             welcome,
             gate,
             clock,
             outlet: Outlet::default(),
+            beliefs: Beliefs::default(),
             shared: Mutex::new(shared),
             endpoint: RwLock::new(endpoint),
             connected: AtomicBool::new(true),
             proven_at_ms: AtomicU64::new(asked_at_ms),
             interrupted: watch::Sender::new(None),
             on_fence: OnceLock::new(),
-            on_lease: OnceLock::new(),
+            on_lease_end: OnceLock::new(),
             uploader: OnceLock::new(),
             early_fence: Mutex::default(),
             ending: AtomicBool::new(false),
@@ -181,31 +193,41 @@ impl MountSession {
     }
 
     /// The session has been resumed over a new stream.
-    pub(super) fn relink(&self, opened: Opened) {
+    pub(super) fn relink(self: &Arc<Self>, opened: Opened) {
         let Opened { socket, welcome, asked_at_ms, endpoint } = opened;
         *self.endpoint.write() = endpoint;
         let mut ready = Vec::new();
-        {
+        let refused = {
             let mut shared = self.shared.lock();
             shared.in_flight.durable(welcome.durable_seq, &mut ready);
             let frames = self.resume(&mut shared);
             self.outlet.attach(socket, frames.iter().filter_map(encoded).collect::<Vec<_>>());
             shared.linked = true;
-        }
+            shared.is_stale = shared.in_flight.has_undecided();
+            // That they may come again was perhaps said over the stream that broke.
+            std::mem::take(&mut shared.come_again)
+        };
         self.connected.store(true, Ordering::SeqCst);
         self.outlet.pump();
         self.proven(asked_at_ms, || self.gate.renew(standing(&welcome, asked_at_ms)));
         ready.into_iter().for_each(Ready::run);
+        refused.into_values().for_each(|steps| self.run(steps));
     }
 
     /// What a new stream of this session begins with.
     fn resume(&self, shared: &mut Shared) -> Vec<ClientFrame> {
-        let (held, closing) = match &shared.mode {
-            Mode::Local(local) | Mode::Draining(local) => (Some(local.epoch), local.closing()),
-            Mode::Shared => (shared.returning, Vec::new()),
+        let mut frames = Vec::new();
+        let (held, closing) = match &mut shared.mode {
+            Mode::Local(local) | Mode::Draining(local) => (local.epoch(), local.closing()),
+            Mode::Shared(local) => {
+                let leases = local.leases().map(|leases| leases.claims()).unwrap_or_default();
+                frames.push(ClientFrame::ClaimLeases { leases });
+                (shared.returning, local.closing())
+            }
         };
+        shared.coming = None;
         let locks = shared.locks.claims();
-        let mut frames = shared.in_flight.resume(held, &closing, locks);
+        frames.extend(shared.in_flight.resume(held, &closing, locks));
         if held.is_none() && self.uploader.get().is_some() {
             frames.push(ClientFrame::WantLease);
         }
@@ -228,7 +250,7 @@ impl MountSession {
     }
 
     /// Does what is to be done, as far as that goes now. What waits for something goes on when that is there.
-    fn run(self: &Arc<Self>, mut steps: Steps) {
+    pub(super) fn run(self: &Arc<Self>, mut steps: Steps) {
         let now_ms = self.clock.boot_ms();
         let mut done = Done::default();
         {
@@ -239,31 +261,32 @@ impl MountSession {
                     continue;
                 }
                 let stop = match &shared.mode {
-                    Mode::Shared => step_shared(&mut shared, step, now_ms, &mut done),
+                    Mode::Shared(_) => step_by_inode(&mut shared, &self.beliefs, step, now_ms, &mut done),
                     Mode::Local(_) => step_local(&mut shared, step, now_ms, &mut done),
-                    Mode::Draining(_) => Err(Box::new(Pause::Drain(step))),
+                    Mode::Draining(_) => Err(Box::new(Pause::Wait(step))),
                 };
                 let Err(pause) = stop else { continue };
                 match *pause {
-                    Pause::Drain(step) => {
+                    Pause::Wait(step) => {
                         steps.steps.push_front(step);
                         shared.held.push_back(steps);
                     }
-                    Pause::Fetch(step, fetch) => {
+                    Pause::Ask(step, request) => {
                         steps.steps.push_front(step);
-                        self.fetch(&mut shared, steps, fetch, now_ms, &mut done);
+                        self.learn(&mut shared, steps, request, now_ms, &mut done);
                     }
                     Pause::Upload(mut op, waiter) => {
                         let upload = pack_alone(segment_id(), &mut op.mutation);
-                        steps.steps.push_front(Step::Commit(op, waiter));
+                        steps.steps.push_front(super::batch::Step::Commit(op, waiter));
                         done.alone = Some((upload, steps));
                     }
+                    Pause::Commit(op, waiter) => self.commit_at_node(&mut shared, op, waiter, steps, now_ms, &mut done),
                 }
                 break;
             }
-            if matches!(&shared.mode, Mode::Local(local) if local.is_full()) {
+            if shared.local().is_full() {
                 done.uploads.extend(shared.cut(false));
-                let decided = shared.decided();
+                let decided = shared.decided(self.clock.boot_ms());
                 done.frames.extend(decided);
             }
             self.queue(&shared, &done.frames);
@@ -271,47 +294,8 @@ impl MountSession {
         self.finish(done);
     }
 
-    /// Asks for what the replica lacks; then the steps go on.
-    fn fetch(self: &Arc<Self>, shared: &mut Shared, mut steps: Steps, fetch: Fetch, now_ms: u64, done: &mut Done) {
-        steps.fetches += 1;
-        if steps.fetches > FETCHES_MAX {
-            tracing::error!(?fetch, "the node answers, and still something is missing");
-            done.ready.extend(steps.steps.into_iter().map(|step| step.refused(Errno::EIO)));
-            return;
-        }
-        let epoch = if let Mode::Local(local) = &shared.mode { local.epoch } else { 0 };
-        let session = Arc::clone(self);
-        let asked = fetch.clone();
-        let answered = Box::new(move |result| session.fetched(epoch, &asked, result, steps));
-        match shared.in_flight.ask(Request::Fetch(fetch), answered, now_ms) {
-            Ok(frame) => done.frames.push(frame),
-            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-        }
-    }
-
-    fn fetched(self: &Arc<Self>, epoch: u64, fetch: &Fetch, result: Result<Answer, Errno>, steps: Steps) {
-        let refused = {
-            let mut shared = self.shared.lock();
-            match (&mut shared.mode, result) {
-                (Mode::Local(local), Ok(Answer::Records(records))) if local.epoch == epoch => {
-                    local.replica.learn(fetch, records);
-                    None
-                }
-                // The answer is of no use any more; whoever decides now answers.
-                (Mode::Shared | Mode::Draining(_), Ok(Answer::Records(_)) | Err(Errno::EPERM)) => None,
-                (Mode::Local(local), Ok(Answer::Records(_)) | Err(Errno::EPERM)) if local.epoch != epoch => None,
-                (_, Err(errno)) => Some(errno),
-                (_, Ok(_)) => Some(Errno::EIO),
-            }
-        };
-        match refused {
-            None => self.run(steps),
-            Some(errno) => steps.steps.into_iter().for_each(|step| step.refused(errno).run()),
-        }
-    }
-
     /// What is left to do once no lock is held.
-    fn finish(self: &Arc<Self>, done: Done) {
+    pub(super) fn finish(self: &Arc<Self>, done: Done) {
         let Done { ready, uploads, alone, .. } = done;
         self.outlet.pump();
         ready.into_iter().for_each(Ready::run);
@@ -340,67 +324,73 @@ impl MountSession {
     fn uploaded(self: &Arc<Self>, segment: SegmentId) {
         let (blocks, room) = {
             let mut shared = self.shared.lock();
-            let blocks = match &mut shared.mode {
-                Mode::Local(local) | Mode::Draining(local) => local.uploaded(segment),
-                Mode::Shared => Vec::new(),
-            };
-            let frames = shared.decided();
+            let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut shared.mode;
+            let blocks = local.uploaded(segment);
+            let frames = shared.decided(self.clock.boot_ms());
             self.queue(&shared, &frames);
-            let room: VecDeque<_> = if shared.has_room() { shared.room_waits.drain(..).collect() } else { VecDeque::new() };
-            (blocks, room)
+            (blocks, shared.take_room_waits(self.clock.boot_ms()))
         };
         self.outlet.pump();
         if let Some(uploader) = self.uploader.get() {
             uploader.keep(blocks);
         }
-        self.end_draining();
+        self.all_sent();
         room.into_iter().for_each(|then| then());
     }
 
     /// Sends everything that was decided under the lease.
-    fn send_decided(self: &Arc<Self>) {
+    pub(super) fn send_decided(self: &Arc<Self>) {
         let uploads = {
             let mut shared = self.shared.lock();
             let uploads = shared.cut(true);
-            let frames = shared.decided();
+            let frames = shared.decided(self.clock.boot_ms());
             self.queue(&shared, &frames);
             let applied = shared.in_flight.outbox.acked();
             let Shared { mode, in_flight, .. } = &mut *shared;
-            if let Mode::Local(local) = mode {
+            if let Mode::Shared(local) | Mode::Local(local) = mode {
                 local.trim(applied, &in_flight.open);
             }
             uploads
         };
         self.outlet.pump();
         self.start(uploads);
-        self.end_draining();
+        self.all_sent();
     }
 
     /// The lease on the whole workspace, while this mount decides under it.
     pub(crate) fn whole_lease(&self) -> Option<u64> {
-        if let Mode::Local(local) = &self.shared.lock().mode { Some(local.epoch) } else { None }
+        if let Mode::Local(local) = &self.shared.lock().mode { local.epoch() } else { None }
     }
 
-    /// The node has granted the lease.
-    fn granted(&self, epoch: u64, limits: Limits) {
-        let mut shared = self.shared.lock();
-        if matches!(shared.mode, Mode::Shared) && shared.returning.is_none() && self.uploader.get().is_some() {
-            shared.mode = Mode::Local(Box::new(Local::new(epoch, limits)));
-            drop(shared);
-            tracing::info!(epoch, "this mount is alone and decides by itself");
-            self.lease_changed(LeaseChange::Granted);
+    /// The node has granted the lease. It begins once what was decided under leases on single inodes has been sent.
+    fn granted(self: &Arc<Self>, epoch: u64, limits: Limits) {
+        {
+            let mut shared = self.shared.lock();
+            if !matches!(shared.mode, Mode::Shared(_)) || shared.returning.is_some() || self.uploader.get().is_none() {
+                return;
+            }
+            shared.coming = Some((epoch, limits));
         }
+        self.send_decided();
     }
 
     /// Somebody waits for the end of this lease.
     fn recall(self: &Arc<Self>, epoch: u64) {
         let is_held = {
-            let shared = self.shared.lock();
-            match &shared.mode {
-                Mode::Local(local) => local.epoch == epoch,
+            let mut shared = self.shared.lock();
+            let Shared { mode, coming, returning, .. } = &mut *shared;
+            match mode {
+                Mode::Local(local) => local.epoch() == Some(epoch),
                 Mode::Draining(_) => false,
-                Mode::Shared => {
-                    if shared.returning.is_none() {
+                Mode::Shared(local) if coming.take_if(|coming| coming.0 == epoch).is_some() => {
+                    // The node has taken the leases on single inodes for it, so all that is known goes with it.
+                    local.tenure = Tenure::Whole(epoch);
+                    let local = std::mem::replace(local, Box::new(Local::of_inodes(HeldLeases::to_be_asked_for())));
+                    *mode = Mode::Local(local);
+                    true
+                }
+                Mode::Shared(_) => {
+                    if returning.is_none() {
                         // Whatever the node believes, nothing is decided here.
                         self.queue(&shared, &[ClientFrame::ReturnLease]);
                     }
@@ -416,40 +406,65 @@ impl MountSession {
 
     /// The lease is to end: everything is sent, and then the node decides again.
     fn recalled(self: &Arc<Self>) {
-        if !matches!(self.shared.lock().mode, Mode::Local(_)) {
-            return;
-        }
-        self.lease_changed(LeaseChange::Recalled);
         {
             let mut shared = self.shared.lock();
-            match std::mem::replace(&mut shared.mode, Mode::Shared) {
-                Mode::Local(local) => shared.mode = Mode::Draining(local),
-                other => shared.mode = other,
+            if !matches!(shared.mode, Mode::Local(_)) {
+                return;
+            }
+            self.beliefs.revoke_all();
+            let nothing = Mode::Shared(Box::new(Local::of_inodes(HeldLeases::to_be_asked_for())));
+            if let Mode::Local(local) = std::mem::replace(&mut shared.mode, nothing) {
+                shared.mode = Mode::Draining(local);
             }
         }
         self.send_decided();
     }
 
-    /// Once everything has been sent, the node decides, and what was held goes on.
-    fn end_draining(self: &Arc<Self>) {
+    /// Perhaps everything that was decided has been sent: then leases end that are to end, and that on the whole workspace
+    /// begins if it is to begin.
+    pub(super) fn all_sent(self: &Arc<Self>) {
+        let mut ends = Vec::new();
         let held = {
             let mut shared = self.shared.lock();
-            match &shared.mode {
-                Mode::Draining(local) if local.is_drained() => {
-                    shared.returning = Some(local.epoch);
-                    shared.mode = Mode::Shared;
+            if !shared.local().is_drained() {
+                return;
+            }
+            let Shared { mode, in_flight, returning, coming, held, .. } = &mut *shared;
+            let mut frames = Vec::new();
+            match mode {
+                Mode::Local(_) => return,
+                Mode::Draining(local) => {
+                    *returning = local.epoch();
+                    *mode = Mode::Shared(Box::new(Local::of_inodes(HeldLeases::to_be_asked_for())));
+                    let inodes = in_flight.open.tell_all();
+                    if !inodes.is_empty() {
+                        frames.push(ClientFrame::Opened { inodes });
+                    }
+                    ends.push(LeaseEnd::Whole);
                 }
-                _ => return,
+                Mode::Shared(local) => {
+                    let leaving = local.leases().map(HeldLeases::take_leaving).unwrap_or_default();
+                    let begins = coming.is_some() && !in_flight.has_undecided();
+                    if leaving.is_empty() && !begins && held.is_empty() {
+                        return;
+                    }
+                    self.end_inode_leases(leaving, &mut in_flight.open, &mut frames, &mut ends);
+                    if begins && let Some((epoch, limits)) = coming.take() {
+                        *mode = Mode::Local(Box::new(Local::whole(epoch, limits)));
+                        self.beliefs.revoke_all();
+                        self.beliefs.got_everything();
+                        tracing::info!(epoch, "this mount is alone and decides by itself");
+                    }
+                }
             }
-            let inodes = shared.in_flight.open.tell_all();
-            if !inodes.is_empty() {
-                self.queue(&shared, &[ClientFrame::Opened { inodes }]);
-            }
+            self.queue(&shared, &frames);
             std::mem::take(&mut shared.held)
         };
         self.outlet.pump();
         held.into_iter().for_each(|steps| self.run(steps));
-        self.lease_changed(LeaseChange::Drained);
+        if let Some(on_lease_end) = self.on_lease_end.get() {
+            ends.into_iter().for_each(on_lease_end);
+        }
     }
 
     /// The kernel's caches are dropped: somebody else may change the workspace.
@@ -463,16 +478,14 @@ impl MountSession {
         self.outlet.pump();
     }
 
-    fn lease_changed(&self, change: LeaseChange) {
-        if let Some(on_lease) = self.on_lease.get() {
-            on_lease(change);
-        }
-    }
-
-    /// From now on the mount takes the lease when it is alone: `uploader` puts its data, `on_lease` hears of every change.
-    pub(crate) fn want_lease(&self, uploader: Arc<dyn Uploader>, on_lease: impl Fn(LeaseChange) + Send + Sync + 'static) {
-        let _ = self.on_lease.set(Box::new(on_lease));
+    /// From now on the mount takes leases: `uploader` puts its data, `on_lease_end` drops what the kernel caches when one is
+    /// to end.
+    pub(crate) fn want_lease(&self, uploader: Arc<dyn Uploader>, on_lease_end: impl Fn(LeaseEnd) + Send + Sync + 'static) {
+        let _ = self.on_lease_end.set(Box::new(on_lease_end));
         let _ = self.uploader.set(uploader);
+        if let Mode::Shared(local) = &mut self.shared.lock().mode {
+            local.tenure = Tenure::Inodes(HeldLeases::to_be_asked_for());
+        }
         self.send_frame(&ClientFrame::WantLease);
     }
 
@@ -480,13 +493,13 @@ impl MountSession {
     pub(crate) fn forget_extents(&self, ino: Ino) {
         let mut shared = self.shared.lock();
         let applied = shared.in_flight.outbox.acked();
-        if let Mode::Local(local) = &mut shared.mode {
+        if let Mode::Shared(local) | Mode::Local(local) = &mut shared.mode {
             local.replica.forget_extents(ino, applied);
         }
     }
 
     /// Queues frames in the order of their effects, which the lock on `shared` keeps.
-    fn queue(&self, shared: &Shared, frames: &[ClientFrame]) {
+    pub(super) fn queue(&self, shared: &Shared, frames: &[ClientFrame]) {
         if shared.linked {
             frames.iter().filter_map(encoded).for_each(|frame| self.outlet.push(frame));
         }
@@ -513,7 +526,7 @@ impl MountSession {
     /// Runs `then` as soon as the outbox has room for what it will commit.
     pub(crate) fn when_room(self: &Arc<Self>, then: impl FnOnce() + Send + 'static) {
         let mut shared = self.shared.lock();
-        if shared.has_room() || shared.in_flight.interrupted().is_some() {
+        if shared.has_room(self.clock.boot_ms()) || shared.in_flight.interrupted().is_some() {
             drop(shared);
             then();
         } else {
@@ -560,15 +573,14 @@ impl MountSession {
     pub(crate) fn closed(&self, ino: Ino) {
         let mut shared = self.shared.lock();
         let Shared { in_flight, mode, .. } = &mut *shared;
-        let is_last = in_flight.open.close(ino);
-        if let (true, Mode::Local(local) | Mode::Draining(local)) = (is_last, mode) {
+        if in_flight.open.close(ino) {
             let last_seq = in_flight.outbox.last_seq();
-            return local.closed(ino, &mut in_flight.open, last_seq);
-        }
-        let many = shared.in_flight.open.closed_len() >= CLOSED_AT_ONCE;
-        drop(shared);
-        if many {
-            self.report_closed();
+            let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = mode;
+            if matches!(local.tenure, Tenure::Whole(_)) || !local.is_drained() {
+                return local.closed(ino, &mut in_flight.open, last_seq);
+            }
+            // It is told with others, unless it is opened again before.
+            local.replica.purge(ino, last_seq);
         }
     }
 
@@ -605,7 +617,7 @@ impl MountSession {
     /// A frame has come.
     pub(super) fn receive(self: &Arc<Self>, frame: ServerFrame) {
         let mut ready = Vec::new();
-        let mut room = Vec::new();
+        let mut room = VecDeque::new();
         match frame {
             ServerFrame::Reply { id, result } => self.shared.lock().in_flight.answered(id, result, &mut ready),
             ServerFrame::Applied(results) => {
@@ -613,14 +625,15 @@ impl MountSession {
                 if lost {
                     // What this mount believes of the workspace is not so: it begins anew.
                     self.recalled();
+                    self.give_up_inodes();
                 }
+                self.decided_at_node(&mut ready);
+                room = self.shared.lock().take_room_waits(self.clock.boot_ms());
             }
             ServerFrame::Durable { seq } => {
                 let mut shared = self.shared.lock();
                 shared.in_flight.durable(seq, &mut ready);
-                if shared.has_room() {
-                    room.extend(shared.room_waits.drain(..));
-                }
+                room = shared.take_room_waits(self.clock.boot_ms());
             }
             // A heartbeat that this mount has not sent yet proves nothing.
             ServerFrame::Proof { sent_ms } if sent_ms <= self.clock.boot_ms() => self.proven(sent_ms, || self.gate.prove(sent_ms)),
@@ -630,10 +643,12 @@ impl MountSession {
             ServerFrame::Closing => {}
             ServerFrame::Lease { epoch, bytes, inodes } => self.granted(epoch, Limits { bytes, inodes, exceeded: Errno::EDQUOT }),
             ServerFrame::Recall { epoch } => self.recall(epoch),
+            ServerFrame::RecallLeases { leases, keep_read } => self.recall_inodes(leases, keep_read),
+            ServerFrame::Changed { inodes } => self.changed(&inodes),
+            ServerFrame::ComeAgain { seq } => self.come_again(seq),
             ServerFrame::LockSettled { id, result } => self.lock_settled(id, result),
         }
         ready.into_iter().for_each(Ready::run);
-        // With very many waiting the bound is overshot by what they carry; each belongs to a program that waits.
         room.into_iter().for_each(|then| then());
     }
 
@@ -655,12 +670,13 @@ impl MountSession {
 
     /// The heartbeat: asks for a proof, reports closed inodes.
     pub(super) fn beat(self: &Arc<Self>) {
+        self.stop_idle();
         self.send_decided();
         self.report_closed();
         self.send_frame(&ClientFrame::Heartbeat { sent_ms: self.clock.boot_ms() });
     }
 
-    fn send_frame(&self, frame: &ClientFrame) {
+    pub(super) fn send_frame(&self, frame: &ClientFrame) {
         {
             let shared = self.shared.lock();
             self.queue(&shared, std::slice::from_ref(frame));
@@ -674,7 +690,8 @@ impl MountSession {
             let mut shared = self.shared.lock();
             let locks = shared.locks.interrupt(errno);
             let mut ready = shared.in_flight.interrupt(errno);
-            ready.extend(std::mem::take(&mut shared.held).into_iter().flat_map(|steps| steps.steps).map(|step| step.refused(errno)));
+            let waiting = std::mem::take(&mut shared.held).into_iter().chain(std::mem::take(&mut shared.come_again).into_values());
+            ready.extend(waiting.flat_map(|steps| steps.steps).map(|step| step.refused(errno)));
             (locks, ready, std::mem::take(&mut shared.room_waits))
         };
         self.interrupted.send_replace(Some(errno));
@@ -775,100 +792,6 @@ impl MountSession {
             connected: self.connected.load(Ordering::SeqCst),
             endpoint: self.endpoint().to_string(),
         }
-    }
-}
-
-/// What comes of running steps.
-#[derive(Default)]
-struct Done {
-    ready: Vec<Ready>,
-    frames: Vec<ClientFrame>,
-    uploads: Vec<Upload>,
-    /// The data of a large write, and the steps that begin with it.
-    alone: Option<(Upload, Steps)>,
-}
-
-/// Why a step cannot be done now.
-enum Pause {
-    /// The lease ends; it is the node's to decide.
-    Drain(Step),
-    /// The replica lacks something.
-    Fetch(Step, Fetch),
-    /// Its data has to be put first.
-    Upload(artifacts_core::namespace::Op, OpDone),
-}
-
-/// Does a step that the node decides.
-fn step_shared(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
-    match step {
-        Step::Commit(op, waiter) if is_oversized(&op.mutation) => return Err(Box::new(Pause::Upload(op, waiter))),
-        Step::Commit(op, waiter) => match shared.in_flight.commit(op, waiter, now_ms) {
-            Ok(frame) => done.frames.push(frame),
-            Err((waiter, errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
-        },
-        Step::Ask(request, waiter) => match shared.in_flight.ask(request, waiter, now_ms) {
-            Ok(frame) => done.frames.push(frame),
-            Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-        },
-        Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
-    }
-    Ok(())
-}
-
-/// Does a step under the lease.
-fn step_local(shared: &mut Shared, step: Step, now_ms: u64, done: &mut Done) -> Result<(), Box<Pause>> {
-    let Mode::Local(local) = &mut shared.mode else { return Err(Box::new(Pause::Drain(step))) };
-    let in_flight = &mut shared.in_flight;
-    match step {
-        Step::Commit(op, waiter) => match local.commit(&op, &mut in_flight.outbox, &mut in_flight.open) {
-            Ok(outcome) => done.ready.push(Ready::Applied(waiter, Ok(Box::new(outcome)))),
-            Err(Stop::Refused(errno)) => done.ready.push(Ready::Applied(waiter, Err(errno))),
-            Err(Stop::Missing(missing)) => {
-                let fetch = local.replica.fetch(&missing);
-                return Err(Box::new(Pause::Fetch(Step::Commit(op, waiter), fetch)));
-            }
-        },
-        Step::Ask(request, waiter) if is_local(&request) => match local.answer(&request, &mut in_flight.open) {
-            Ok(answer) => done.ready.push(Ready::Answered(waiter, Ok(answer))),
-            Err(Stop::Refused(errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-            Err(Stop::Missing(missing)) => {
-                let fetch = local.replica.fetch(&missing);
-                return Err(Box::new(Pause::Fetch(Step::Ask(request, waiter), fetch)));
-            }
-        },
-        Step::Ask(request, waiter) => {
-            if matches!(request, Request::Unlock { .. }) {
-                // What was written under the lock leaves before it, unless it waits for an upload: who gets the lock is
-                // served nothing before this mount has given the lease back, and with it has sent all.
-                done.uploads.extend(shared.cut(true));
-                let decided = shared.decided();
-                done.frames.extend(decided);
-            }
-            match shared.in_flight.ask(request, waiter, now_ms) {
-                Ok(frame) => done.frames.push(frame),
-                Err((waiter, errno)) => done.ready.push(Ready::Answered(waiter, Err(errno))),
-            }
-        }
-        Step::Durable(waiter) => wait_durable(shared, waiter, now_ms, done),
-    }
-    Ok(())
-}
-
-/// Lets somebody wait until everything so far is durable. What was decided here is sent first.
-fn wait_durable(shared: &mut Shared, waiter: Durable, now_ms: u64, done: &mut Done) {
-    let seq = shared.in_flight.last_seq();
-    match shared.in_flight.wait_durable(seq, waiter, now_ms) {
-        Ok(None) => {}
-        Ok(Some(flush)) if shared.in_flight.is_sent(seq) => done.frames.push(flush),
-        Ok(Some(_)) => {
-            if let Mode::Local(local) | Mode::Draining(local) = &mut shared.mode {
-                local.want_flush(seq);
-            }
-            done.uploads.extend(shared.cut(true));
-            let decided = shared.decided();
-            done.frames.extend(decided);
-        }
-        Err((waiter, result)) => done.ready.push(Ready::Durable(waiter, result)),
     }
 }
 

@@ -63,6 +63,11 @@ impl OpenCounts {
         self.handles.keys().copied().filter(|&ino| self.told.insert(ino)).collect()
     }
 
+    /// The node is about to be told which of these are open. Answers what it does not know.
+    pub(crate) fn tell_of(&mut self, inodes: impl Iterator<Item = Ino>) -> Vec<Ino> {
+        inodes.filter(|ino| self.handles.contains_key(ino) && self.told.insert(*ino)).collect()
+    }
+
     /// Inodes that are open; the node is about to be told exactly these.
     pub(crate) fn tell_anew(&mut self) -> Vec<Ino> {
         self.closed.clear();
@@ -128,6 +133,10 @@ mod tests {
         assert_eq!(counts.tell_all(), [Ino(7)]);
         assert_eq!(counts.tell_all(), []);
         assert!(!counts.tell(Ino(7)));
+        counts.open(Ino(9));
+        assert_eq!(counts.tell_of([Ino(7), Ino(9), Ino(10)].into_iter()), [Ino(9)]);
+        counts.close(Ino(9));
+        assert!(counts.untell(Ino(9)));
         counts.close(Ino(7));
         assert!(counts.untell(Ino(7)) && !counts.untell(Ino(7)));
         assert_eq!(counts.take_closed(), [], "said already");

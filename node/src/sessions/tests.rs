@@ -314,5 +314,5 @@ async fn an_unknown_version_is_told_which_ones_there_are() {
     let connection = Connection { id: 1, outbound, end: Shutdown::new() };
     let refusal = lab.sessions.open(&hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await.err().unwrap();
     assert_eq!(refusal.code, ErrorCode::UnsupportedVersion);
-    assert!(refusal.message.contains("2 to 2"), "{}", refusal.message);
+    assert!(refusal.message.contains("3 to 3"), "{}", refusal.message);
 }

@@ -155,7 +155,7 @@ impl Stream<'_> {
                 let _ = self.opened.handle.actor.call(SessionMessage::Goodbye, None).await;
             }
             frame if self.opened.handle.shared.accepts() => {
-                let permit = if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. }) {
+                let permit = if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. } | ClientFrame::Decided { .. }) {
                     self.admit().await;
                     None
                 } else {

@@ -1,13 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
 use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
+use super::commit::Decider;
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
+use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
@@ -26,6 +29,9 @@ const ORDER_GAP: u64 = 1 << 32;
 const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 /// One session may hold so many files open.
 pub(super) const OPEN_MAX: usize = 1 << 20;
+
+/// In whose name the node looks at inodes by itself.
+const OUTSIDE: SessionId = SessionId::from_bits(0);
 
 /// Owns one workspace; see the module.
 pub(crate) struct WorkspaceActor;
@@ -75,6 +81,8 @@ pub(crate) struct WorkspaceState {
     pub(super) lease: WorkspaceLease,
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
     pub(super) lease_released: bool,
+    /// Who may believe and change single inodes, and what waits for that.
+    pub(super) inode_leases: InodeLeases,
     pub(super) fence: FenceSession,
     pub(super) locks: Locks,
     pub(super) dirty: bool,
@@ -125,6 +133,7 @@ impl Actor for WorkspaceActor {
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
+            inode_leases: InodeLeases::new(meta.next_order),
             locks,
             fence,
             dirty: false,
@@ -154,9 +163,15 @@ impl Actor for WorkspaceActor {
         {
             state.take(&myself, message).await?;
         }
-        while std::mem::take(&mut state.lease_released) {
-            for message in std::mem::take(&mut state.waiting_for_lease) {
+        loop {
+            if std::mem::take(&mut state.lease_released) {
+                for message in std::mem::take(&mut state.waiting_for_lease) {
+                    state.route(&myself, message).await?;
+                }
+            } else if let Some(message) = state.inode_leases.next_ready() {
                 state.route(&myself, message).await?;
+            } else {
+                break;
             }
         }
         if state.dirty && !state.tick_scheduled {
@@ -203,7 +218,7 @@ impl WorkspaceState {
     fn hold(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
         // Frames keep their order: behind a commit that waits, all wait. A lease is not given back before what its holder
         // has decided.
-        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. }, _));
+        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. } | ClientFrame::Decided { .. }, _));
         let waits = if self.held.is_empty() { commits && self.falls_behind() } else { matches!(&message, WorkspaceMessage::Frame(..)) };
         if waits {
             self.held.push_back(message);
@@ -248,7 +263,23 @@ impl WorkspaceState {
                 }
             }
             WorkspaceMessage::ResolveRoot { path, reply } => {
-                let _ = reply.send(self.resolve_root(&path).await);
+                self.layers.begin_noting();
+                let root = self.resolve_root(&path).await;
+                let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
+                // Whatever directory was made would have to be seen by whoever believes to know the one above it.
+                match root {
+                    Ok(None) => self.wait_for_inodes(
+                        myself,
+                        OUTSIDE,
+                        Wants { writes: wants.reads, ..Wants::default() },
+                        WorkspaceMessage::ResolveRoot { path, reply },
+                    ),
+                    _ if !self.inode_leases.table.is_free(OUTSIDE, &wants) => {
+                        self.wait_for_inodes(myself, OUTSIDE, wants, WorkspaceMessage::ResolveRoot { path, reply });
+                    }
+                    Ok(Some(root)) => drop(reply.send(Ok(root))),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
             }
             WorkspaceMessage::Seal(session, reply) => {
                 self.settle(session);
@@ -262,15 +293,21 @@ impl WorkspaceState {
                 for ino in member.and_then(|member| member.resending).unwrap_or_default() {
                     self.purge_if_orphan(myself, ino).await?;
                 }
+                self.inodes_departed(myself, session);
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
             }
             WorkspaceMessage::Lapsed(session) => {
                 self.settle(session);
+                self.inodes_lapsed(myself, session);
                 let effects = self.lease.lapse(session);
                 self.perform(myself, effects);
             }
-            WorkspaceMessage::Heard(session) => self.lease.hear(session),
+            WorkspaceMessage::Heard(session) => {
+                self.lease.hear(session);
+                self.inode_leases.table.hear(session);
+            }
+            WorkspaceMessage::LookAtLeases => self.look_at_leases(myself),
             WorkspaceMessage::RecallExpired(epoch) => {
                 let effects = self.lease.recall_expired(epoch);
                 self.perform(myself, effects);
@@ -329,7 +366,8 @@ impl WorkspaceState {
     }
 
     /// Finds the directory that a subpath names. Like a mount of a subpath elsewhere, it makes what is missing.
-    async fn resolve_root(&mut self, path: &[String]) -> Result<Ino, StoreError> {
+    /// `None` when one is missing below a directory of which a mount believes to know what is in it.
+    async fn resolve_root(&mut self, path: &[String]) -> Result<Option<Ino>, StoreError> {
         for len in 1..=path.len() {
             let Some((last, parents)) = path[..len].split_last() else { break };
             let parent = self
@@ -340,6 +378,9 @@ impl WorkspaceState {
             let name = Name::new(last.clone()).map_err(|errno| store_error(Failure::Refused(errno)))?;
             match self.layers.ask(|view| namespace::lookup(view, parent, &name)).await {
                 Err(Failure::Refused(Errno::ENOENT)) => {
+                    if !self.inode_leases.table.is_free(OUTSIDE, &Wants::lease(parent, Kind::Write)) {
+                        return Ok(None);
+                    }
                     let ino = Ino(self.reserve_inodes().await?.first);
                     let mutation = Mutation::Create { parent, name, ino, node: NewNode::Directory, mode: 0o777, umask: 0, uid: 0, gid: 0 };
                     let time = (self.context.clock.wall().unix_ms() as i64).saturating_mul(1_000_000);
@@ -352,7 +393,7 @@ impl WorkspaceState {
                 }
             }
         }
-        self.layers.ask(|view| namespace::resolve(view, Ino::ROOT, path.iter().map(String::as_str))).await.map_err(store_error)
+        self.layers.ask(|view| namespace::resolve(view, Ino::ROOT, path.iter().map(String::as_str))).await.map(Some).map_err(store_error)
     }
 
     /// Applies a pure change and takes it in.
@@ -361,20 +402,26 @@ impl WorkspaceState {
         change: impl FnMut(&super::layers::LayeredView<'_>) -> Result<Applied, Stop>,
     ) -> Result<Outcome, Failure> {
         let applied = self.layers.ask(change).await?;
+        Ok(self.take_in(applied))
+    }
+
+    /// Takes in what a pure change has come to.
+    pub(super) fn take_in(&mut self, applied: Applied) -> Outcome {
         self.layers.absorb(applied.changes);
         self.dirty = true;
         self.dead_segments.extend(&applied.outcome.dead_segments);
-        Ok(applied.outcome)
+        applied.outcome
     }
 
     async fn frame(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, frame: ClientFrame) -> Result<(), StoreError> {
-        if !self.members.contains_key(&session) {
-            // Sealed, or never attached: nothing of it is accepted.
+        if self.members.get(&session).is_none_or(|member| member.is_refused) {
+            // Sealed or about to be, or never attached: nothing of it is accepted.
             return Ok(());
         }
         match frame {
-            ClientFrame::Commit { acked, ops } => self.commit(myself, session, acked, ops).await,
-            ClientFrame::Request { id, request } => self.request(session, id, request).await,
+            ClientFrame::Commit { acked, ops } => self.commit(myself, session, Decider::Node, acked, ops).await,
+            ClientFrame::Decided { acked, ops } => self.commit(myself, session, Decider::Mount, acked, ops).await,
+            ClientFrame::Request { id, request } => self.request(myself, session, id, request).await,
             ClientFrame::Flush { seq } => {
                 // What is durable already the mount has been told, by the welcome or since.
                 if self.members.get(&session).is_some_and(|member| member.durable < seq) {
@@ -396,6 +443,7 @@ impl WorkspaceState {
                 for ino in self.open.replace(session, &open).into_iter().chain(orphaned) {
                     self.purge_if_orphan(myself, ino).await?;
                 }
+                self.inodes_resent(myself, session);
                 self.settle(session);
                 Ok(())
             }
@@ -416,8 +464,17 @@ impl WorkspaceState {
                 Ok(())
             }
             ClientFrame::ReturnLease => {
+                self.count_inode_holders();
                 let effects = self.lease.give_back(session);
                 self.perform(myself, effects);
+                Ok(())
+            }
+            ClientFrame::GiveBack { leases, keep_read } => {
+                self.inodes_given_back(myself, session, &leases, keep_read);
+                Ok(())
+            }
+            ClientFrame::ClaimLeases { leases } => {
+                self.inodes_claimed(myself, session, &leases);
                 Ok(())
             }
             ClientFrame::ClaimLocks { held, asked, waiting } => self.claim_locks(session, LockClaims { held, asked, waiting }).await,
@@ -439,7 +496,7 @@ impl WorkspaceState {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
                 // Orphans are looked for when all of it is there: a later op may be one on them.
-                Admission::Apply => self.execute(resent.session, resent.op).await?,
+                Admission::Apply => self.execute(myself, resent.session, resent.op, Decider::Past).await?,
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };

@@ -1,8 +1,11 @@
 //! Ops: admitted once, applied in order, answered at once.
 
+use std::collections::BTreeSet;
+
 use artifacts_core::SessionId;
-use artifacts_core::namespace::{self, Errno, Mutation, Op, Outcome, Source};
-use artifacts_core::protocol::{INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
+use artifacts_core::leases::Wants;
+use artifacts_core::namespace::{self, Context, Errno, Ino, Key, Mutation, Op, Outcome, Source};
+use artifacts_core::protocol::{COME_AGAIN, INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
 use artifacts_core::session::Admission;
 use artifacts_core::ticket::Mode;
 use ractor::ActorRef;
@@ -16,16 +19,30 @@ use crate::store::StoreError;
 /// The most extents in one write.
 const EXTENTS_MAX: usize = 64;
 
+/// Who has decided what an op does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decider {
+    /// The node does, now.
+    Node,
+    /// The mount has, under leases.
+    Mount,
+    /// Whoever it was, it has been visible before the node restarted, or nobody has seen what it came from.
+    Past,
+}
+
 impl WorkspaceState {
     /// Takes in ops of a session, in its order.
     pub(super) async fn commit(
         &mut self,
         myself: &ActorRef<WorkspaceMessage>,
         session: SessionId,
+        decider: Decider,
         acked: u64,
         ops: Vec<NumberedOp>,
     ) -> Result<(), StoreError> {
         let mut results = Vec::with_capacity(ops.len());
+        let decided_by = if decider == Decider::Mount { "mount" } else { "node" };
+        metrics::counter!("artifacts_ops_total", "decided_by" => decided_by).increment(ops.len() as u64);
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.acknowledge(acked);
         }
@@ -45,7 +62,7 @@ impl WorkspaceState {
                     }
                 }
                 Admission::Apply => {
-                    let result = self.execute(session, numbered).await?;
+                    let result = self.execute(myself, session, numbered, decider).await?;
                     self.orphaned(myself, session, &result).await?;
                     results.push(result);
                 }
@@ -85,7 +102,13 @@ impl WorkspaceState {
     }
 
     /// Applies the next op of a session and notes its result.
-    pub(super) async fn execute(&mut self, session: SessionId, numbered: NumberedOp) -> Result<OpResult, StoreError> {
+    pub(super) async fn execute(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        numbered: NumberedOp,
+        decider: Decider,
+    ) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
         let order = self.meta.next_order;
         self.meta.next_order += 1;
@@ -96,7 +119,7 @@ impl WorkspaceState {
         let admitted = admissible(member, &op);
         let result = match admitted {
             Err(errno) => Err(errno),
-            Ok(()) => match self.run(|view| namespace::apply(view, &context, &op)).await {
+            Ok(()) => match self.apply_beside_leases(myself, session, seq, &context, &op, decider).await {
                 Ok(outcome) => Ok(outcome),
                 Err(Failure::Refused(errno)) => Err(errno),
                 Err(Failure::Store(error)) => return Err(error),
@@ -109,6 +132,40 @@ impl WorkspaceState {
         Ok(OpResult { seq, order, result })
     }
 
+    /// Applies an op, unless it meets a lease of somebody else.
+    async fn apply_beside_leases(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        seq: u64,
+        context: &Context,
+        op: &Op,
+        decider: Decider,
+    ) -> Result<Outcome, Failure> {
+        let is_alone = self.lease.holder() == Some(session);
+        if decider == Decider::Past || (self.inode_leases.table.is_empty() && (decider == Decider::Node || is_alone)) {
+            return self.run(|view| namespace::apply(view, context, op)).await;
+        }
+        self.layers.begin_noting();
+        let applied = self.layers.ask(|view| namespace::apply(view, context, op)).await;
+        let reads = self.layers.end_noting();
+        let writes: BTreeSet<Ino> = applied.iter().flat_map(|applied| applied.changes.keys().filter_map(Key::owner)).collect();
+        if let Err(Failure::Store(error)) = applied {
+            return Err(Failure::Store(error));
+        }
+        let wants = Wants { reads, writes };
+        if !self.may_pass(myself, session, seq, &wants, decider) {
+            return Err(Failure::Refused(if decider == Decider::Node { COME_AGAIN } else { Errno::EIO }));
+        }
+        let outcome = self.take_in(applied?);
+        if decider == Decider::Mount {
+            self.made_by(session, op.mutation.creates());
+        } else {
+            self.tell_changed(session, &wants.writes);
+        }
+        Ok(outcome)
+    }
+
     /// Removes what lost its last link by an op of a session, unless that session may still come to it.
     async fn orphaned(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, result: &OpResult) -> Result<(), StoreError> {
         let Ok(outcome) = &result.result else { return Ok(()) };
@@ -117,7 +174,7 @@ impl WorkspaceState {
             return Ok(());
         }
         for &ino in &outcome.orphaned {
-            self.purge_if_orphan(myself, ino).await?;
+            self.purge_soon(myself, ino).await?;
         }
         Ok(())
     }

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(super) struct Layers {
     young_bytes: usize,
     /// Segments whose objects are being deleted: nothing may name them.
     condemned: BTreeSet<SegmentId>,
+    /// The inodes that questions look at, while somebody wants to know.
+    noted: Option<BTreeSet<Ino>>,
 }
 
 /// What a flush has made durable of the extents it held: where, and how long they are if their bytes are in the store.
@@ -62,7 +65,23 @@ impl Layers {
             clean: Default::default(),
             young_bytes: 0,
             condemned: BTreeSet::new(),
+            noted: None,
         }
+    }
+
+    /// From now on the inodes that questions look at are noted.
+    pub(super) fn begin_noting(&mut self) {
+        self.noted = Some(BTreeSet::new());
+    }
+
+    /// The inodes that questions have looked at so far.
+    pub(super) fn noted(&self) -> Option<&BTreeSet<Ino>> {
+        self.noted.as_ref()
+    }
+
+    /// The inodes that questions have looked at; nothing is noted any more.
+    pub(super) fn end_noting(&mut self) -> BTreeSet<Ino> {
+        self.noted.take().unwrap_or_default()
     }
 
     /// Runs a pure question, and fetches what it misses until it can be answered.
@@ -71,7 +90,10 @@ impl Layers {
         // What is not remembered beyond this question.
         let mut passing = HashMap::new();
         loop {
-            let missing = match question(&LayeredView { layers: self, ranges: &ranges, passing: &passing }) {
+            let noted = self.noted.take().map(RefCell::new);
+            let answer = question(&LayeredView { layers: self, ranges: &ranges, passing: &passing, noted: noted.as_ref() });
+            self.noted = noted.map(RefCell::into_inner);
+            let missing = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Refused(errno)) => return Err(Failure::Refused(errno)),
                 Err(Stop::Missing(missing)) => missing,
@@ -306,9 +328,16 @@ pub(super) struct LayeredView<'a> {
     layers: &'a Layers,
     ranges: &'a [LoadedRange],
     passing: &'a HashMap<Key, Option<Record>>,
+    noted: Option<&'a RefCell<BTreeSet<Ino>>>,
 }
 
 impl LayeredView<'_> {
+    fn note(&self, ino: Option<Ino>) {
+        if let Some(noted) = self.noted {
+            noted.borrow_mut().extend(ino);
+        }
+    }
+
     /// The store's first record from `start` on, as far as it has been loaded.
     fn stored_from(&self, start: &[u8], prefix: &[u8]) -> Result<Option<(&Vec<u8>, &Record)>, Missing> {
         let covers = |range: &&LoadedRange| {
@@ -322,6 +351,7 @@ impl LayeredView<'_> {
 
 impl View for LayeredView<'_> {
     fn get(&self, key: &Key) -> Result<Option<Record>, Missing> {
+        self.note(key.owner());
         let encoded = key.encode();
         let Layers { pending, flushing, clean: [young, old], .. } = self.layers;
         let known = pending.get(&encoded).or_else(|| flushing.get(&encoded)).or_else(|| young.get(&encoded)).or_else(|| old.get(&encoded));
@@ -334,6 +364,7 @@ impl View for LayeredView<'_> {
     }
 
     fn first_in(&self, from: Bound<&Key>, prefix: &[u8]) -> Result<Option<(Key, Record)>, Missing> {
+        self.note(Key::owner_of(prefix));
         let mut start = encoded_start(from).max(prefix.to_vec());
         loop {
             let first = |layer: &'_ Layer| -> Option<(Vec<u8>, Option<Record>)> {

@@ -24,6 +24,7 @@ impl WorkspaceState {
     pub(super) fn defer_to_lease(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
         if let WorkspaceMessage::Frame(session, ..) = &message {
             self.lease.hear(*session);
+            self.inode_leases.table.hear(*session);
         }
         if self.recovery.is_some() {
             return Some(message);
@@ -50,6 +51,9 @@ impl WorkspaceState {
         for effect in effects {
             match effect {
                 LeaseEffect::Grant { session, epoch } => {
+                    // It covers every inode.
+                    let effects = self.inode_leases.table.release_all(session, self.context.clock.monotonic_ms());
+                    self.perform_on_inodes(myself, effects);
                     if let Some(member) = self.members.get(&session) {
                         member.send(ServerFrame::Lease { epoch, bytes: self.limits.bytes, inodes: self.limits.inodes });
                     }
@@ -64,16 +68,25 @@ impl WorkspaceState {
                 }
                 LeaseEffect::Fence(session) => {
                     tracing::warn!(workspace = %self.keys.0, %session, "a session that holds the workspace's lease cannot be waited for");
-                    (self.fence)(session);
+                    self.refuse(session);
                 }
                 LeaseEffect::Released => self.lease_released = true,
             }
         }
     }
 
+    /// Ends a session that cannot be waited for. Nothing of it is accepted from now on, also before its seal comes.
+    pub(super) fn refuse(&mut self, session: SessionId) {
+        if let Some(member) = self.members.get_mut(&session) {
+            member.is_refused = true;
+        }
+        (self.fence)(session);
+    }
+
     /// A mount asks for the lease. One that sees a part of the workspace cannot hold it.
     pub(super) fn want_lease(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId) {
         if self.members.get(&session).is_some_and(|member| member.root == Ino::ROOT) {
+            self.count_inode_holders();
             let effects = self.lease.want(session);
             self.perform(myself, effects);
         }
@@ -84,11 +97,18 @@ impl WorkspaceState {
         if self.lease.holder() != Some(session) {
             return Err(Failure::Refused(Errno::EPERM));
         }
+        let mut records = self.records(fetch).await?;
+        self.add_named(&mut records).await?;
+        Ok(Answer::Records(records))
+    }
+
+    /// Records as they are stored.
+    pub(super) async fn records(&mut self, fetch: Fetch) -> Result<Records, Failure> {
         match fetch {
             Fetch::Key(encoded) => {
                 let key = Key::decode(&encoded).ok_or(Failure::Refused(Errno::EINVAL))?;
                 let record = self.layers.ask(|view| Ok(view.get(&key)?)).await?;
-                Ok(Answer::Records(Records { rows: record.map(|record| (encoded, record)).into_iter().collect(), until: None }))
+                Ok(Records { rows: record.map(|record| (encoded, record)).into_iter().collect(), until: None })
             }
             Fetch::Range { start, prefix, limit } => {
                 let mut records = Records { rows: Vec::new(), until: Some(start) };
@@ -105,22 +125,30 @@ impl WorkspaceState {
                         break;
                     }
                 }
-                self.add_named(&mut records).await?;
-                Ok(Answer::Records(records))
+                Ok(records)
             }
         }
     }
 
     /// The inodes that entries name come with them.
     async fn add_named(&mut self, records: &mut Records) -> Result<(), Failure> {
-        let named: Vec<Ino> =
-            records.rows.iter().filter_map(|(_, record)| if let Record::Dentry(ino, _) = record { Some(*ino) } else { None }).collect();
-        for ino in named {
-            let key = Key::Inode(ino);
-            if let Some(record) = self.layers.ask(|view| Ok(view.get(&key)?)).await? {
-                records.rows.push((Bytes::from(key.encode()), record));
-            }
+        for ino in named(records) {
+            self.add_inode(records, ino).await?;
         }
         Ok(())
     }
+
+    /// An inode comes as well.
+    pub(super) async fn add_inode(&mut self, records: &mut Records, ino: Ino) -> Result<(), Failure> {
+        let key = Key::Inode(ino);
+        if let Some(record) = self.layers.ask(|view| Ok(view.get(&key)?)).await? {
+            records.rows.push((Bytes::from(key.encode()), record));
+        }
+        Ok(())
+    }
+}
+
+/// The inodes that entries among these records name.
+pub(super) fn named(records: &Records) -> Vec<Ino> {
+    records.rows.iter().filter_map(|(_, record)| if let Record::Dentry(ino, _) = record { Some(*ino) } else { None }).collect()
 }

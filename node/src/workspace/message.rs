@@ -53,6 +53,8 @@ pub(crate) enum WorkspaceMessage {
     Heard(SessionId),
     /// The time in which the holder of this lease had to give it back is over.
     RecallExpired(u64),
+    /// Time to see whether holders of leases on inodes have answered.
+    LookAtLeases,
     /// What the workspace holds.
     Usage(RpcReplyPort<Result<Usage, StoreError>>),
     /// A flush has ended.

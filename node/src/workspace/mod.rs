@@ -13,6 +13,7 @@ mod compaction;
 mod errand;
 mod flush;
 mod fsck;
+mod inode_leases;
 mod keys;
 mod layers;
 mod lease;

@@ -37,6 +37,36 @@ impl WorkspaceState {
         self.purge_some(myself).await
     }
 
+    /// An inode has lost its last link. A program on another mount may just have found its name and be about to open it, so it
+    /// stays a moment, unless its room is counted.
+    pub(super) async fn purge_soon(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
+        let has_quota = self.limits.bytes.is_some() || self.limits.inodes.is_some();
+        if self.members.len() < 2 || has_quota {
+            return self.purge_if_orphan(myself, ino).await;
+        }
+        self.upkeep.lingering[0].push(ino);
+        self.schedule_end_of_lingering(myself);
+        Ok(())
+    }
+
+    fn schedule_end_of_lingering(&mut self, myself: &ActorRef<WorkspaceMessage>) {
+        if !std::mem::replace(&mut self.upkeep.linger_scheduled, true) {
+            myself.send_after(LINGER, || WorkspaceMessage::Upkeep(UpkeepMessage::EndLingering));
+        }
+    }
+
+    /// Removes what has lost its last link a while ago.
+    pub(super) async fn end_lingering(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        self.upkeep.linger_scheduled = false;
+        let [young, old] = &mut self.upkeep.lingering;
+        let gone = std::mem::replace(old, std::mem::take(young));
+        if !old.is_empty() {
+            self.schedule_end_of_lingering(myself);
+        }
+        self.upkeep.purging.extend(gone.into_iter().map(|ino| (ino, 0)));
+        self.purge_some(myself).await
+    }
+
     /// Removes an inode, or its first part, if it is an orphan that nobody has open.
     pub(super) async fn purge_if_orphan(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
         self.upkeep.purging.push_back((ino, 0));
@@ -67,7 +97,12 @@ impl WorkspaceState {
             });
             match purged.await {
                 // With an inode the directory may have to go that waited for its end.
-                Ok(outcome) => self.upkeep.purging.extend(outcome.orphaned.into_iter().map(|ino| (ino, 0))),
+                Ok(outcome) => {
+                    if rest.is_none() {
+                        self.inode_is_gone(myself, ino);
+                    }
+                    self.upkeep.purging.extend(outcome.orphaned.into_iter().map(|ino| (ino, 0)));
+                }
                 // Still linked, or gone already.
                 Err(Failure::Refused(_)) => {}
                 Err(Failure::Store(error)) => return Err(error),
@@ -91,5 +126,7 @@ impl WorkspaceState {
     }
 }
 
+/// An inode without a link stays so long at least where several sessions are attached, and twice as long at the most.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(500);
 /// How long the rest waits while the store does not keep up.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

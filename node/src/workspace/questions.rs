@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use artifacts_core::SessionId;
+use artifacts_core::leases::Wants;
 use artifacts_core::locks::FileLock;
 use artifacts_core::namespace::{self, Errno, Ino, Key, Piece, Source, Stop, View};
-use artifacts_core::protocol::{Answer, Request, ServerFrame};
+use artifacts_core::protocol::{Answer, COME_AGAIN, ClientFrame, Request, ServerFrame};
 use artifacts_core::session::LockClaims;
+use ractor::ActorRef;
 
 use super::actor::{OPEN_MAX, WorkspaceState};
 use super::layers::Failure;
-use super::message::Outbound;
+use super::message::{Outbound, WorkspaceMessage};
 use crate::locks::FileMessage;
 use crate::store::StoreError;
 
@@ -23,11 +25,41 @@ const ANSWER_MAX_BYTES: usize = 1 << 20;
 
 impl WorkspaceState {
     /// Answers a question over the session's stream.
-    pub(super) async fn request(&mut self, session: SessionId, id: u32, request: Request) -> Result<(), StoreError> {
-        let answer = if request.is_about_locks() {
-            self.lock_question(session, id, request).await
+    pub(super) async fn request(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        id: u32,
+        request: Request,
+    ) -> Result<(), StoreError> {
+        metrics::counter!("artifacts_questions_total").increment(1);
+        let wants_lease = matches!(request, Request::Learn { .. } | Request::Acquire { .. });
+        let notes = !wants_lease && !request.is_about_locks() && !self.inode_leases.table.is_empty();
+        if notes {
+            self.layers.begin_noting();
+        }
+        let answered = if wants_lease {
+            self.answer_with_lease(session, &request).await.map(|answer| answer.map(Some))
+        } else if request.is_about_locks() {
+            self.lock_question(session, id, request.clone()).await.map(Ok)
         } else {
-            self.answer(session, request).await.map(Some)
+            self.answer(session, request.clone()).await.map(|answer| Ok(Some(answer)))
+        };
+        let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
+        self.inode_leases.used(session, &wants, self.context.clock.monotonic_ms());
+        let answer = match answered {
+            Ok(Err(in_the_way)) => Err(in_the_way),
+            _ if notes && !self.inode_leases.table.is_free(session, &wants) => Err(wants),
+            Ok(Ok(answer)) => Ok(Ok(answer)),
+            Err(failure) => Ok(Err(failure)),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(in_the_way) => {
+                let message = WorkspaceMessage::Frame(session, ClientFrame::Request { id, request }, None);
+                self.wait_for_inodes(myself, session, in_the_way, message);
+                return Ok(());
+            }
         };
         let result = match answer {
             Ok(Some(answer)) => Ok(answer),
@@ -98,6 +130,12 @@ impl WorkspaceState {
             }
             Request::Open { ino } => {
                 let attr = layers.ask(|view| in_scope(view, ino, root).and_then(|()| namespace::attr(view, ino))).await?;
+                if let Some(noted) = self.layers.noted()
+                    && !self.inode_leases.table.is_free(session, &Wants { reads: noted.clone(), ..Wants::default() })
+                {
+                    // It is asked again once that is out of the way.
+                    return Err(Failure::Refused(COME_AGAIN));
+                }
                 if self.open.count(session) >= OPEN_MAX {
                     return Err(Failure::Refused(Errno::EAGAIN));
                 }
@@ -133,8 +171,14 @@ impl WorkspaceState {
                 Answer::Usage { usage, bytes: self.limits.bytes, inodes: self.limits.inodes }
             }
             Request::Fetch(fetch) => return self.fetch(session, fetch).await,
-            // Needs the session's record, so its stream answers it.
-            Request::ReserveInodes | Request::Lock { .. } | Request::Unlock { .. } | Request::TestLock(_) | Request::CancelLock { .. } => {
+            // The first needs the session's record, so its stream answers it; two bring leases; the others are not the namespace's.
+            Request::ReserveInodes
+            | Request::Learn { .. }
+            | Request::Acquire { .. }
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::TestLock(_)
+            | Request::CancelLock { .. } => {
                 return Err(Failure::Refused(Errno::EINVAL));
             }
         })

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod faults;
+mod inode_leases;
 mod lease;
 mod locks;
 mod upkeep;

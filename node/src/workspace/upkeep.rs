@@ -87,6 +87,8 @@ pub(crate) enum UpkeepMessage {
     Deleted(Vec<(SegmentId, bool)>),
     /// Go on removing orphans.
     Purge,
+    /// Those that lost their last link a while ago may go.
+    EndLingering,
     /// A check begins: what is stored now stays readable.
     OpenSnapshot(RpcReplyPort<Result<Arc<Snapshot>, StoreError>>),
     /// It is over.
@@ -148,6 +150,9 @@ pub(super) struct Upkeep {
     /// Inodes that may be orphans nobody has open.
     pub(super) purging: VecDeque<(Ino, u64)>,
     pub(super) purge_scheduled: bool,
+    /// Those that lost their last link lately, the younger and the elder.
+    pub(super) lingering: [Vec<Ino>; 2],
+    pub(super) linger_scheduled: bool,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) snapshot_wanted: Vec<RpcReplyPort<Result<Arc<Snapshot>, StoreError>>>,
 }
@@ -184,6 +189,8 @@ impl Upkeep {
             list_due_ms: now_ms + millis(rules.list_every),
             purging: VecDeque::new(),
             purge_scheduled: false,
+            lingering: Default::default(),
+            linger_scheduled: false,
             snapshot: None,
             snapshot_wanted: Vec::new(),
         }
@@ -238,6 +245,7 @@ impl WorkspaceState {
                 self.upkeep.purge_scheduled = false;
                 self.purge_some(myself).await?;
             }
+            UpkeepMessage::EndLingering => self.end_lingering(myself).await?,
             UpkeepMessage::OpenSnapshot(reply) => {
                 self.upkeep.snapshot_wanted.push(reply);
                 self.open_snapshot();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use artifacts_core::ErrorCode;
-use artifacts_core::protocol::{ClientFrame, FRAME_MAX_BYTES, encode};
+use artifacts_core::protocol::{ClientFrame, FRAME_MAX_BYTES, PROTOCOL_VERSION, encode};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Lab, RawStream, local};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn an_unknown_protocol_version_is_refused_by_name() -> Result<()> {
         let address = lab.workspace("project")?;
         let ticket = lab.ticket("tenant", "r", &address, "rw")?;
         let opening = json!({ "by": "ticket", "token": ticket["token"] });
-        for (min, max) in [(3, 9), (0, 1), (65_535, 65_535), (9, 2)] {
+        for (min, max) in [(PROTOCOL_VERSION + 1, 9), (0, 1), (65_535, 65_535), (9, 2)] {
             let mut stream = RawStream::connect(lab.node.port())?;
             let mut text = hello(opening.clone());
             text["protocol"] = json!({ "min": min, "max": max });
@@ -70,7 +70,7 @@ fn an_unknown_protocol_version_is_refused_by_name() -> Result<()> {
         text["from_the_future"] = json!([1, 2, 3]);
         stream.send_text(&text.to_string())?;
         let welcome = stream.hello_answer()?.map_err(|refusal| anyhow::anyhow!("refused: {refusal}"))?;
-        ensure!(welcome.version == 2, "{welcome:?}");
+        ensure!(welcome.version == PROTOCOL_VERSION, "{welcome:?}");
         stream.expect_standing()
     })
 }

@@ -430,8 +430,12 @@ impl Mount {
                 }
             }
             ServerFrame::Recall { epoch } => self.recall(epoch, now_us),
-            // Locks go past the namespace, and none is taken here.
-            ServerFrame::Closing | ServerFrame::LockSettled { .. } => {}
+            // The simulated node gives leases on everything alone; locks go past the namespace, and none is taken here.
+            ServerFrame::RecallLeases { .. }
+            | ServerFrame::Changed { .. }
+            | ServerFrame::ComeAgain { .. }
+            | ServerFrame::LockSettled { .. }
+            | ServerFrame::Closing => {}
         }
     }
 

@@ -27,6 +27,8 @@ fn a_frozen_holder_that_thaws_changes_nothing_after_its_lock_was_given_away() ->
             let (mut a, mut b) = pair.lockers("file")?;
             a.expect(take, "None")?;
             a.expect("os.pwrite(f, b'first', 0)", "5")?;
+            // What a mount has decided under a lease and not sent goes with it.
+            a.expect("os.fsync(f)", "None")?;
             pair.one.agent().signal(Signal::STOP)?;
             let start = now();
             // On its way when the mount is stopped, it comes when the mount is not.

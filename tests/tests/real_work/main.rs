@@ -7,4 +7,5 @@ mod crashes;
 mod database;
 mod mapping;
 mod programs;
+mod sharing;
 mod workload;

@@ -243,7 +243,9 @@ mod tests {
         // The clock of files may stand for some milliseconds.
         let written = Timespec { tv_sec: 1, tv_nsec: 0 };
         let written = Timestamps { last_access: written, last_modification: written };
-        [&one, &other].map(|id| rustix::fs::futimens(File::open(dir.own(id)).unwrap(), &written).unwrap());
+        for id in [&one, &other] {
+            rustix::fs::futimens(File::open(dir.own(id)).unwrap(), &written).unwrap();
+        }
         assert_eq!(dir.read(&one, 0..one.len).unwrap().unwrap(), "first");
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(&dir.own(&one)), 0o600);
