@@ -20,13 +20,11 @@ mod status;
 
 /// Arguments of `node`.
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
+#[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
 region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
-secret_access_key, session_token. An object cluster makes the node one of several: name, node, listen, advertise, seeds,
+secret_access_key, session_token. An object ring makes the node one of several: name, node, listen, advertise, seeds,
 key_file, api, gossip_interval_ms, suspect_after_ms, shards. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
@@ -40,11 +38,10 @@ Examples:
   artifacts node --data /var/lib/artifacts --listen 0.0.0.0:7700 --public-url https://artifacts.example.com
   artifacts node --config /etc/artifacts/node.json --log-format json
   artifacts node --data /var/lib/artifacts --s3-bucket acme-artifacts --s3-region eu-central-1
-  artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token"
-)]
+  artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token")]
 pub(crate) struct NodeArgs {
     #[command(subcommand)]
-    command: Option<NodeCommand>,
+    action: Option<Action>,
     /// A configuration file in JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -75,7 +72,7 @@ pub(crate) struct NodeArgs {
 
 /// What to do instead of running a node.
 #[derive(Debug, Subcommand)]
-enum NodeCommand {
+enum Action {
     /// Show the nodes of the cluster as one of them sees it
     Status(status::StatusArgs),
 }
@@ -146,14 +143,15 @@ impl NodeArgs {
 
 /// Serves until a signal comes, or does what is asked instead.
 pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()> {
-    match args.command.take() {
-        Some(NodeCommand::Status(args)) => status::run(&args, output).await,
-        None => serve(args, output).await,
+    let action = args.action.take();
+    let config = args.configuration()?;
+    match action {
+        Some(Action::Status(args)) => status::run(args, &config, output).await,
+        None => serve(config, output).await,
     }
 }
 
-async fn serve(args: NodeArgs, output: Output) -> anyhow::Result<()> {
-    let config = args.configuration()?;
+async fn serve(config: NodeConfig, output: Output) -> anyhow::Result<()> {
     // From here on a signal no longer kills the process half way through its start.
     let mut stop = Stop::new()?;
     let node = tokio::select! {
@@ -221,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_comes_from_the_file() {
+    fn a_ring_comes_from_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.json");
-        std::fs::write(&file, r#"{"cluster":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
-        let cluster = configuration(&["--config", file.to_str().unwrap()]).unwrap().cluster.unwrap();
-        assert_eq!((cluster.seeds.len(), cluster.shards, cluster.gossip_interval_ms), (1, 16, 200));
-        assert!(configuration(&[]).unwrap().cluster.is_none());
+        std::fs::write(&file, r#"{"ring":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
+        let ring = configuration(&["--config", file.to_str().unwrap()]).unwrap().ring.unwrap();
+        assert_eq!((ring.seeds.len(), ring.shards, ring.gossip_interval_ms), (1, 16, 200));
+        assert!(configuration(&[]).unwrap().ring.is_none());
     }
 
     #[test]

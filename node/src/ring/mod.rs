@@ -5,7 +5,7 @@
 //! task panicked, this node was frozen for so long that the others have suspected it, the table of senders is full, or
 //! others remember a later life), the next begins with a higher generation, which is on disk before it is used.
 //!
-//! - **Without cluster settings there is no ring**: no socket, no task, no file.
+//! - **Without ring settings there is no ring**: no socket, no task, no file.
 //! - **chitchat sees nothing that did not pass [`artifacts_core::mesh`]**, and its event callbacks are not used: once an
 //!   interval its state is read, under its lock, into a [`RingView`] that others watch.
 //! - **The ring only suggests.** Who owns a shard is decided by the store.

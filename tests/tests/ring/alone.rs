@@ -7,7 +7,7 @@ use serde_json::json;
 use super::nodes::LIMIT;
 
 #[test]
-fn a_node_without_cluster_settings_has_nothing_of_a_ring() -> Result<()> {
+fn a_node_without_ring_settings_has_nothing_of_a_ring() -> Result<()> {
     local("ring-alone", LIMIT, |scratch| {
         let node = NodeProcess::start(scratch, &json!({}))?;
         let pid = node.process()?.pid();

@@ -55,14 +55,14 @@ impl Nodes {
         let known: Vec<_> = gossip.iter().enumerate().map(|(index, address)| advertised(index, *address)).collect();
         let mut nodes = Vec::new();
         for index in 0..count {
-            let cluster = json!({
+            let ring = json!({
                 "name": "test", "node": format!("n{index}"), "listen": gossip[index], "advertise": known[index],
                 "seeds": known, "key_file": key_file,
             });
             let place = Arc::new(Scratch::new(&format!("ring-n{index}"), LIMIT)?);
             nodes.push(NodeProcess::start_with(
                 &place,
-                NodeOptions { config: json!({ "region": "eu", "cluster": cluster }), ..NodeOptions::default() },
+                NodeOptions { config: json!({ "region": "eu", "ring": ring }), ..NodeOptions::default() },
             )?);
         }
         Ok(Self { nodes, gossip, key_file })
@@ -130,8 +130,9 @@ impl Nodes {
     pub(crate) fn status_command(&self, index: usize, arguments: &[&str]) -> Result<String> {
         let node = &self.nodes[index];
         let output = Command::new(artifacts_binary()?)
-            .args(["node", "status", "--admin-token-file"])
-            .arg(node.data().join("admin-token"))
+            .args(["node", "--data"])
+            .arg(node.data())
+            .arg("status")
             .args(arguments)
             .env("TONBO_API_URL", node.url())
             .env_remove("TONBO_API_KEY")

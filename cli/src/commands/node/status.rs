@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use artifacts_node::config::NodeConfig;
 use clap::Args;
 
 use crate::api::{ClusterMember, ClusterStatus};
@@ -15,24 +16,24 @@ use crate::settings::Settings;
 Any node can be asked; TONBO_API_URL says which. It asks all others in turn: SEES is how many nodes each of them counts as alive.
 
 Examples:
-  artifacts node status --admin-token-file /var/lib/artifacts/admin-token
+  artifacts node --data /var/lib/artifacts status
   TONBO_API_URL=https://node2:7700 artifacts node status --admin-token-file F --format json")]
 pub(crate) struct StatusArgs {
-    /// The file `admin-token` in that node's data directory
+    /// The admin token of the node that is asked [default: `admin-token` in the data directory]
     #[arg(long, value_name = "FILE")]
-    admin_token_file: PathBuf,
+    admin_token_file: Option<PathBuf>,
 }
 
 /// Does it.
-pub(crate) async fn run(args: &StatusArgs, output: Output) -> anyhow::Result<()> {
-    let file = &args.admin_token_file;
-    let token = std::fs::read_to_string(file).with_context(|| format!("cannot read the admin token in {}", file.display()))?;
+pub(crate) async fn run(args: StatusArgs, config: &NodeConfig, output: Output) -> anyhow::Result<()> {
+    let file = args.admin_token_file.unwrap_or_else(|| config.data.join("admin-token"));
+    let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read the admin token in {}", file.display()))?;
     let status = Settings::load()?.client_with(token.trim())?.cluster().await?;
     if output.format == Format::Json {
         return output.json(&status);
     }
     let Some(cluster) = &status.cluster else {
-        return output.line("This node is alone: it has no cluster settings.");
+        return output.line("This node is alone: it has no ring settings.");
     };
     output.line(&format!("cluster {cluster}, asked {}; ring keys {}", or_dash(status.node.as_ref()), status.ring_keys.join(", ")))?;
     output.line(&members(&status).render(output.style))?;

@@ -90,7 +90,7 @@ async fn settings_that_cannot_work_are_refused_with_the_reason() {
     };
     let good = place.config("a", &[]);
     let wildcard = RingConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() };
-    assert!(take(wildcard).to_string().contains("cluster.advertise"));
+    assert!(take(wildcard).to_string().contains("ring.advertise"));
     let hasty = RingConfig { suspect_after_ms: 100, ..good.clone() };
     assert!(take(hasty).to_string().contains("suspect_after_ms"));
     let missing = RingConfig { key_file: Some(place.path().join("none")), ..good.clone() };
