@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::mesh::Facts;
 use artifacts_core::protocol::DataPath;
 use tokio::task::JoinHandle;
 
@@ -97,6 +98,7 @@ impl Node {
         let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let take = |ring: &RingConfig| RingSeat::take(ring.clone(), &config.data, clock.clone(), entropy.clone());
         let seat = config.ring.as_ref().map(take).transpose()?;
+        let facts = seat.as_ref().map(|seat| own_facts(seat, &config, scheme, local_addr)).transpose()?;
         let store = Arc::new(SledStore::open(config.data.join("meta"), config.store_cache_bytes).await?);
         let blobs = open_blobs(&config).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
@@ -118,7 +120,7 @@ impl Node {
             .await
             .map_err(|error| NodeError::Control(error.to_string()))?;
         let shutdown = Shutdown::new();
-        let ring = seat.map(|seat| join_ring(seat, &context, scheme, local_addr));
+        let ring = seat.zip(facts).map(|(seat, facts)| seat.start(facts));
         let api = ApiState::in_ring(control.clone(), ring.clone());
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
         let others = ring.iter().fold(stream::router(agents), |others, ring| others.merge(ring::router(ring.clone())));
@@ -170,12 +172,12 @@ impl Node {
 }
 
 /// Other nodes call this one where it listens, or where the settings say; a wildcard is reached where its gossip is.
-fn join_ring(seat: RingSeat, context: &Context, scheme: &str, local_addr: SocketAddr) -> Ring {
+fn own_facts(seat: &RingSeat, config: &NodeConfig, scheme: &str, local_addr: SocketAddr) -> Result<Facts, RingError> {
     let ip = if local_addr.ip().is_unspecified() { seat.advertise().ip() } else { local_addr.ip() };
     let listening = format!("{scheme}://{}", SocketAddr::new(ip, local_addr.port()));
-    let configured = context.config.ring.as_ref().and_then(|ring| ring.api.clone());
-    let stream = context.config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
-    seat.start(configured.unwrap_or(listening), stream, context.config.region.clone())
+    let configured = config.ring.as_ref().and_then(|ring| ring.api.clone());
+    let stream = config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
+    seat.facts(configured.unwrap_or(listening), stream, config.region.clone())
 }
 
 async fn open_blobs(config: &NodeConfig) -> Result<Arc<dyn BlobStore>, BlobError> {

@@ -76,6 +76,15 @@ impl Facts {
         ]
     }
 
+    /// Whether others will be able to read them.
+    ///
+    /// # Errors
+    /// [`FactsError`] names the first that they will not.
+    pub fn check(&self) -> Result<(), FactsError> {
+        let pairs = self.pairs();
+        Self::read(|key| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())).map(|_| ())
+    }
+
     /// From keys and values of gossip.
     ///
     /// # Errors

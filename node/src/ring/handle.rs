@@ -57,21 +57,33 @@ impl RingSeat {
         self.advertise
     }
 
-    /// Begins to gossip. `api` and `stream` are where other nodes and agents reach this node.
-    pub fn start(self, api: String, stream: String, region: String) -> Ring {
-        // Calls are addressed to the process: the ring's next lives do not disturb them.
-        let (cluster, me) = (self.config.name.clone(), self.lives.node().clone());
-        let seat = CallSeat::new(cluster.as_str(), self.keys.clone(), me.clone(), self.first);
-        let caller = Caller::new(seat);
+    /// What this node will say of itself: where other nodes and agents reach it, and its region.
+    ///
+    /// # Errors
+    /// [`RingError::Config`] if others could not read it.
+    pub fn facts(&self, api: String, stream: String, region: String) -> Result<Facts, RingError> {
         let facts = Facts {
             api,
             stream,
-            region: region.clone(),
+            region,
             protocol: artifacts_core::protocol::VersionRange::OURS,
             release: env!("CARGO_PKG_VERSION").to_owned(),
+            // Calls are addressed to the process: the ring's next lives do not disturb them.
             calls: self.first,
             phase: NodePhase::Joining,
         };
+        facts
+            .check()
+            .map_err(|error| RingError::Config(format!("the node cannot tell others where it is and of which region: {error}")))?;
+        Ok(facts)
+    }
+
+    /// Begins to gossip.
+    pub fn start(self, facts: Facts) -> Ring {
+        let region = facts.region.clone();
+        let (cluster, me) = (self.config.name.clone(), self.lives.node().clone());
+        let seat = CallSeat::new(cluster.as_str(), self.keys.clone(), me.clone(), self.first);
+        let caller = Caller::new(seat);
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
         let inner =
@@ -146,6 +158,12 @@ impl Ring {
         if self.inner.words.send(Word::Leave(told)).await.is_ok() && tokio::time::timeout(LEAVE_LIMIT, done).await.is_err() {
             tracing::warn!("the ring was not told in time that this node leaves");
         }
+    }
+
+    /// Ends the gossip instance as a panic would.
+    #[cfg(test)]
+    pub(super) async fn break_gossip(&self) {
+        self.inner.words.send(Word::Break).await.expect("the task lives");
     }
 
     /// Falls silent.

@@ -30,6 +30,9 @@ pub(super) enum Word {
     Leave(oneshot::Sender<()>),
     /// End.
     Stop,
+    /// Let the gossip instance end by itself.
+    #[cfg(test)]
+    Break,
 }
 
 /// Why a life ended.
@@ -91,6 +94,8 @@ impl RingTask {
                         continue;
                     }
                     Some(Word::Stop) | None => return None,
+                    #[cfg(test)]
+                    Some(Word::Break) => continue,
                 },
             }
             match self.seat.lives.next(above, self.seat.clock.wall(), &*self.seat.entropy) {
@@ -156,6 +161,8 @@ impl RingTask {
                         leaving = Some((INTERVALS_TO_SPREAD, told));
                     }
                     Some(Word::Stop) | None => return End::Stopped,
+                    #[cfg(test)]
+                    Some(Word::Break) => handle.abort(),
                 },
                 _ = ticks.tick() => {
                     let gap_ms = self.look(handle, identity).await;

@@ -24,8 +24,15 @@ fn read(pairs: &BTreeMap<String, String>) -> Result<Facts, super::super::FactsEr
 fn facts_are_read_as_they_were_written() {
     for phase in [NodePhase::Joining, NodePhase::Serving, NodePhase::Leaving] {
         let facts = Facts { phase, ..facts() };
+        assert_eq!(facts.check(), Ok(()));
         assert_eq!(read(&facts.pairs().into_iter().collect()), Ok(facts));
     }
+}
+
+#[test]
+fn facts_that_others_could_not_read_are_noticed_at_home() {
+    assert!(Facts { region: "not a region".to_owned(), ..facts() }.check().is_err());
+    assert!(Facts { api: "10.0.0.1:7700".to_owned(), ..facts() }.check().is_err());
 }
 
 #[test]

@@ -51,8 +51,9 @@ impl Place {
         std::fs::create_dir_all(&data).unwrap();
         let seat = RingSeat::take(config, &data, Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
         let address = seat.advertise();
-        let ring = seat.start("http://127.0.0.1:1".to_owned(), "http://127.0.0.1:1".to_owned(), "eu".to_owned());
-        Member { ring, address }
+        let nowhere = || "http://127.0.0.1:1".to_owned();
+        let facts = seat.facts(nowhere(), nowhere(), "eu".to_owned()).unwrap();
+        Member { ring: seat.start(facts), address }
     }
 }
 

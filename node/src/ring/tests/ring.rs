@@ -61,6 +61,31 @@ async fn who_leaves_gets_nothing_any_more_before_it_is_gone() {
 }
 
 #[tokio::test]
+async fn gossip_that_ends_by_itself_begins_anew_with_a_later_generation() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let second = place.start(place.config("b", &[&first]));
+    first.places(2).await;
+    second.places(2).await;
+    let before = second.ring.view().generation;
+    let mut missed = second.ring.watch();
+    second.ring.break_gossip().await;
+    let watch = async {
+        loop {
+            missed.changed().await.unwrap();
+            assert_eq!(missed.borrow_and_update().placement("eu").nodes().count(), 2, "who begins anew forgets nobody");
+        }
+    };
+    let back = first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.live && member.id.generation > before));
+    tokio::select! {
+        () = watch => {}
+        _ = back => {}
+    }
+    second.sees(|view| view.generation > before).await;
+    first.places(2).await;
+}
+
+#[tokio::test]
 async fn a_member_whose_generation_was_lost_takes_a_later_one() {
     let place = Place::new();
     let first = place.start(place.config("a", &[]));
