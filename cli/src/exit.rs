@@ -127,6 +127,7 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
     use artifacts_node::NodeError;
     use artifacts_node::blob::BlobError;
     use artifacts_node::cluster::ClusterError;
+    use artifacts_node::ring::RingError;
     use artifacts_node::server::ServerError;
     use artifacts_node::store::StoreError;
 
@@ -134,6 +135,10 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Server(ServerError::Bind { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
             (Exit::Conflict, "address_in_use")
         }
+        NodeError::Ring(RingError::Socket { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
+            (Exit::Conflict, "address_in_use")
+        }
+        NodeError::Ring(RingError::Config(_) | RingError::Keys { .. }) => (Exit::Usage, "usage"),
         NodeError::Store(StoreError::Locked { .. }) | NodeError::Blobs(BlobError::Locked { .. }) => {
             (Exit::Conflict, "data_directory_locked")
         }

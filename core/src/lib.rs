@@ -9,6 +9,7 @@ pub mod error_code;
 pub mod id;
 pub mod leases;
 pub mod locks;
+pub mod mesh;
 pub mod name;
 pub mod namespace;
 pub mod protocol;

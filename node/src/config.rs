@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
 use crate::cluster::ClusterConfig;
+use crate::ring::RingConfig;
 pub use crate::workspace::UpkeepRules;
 
 /// What a node keeps its metadata in.
@@ -55,6 +56,8 @@ pub struct NodeConfig {
     pub blobs: BlobsConfig,
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
+    /// How the node finds the others of its cluster; absent: it is alone.
+    pub ring: Option<RingConfig>,
     /// When workspaces are tidied up; not for the file.
     #[serde(skip)]
     pub upkeep: UpkeepRules,
@@ -89,6 +92,7 @@ impl Default for NodeConfig {
             cluster: ClusterConfig::default(),
             blobs: BlobsConfig::Directory,
             data_path: None,
+            ring: None,
             upkeep: UpkeepRules::default(),
         }
     }

@@ -6,6 +6,7 @@
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
+//! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
 
 pub mod actors;
@@ -22,6 +23,7 @@ mod node;
 mod opening;
 pub mod random;
 pub mod records;
+pub mod ring;
 pub mod secret;
 pub mod server;
 pub mod sessions;

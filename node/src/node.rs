@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::mesh::Facts;
 use artifacts_core::protocol::DataPath;
 use tokio::task::JoinHandle;
 
@@ -15,6 +16,7 @@ use crate::context::{Context, SharedContext};
 use crate::control::Control;
 use crate::opening::{self, Opened};
 use crate::random::{SharedEntropy, SystemEntropy};
+use crate::ring::{self, Ring, RingConfig, RingError, RingSeat};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
 use crate::store::StoreError;
@@ -50,6 +52,9 @@ pub enum NodeError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The ring of nodes.
+    #[error(transparent)]
+    Ring(#[from] RingError),
     /// The control plane.
     #[error("the control plane does not start: {0}")]
     Control(String),
@@ -60,6 +65,7 @@ pub struct Node {
     context: SharedContext,
     sessions: Sessions,
     control: Control,
+    ring: Option<Ring>,
     shutdown: Shutdown,
     local_addr: SocketAddr,
     serving: JoinHandle<Drained>,
@@ -102,6 +108,9 @@ impl Node {
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
         let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let take = |ring: &RingConfig| RingSeat::take(ring.clone(), &config.data, clock.clone(), entropy.clone());
+        let seat = config.ring.as_ref().map(take).transpose()?;
+        let facts = seat.as_ref().map(|seat| own_facts(seat, &config, scheme, local_addr)).transpose()?;
         let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
         let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
         let context = Arc::new(Context {
@@ -122,12 +131,14 @@ impl Node {
             .await
             .map_err(|error| NodeError::Control(error.to_string()))?;
         let shutdown = Shutdown::new();
-        let api = ApiState::new(control.clone());
+        let ring = seat.zip(facts).map(|(seat, facts)| seat.start(facts));
+        let api = ApiState::in_ring(control.clone(), ring.clone());
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
-        let router = api::router_with(api, stream::router(agents));
+        let others = ring.iter().fold(stream::router(agents), |others, ring| others.merge(ring::router(ring.clone())));
+        let router = api::router_with(api, others);
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
         tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
-        Ok(Self { context, sessions, control, shutdown, local_addr, serving, shards })
+        Ok(Self { context, sessions, control, ring, shutdown, local_addr, serving, shards })
     }
 
     /// Where it listens, with the real port.
@@ -161,6 +172,9 @@ impl Node {
     /// # Errors
     /// The store's: then what was not durable comes back from the mounts when the node starts again.
     pub async fn shutdown(self) -> Result<(), NodeError> {
+        if let Some(ring) = &self.ring {
+            ring.leave().await;
+        }
         self.shutdown.start();
         self.sessions.locks().close();
         match self.serving.await {
@@ -171,7 +185,19 @@ impl Node {
         self.control.stop().await;
         self.sessions.stop().await?;
         self.context.store.close().await?;
+        if let Some(ring) = &self.ring {
+            ring.stop().await;
+        }
         tracing::info!("the node has stopped");
         Ok(())
     }
+}
+
+/// Other nodes call this one where it listens, or where the settings say; a wildcard is reached where its gossip is.
+fn own_facts(seat: &RingSeat, config: &NodeConfig, scheme: &str, local_addr: SocketAddr) -> Result<Facts, RingError> {
+    let ip = if local_addr.ip().is_unspecified() { seat.advertise().ip() } else { local_addr.ip() };
+    let listening = format!("{scheme}://{}", SocketAddr::new(ip, local_addr.port()));
+    let configured = config.ring.as_ref().and_then(|ring| ring.api.clone());
+    let stream = config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
+    seat.facts(configured.unwrap_or(listening), stream, config.region.clone())
 }

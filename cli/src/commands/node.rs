@@ -19,6 +19,8 @@ use crate::logging::LogFormat;
 use crate::output::{Format, Output};
 use crate::stop::Stop;
 
+mod status;
+
 /// Arguments of `node`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,7 +28,8 @@ The file given with --config is JSON with the names of these options and some mo
 region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
-ownership_ttl_ms and unflushed_bytes_per_shard. Options go before the file.
+ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, listen,
+advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms, shards. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
@@ -83,7 +86,8 @@ pub(crate) struct NodeArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// What to do with a node that is stopped, with the options that it is started with before.
+/// What to do instead of running a node. To export and to import, the node has to be stopped, and the options that it is
+/// started with come before.
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Write all that a stopped node keeps into a file, which then holds its secrets too
@@ -96,6 +100,8 @@ enum Action {
         /// The file that `export` has written
         file: PathBuf,
     },
+    /// Show the nodes of the cluster as one of them sees it
+    Status(status::StatusArgs),
 }
 
 /// Where the bucket is. Credentials are no arguments: anybody on the machine can read those.
@@ -168,7 +174,7 @@ impl NodeArgs {
     }
 }
 
-/// Does what was asked.
+/// Serves until a signal comes, or does what is asked instead.
 pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()> {
     let action = args.action.take();
     let config = args.configuration()?;
@@ -182,6 +188,7 @@ pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()
             let moved = archive::import(&config, &file).await.map_err(of_archive)?;
             report(output, "imported and compared", &moved)
         }
+        Some(Action::Status(args)) => status::run(args, &config, output).await,
     }
 }
 
@@ -203,7 +210,6 @@ fn report(output: Output, done: &str, moved: &archive::Summary) -> anyhow::Resul
     Ok(())
 }
 
-/// Serves until a signal comes.
 async fn serve(config: NodeConfig, output: Output) -> anyhow::Result<()> {
     // From here on a signal no longer kills the process half way through its start.
     let mut stop = Stop::new()?;
@@ -272,6 +278,16 @@ mod tests {
         assert_eq!(bucket.endpoint.as_deref(), Some("http://h:1"));
         assert!(configuration(&["--s3-prefix", "p"]).is_err());
         assert_eq!(configuration(&[]).unwrap().blobs, BlobsConfig::Directory);
+    }
+
+    #[test]
+    fn a_ring_comes_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"ring":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
+        let ring = configuration(&["--config", file.to_str().unwrap()]).unwrap().ring.unwrap();
+        assert_eq!((ring.seeds.len(), ring.shards, ring.gossip_interval_ms), (1, 16, 200));
+        assert!(configuration(&[]).unwrap().ring.is_none());
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request:
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     if !state.control().is_admin_token(secret) {
         return Err(match caller(&state, secret).await? {
-            Some(_) => ApiError::new(ErrorCode::Forbidden, "accounts are made with the admin token, not with an API key")
+            Some(_) => ApiError::new(ErrorCode::Forbidden, "this takes the admin token, not an API key")
                 .with_hint("the node's operator finds it in the file `admin-token` in the data directory"),
             None => unauthorized(),
         });
