@@ -147,9 +147,13 @@ impl Inner {
             match &outcome {
                 Ok(()) => {
                     self.ownership.lock().prove(asked_at_ms);
+                    metrics::counter!("artifacts_shard_proofs_total").increment(1);
                     break;
                 }
-                Err(StoreError::Unavailable { .. }) => pause(PAUSE).await,
+                Err(StoreError::Unavailable { .. }) => {
+                    metrics::counter!("artifacts_shard_proofs_failed_total").increment(1);
+                    pause(PAUSE).await;
+                }
                 Err(_) => break,
             }
         }
