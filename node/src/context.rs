@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use artifacts_core::revocation::RevocationRegister;
+use artifacts_core::revocation::{Feed, RevocationRegister};
 use artifacts_core::ticket::{KeyRing, VerifyingKeys};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
@@ -27,12 +27,18 @@ pub struct Context {
     pub blobs: Arc<dyn BlobStore>,
     /// Typed access to the control plane's records.
     pub catalog: Catalog,
-    /// The keys that sign tickets and revocations.
-    pub key_ring: RwLock<KeyRing>,
-    /// All revocations that may still matter.
-    pub revocations: RwLock<RevocationRegister>,
+    /// The keys that sign tickets and revocations; one ring for the whole node.
+    pub key_ring: Arc<RwLock<KeyRing>>,
+    /// All revocations that may still matter and are known to the node, whoever made them.
+    pub revocations: Arc<RwLock<RevocationRegister>>,
+    /// Those of the accounts in `store`, in order, for nodes that follow them.
+    pub log: Mutex<Feed>,
+    /// The hash of the admin token, once it is known.
+    pub admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// What tickets tell agents to connect to.
-    pub endpoints: Vec<String>,
+    pub endpoints: Arc<RwLock<Vec<String>>>,
+    /// Whether what concerns the whole cluster (signing keys, the admin token) lies in `store`.
+    pub is_home: bool,
 }
 
 /// A shared context.

@@ -6,6 +6,7 @@
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
+//! fleet: of a cluster, the shards that this node runs, and the way to those of others
 //! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
 
@@ -18,6 +19,7 @@ pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod control;
+mod fleet;
 pub mod locks;
 mod node;
 mod opening;

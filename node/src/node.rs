@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use artifacts_core::mesh::Facts;
 use artifacts_core::protocol::DataPath;
+use axum::Router;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiState};
@@ -14,6 +15,7 @@ use crate::cluster::{ClusterError, Shards};
 use crate::config::{NodeConfig, StoreKind};
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
+use crate::fleet::{self, Common, Fleet, FleetParts, Host};
 use crate::opening::{self, Opened};
 use crate::random::{SharedEntropy, SystemEntropy};
 use crate::ring::{self, Ring, RingConfig, RingError, RingSeat};
@@ -62,13 +64,28 @@ pub enum NodeError {
 
 /// A control node that serves.
 pub struct Node {
-    context: SharedContext,
-    sessions: Sessions,
-    control: Control,
+    role: Role,
     ring: Option<Ring>,
     shutdown: Shutdown,
     local_addr: SocketAddr,
+    urls: Vec<String>,
+    admin_token_path: PathBuf,
     serving: JoinHandle<Drained>,
+}
+
+/// What a node answers for.
+enum Role {
+    /// Everything.
+    Alone(Box<Alone>),
+    /// The shards that are its part.
+    Among(Host),
+}
+
+/// A node that answers for everything that is in its store.
+struct Alone {
+    context: SharedContext,
+    sessions: Sessions,
+    control: Control,
     /// The shards in the bucket, if that is where the metadata is.
     shards: Option<Shards>,
 }
@@ -111,34 +128,18 @@ impl Node {
         let take = |ring: &RingConfig| RingSeat::take(ring.clone(), &config.data, clock.clone(), entropy.clone());
         let seat = config.ring.as_ref().map(take).transpose()?;
         let facts = seat.as_ref().map(|seat| own_facts(seat, &config, scheme, local_addr)).transpose()?;
-        let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
-        let endpoints = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
-        let context = Arc::new(Context {
-            clock,
-            entropy,
-            catalog: Catalog::new(store.clone()),
-            store,
-            blobs,
-            key_ring: parking_lot::RwLock::default(),
-            revocations: parking_lot::RwLock::default(),
-            endpoints,
-            config,
-        });
-        // The revocations come first: no session on record may come back that one of them took.
-        Control::load(&context).await.map_err(|error| NodeError::Control(error.to_string()))?;
-        let sessions = Sessions::start(context.clone()).await?;
-        let control = Control::start(context.clone(), sessions.clone(), sessions.locks().clone())
-            .await
-            .map_err(|error| NodeError::Control(error.to_string()))?;
+        let urls = if config.public_urls.is_empty() { vec![format!("{scheme}://{local_addr}")] } else { config.public_urls.clone() };
         let shutdown = Shutdown::new();
-        let ring = seat.zip(facts).map(|(seat, facts)| seat.start(facts));
-        let api = ApiState::in_ring(control.clone(), ring.clone());
-        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: shutdown.clone() };
-        let others = ring.iter().fold(stream::router(agents), |others, ring| others.merge(ring::router(ring.clone())));
-        let router = api::router_with(api, others);
+        let admin_token_path = config.data.join("admin-token");
+        let region = config.region.clone();
+        let start = Start { config, clock, entropy, urls: urls.clone(), shutdown: shutdown.clone() };
+        let (role, ring, router) = match seat.zip(facts) {
+            Some((seat, facts)) if start.config.store == StoreKind::Slate => start.among(seat, facts).await?,
+            seat => start.alone(seat).await?,
+        };
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
-        tracing::info!(address = %local_addr, region = context.config.region, "the node serves");
-        Ok(Self { context, sessions, control, ring, shutdown, local_addr, serving, shards })
+        tracing::info!(address = %local_addr, region, "the node serves");
+        Ok(Self { role, ring, shutdown, local_addr, urls, admin_token_path, serving })
     }
 
     /// Where it listens, with the real port.
@@ -148,18 +149,22 @@ impl Node {
 
     /// What clients are told to connect to.
     pub fn urls(&self) -> &[String] {
-        &self.context.endpoints
+        &self.urls
     }
 
     /// The file that holds the admin token.
     pub fn admin_token_path(&self) -> PathBuf {
-        self.context.config.data.join("admin-token")
+        self.admin_token_path.clone()
     }
 
     /// Waits until another node has taken from this one what it answers for. Then it answers nothing any more and should be
     /// stopped; it can be started again.
     pub async fn superseded(&self) {
-        match &self.shards {
+        let shards = match &self.role {
+            Role::Alone(alone) => alone.shards.as_ref(),
+            Role::Among(_) => None,
+        };
+        match shards {
             Some(shards) => {
                 let _ = shards.lost().wait_for(Option::is_some).await;
             }
@@ -175,16 +180,24 @@ impl Node {
         if let Some(ring) = &self.ring {
             ring.leave().await;
         }
+        if let Role::Among(host) = &self.role {
+            // While the shards go to others, calls are passed on to them.
+            host.leave().await;
+        }
         self.shutdown.start();
-        self.sessions.locks().close();
+        if let Role::Alone(alone) = &self.role {
+            alone.sessions.locks().close();
+        }
         match self.serving.await {
             Ok(Drained { cut: 0 }) => {}
             Ok(Drained { cut }) => tracing::warn!(cut, "connections were cut at the drain limit"),
             Err(error) => tracing::error!(%error, "the listener failed"),
         }
-        self.control.stop().await;
-        self.sessions.stop().await?;
-        self.context.store.close().await?;
+        if let Role::Alone(alone) = &self.role {
+            alone.control.stop().await;
+            alone.sessions.stop().await?;
+            alone.context.store.close().await?;
+        }
         if let Some(ring) = &self.ring {
             ring.stop().await;
         }
@@ -200,4 +213,62 @@ fn own_facts(seat: &RingSeat, config: &NodeConfig, scheme: &str, local_addr: Soc
     let configured = config.ring.as_ref().and_then(|ring| ring.api.clone());
     let stream = config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
     seat.facts(configured.unwrap_or(listening), stream, config.region.clone())
+}
+
+/// What a node starts from.
+struct Start {
+    config: NodeConfig,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    urls: Vec<String>,
+    shutdown: Shutdown,
+}
+
+impl Start {
+    /// Starts to answer for everything in the store. In a ring it sees the others, and no more.
+    async fn alone(self, seat: Option<(RingSeat, Facts)>) -> Result<(Role, Option<Ring>, Router), NodeError> {
+        let Self { config, clock, entropy, urls, shutdown } = self;
+        let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
+        let context = Arc::new(Context {
+            clock,
+            entropy,
+            catalog: Catalog::new(store.clone()),
+            store,
+            blobs,
+            key_ring: Arc::default(),
+            revocations: Arc::default(),
+            log: parking_lot::Mutex::default(),
+            admin_token_hash: Arc::default(),
+            endpoints: Arc::new(parking_lot::RwLock::new(urls)),
+            is_home: true,
+            config,
+        });
+        // The revocations come first: no session on record may come back that one of them took.
+        Control::load(&context).await.map_err(|error| NodeError::Control(error.to_string()))?;
+        let sessions = Sessions::start(context.clone()).await?;
+        let control = Control::start(context.clone(), sessions.clone(), sessions.locks().clone())
+            .await
+            .map_err(|error| NodeError::Control(error.to_string()))?;
+        let ring = seat.map(|(seat, facts)| seat.start(facts));
+        let api = ApiState::in_ring(control.clone(), ring.clone());
+        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown };
+        let of_nodes = ring.iter().map(|ring| ring::router(ring.clone(), Arc::new(Vec::new)));
+        let others = of_nodes.fold(stream::router(agents), Router::merge);
+        let router = api::router_with(api, others);
+        Ok((Role::Alone(Box::new(Alone { context, sessions, control, shards })), ring, router))
+    }
+
+    /// Starts to answer for the shards that are its part of a cluster.
+    async fn among(self, seat: RingSeat, facts: Facts) -> Result<(Role, Option<Ring>, Router), NodeError> {
+        let Self { config, clock, entropy, urls, .. } = self;
+        let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
+        let ring = seat.start(facts);
+        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring.clone(), common: Common::default(), own_urls: urls };
+        let fleet = Fleet::new(parts);
+        let host = Host::start(&fleet);
+        let seen = fleet.clone();
+        let others = host.router().merge(ring::router(ring.clone(), Arc::new(move || seen.status())));
+        let router = fleet::router(&fleet, others);
+        Ok((Role::Among(host), Some(ring), router))
+    }
 }

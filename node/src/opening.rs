@@ -38,6 +38,17 @@ pub(crate) async fn open(config: &NodeConfig, clock: &SharedClock, entropy: &Sha
     }
 }
 
+/// Joins the cluster in the bucket, for a node that opens the shards which are its part.
+pub(crate) async fn join(
+    config: &NodeConfig,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<(Arc<dyn BlobStore>, Shards), NodeError> {
+    let bucket = Bucket::of(config)?;
+    let blobs = open_blobs(config, Some(&bucket)).await?;
+    Ok((blobs, Box::pin(Shards::join(config, &bucket, clock.clone(), entropy)).await?))
+}
+
 /// Opens all of it for somebody who is no node, while no node runs on it.
 pub(crate) async fn open_alone(config: &NodeConfig) -> Result<Opened, NodeError> {
     make_data_directory(config)?;

@@ -218,3 +218,13 @@ pub struct SessionRecord {
     /// The inode numbers it was leased.
     pub inodes: InodeRanges,
 }
+
+impl SessionRecord {
+    /// The ticket with which it was opened, and of which workspace that is.
+    pub fn ticket(&self) -> Option<(WorkspaceId, TicketId)> {
+        match self.right {
+            SessionRight::Ticket { ticket, .. } => Some((self.workspace, ticket)),
+            SessionRight::Key { .. } => None,
+        }
+    }
+}

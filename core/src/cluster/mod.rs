@@ -4,6 +4,7 @@
 //! a thing lies in; it never changes in the life of a cluster. [`Placement`] says who should own a shard. [`Ownership`] says
 //! what an owner may do at a given instant, so that two nodes that believe to own one shard never both act on it.
 
+mod hosting;
 mod ownership;
 mod placement;
 mod shard_map;
@@ -11,6 +12,7 @@ mod shard_map;
 #[cfg(test)]
 mod tests;
 
+pub use hosting::{HostCommand, Hosting, UnitPhase};
 pub use ownership::{Claim, DEFAULT_OWNERSHIP_TTL_MS, Ownership};
 pub use placement::{Move, Placement};
 pub use shard_map::{MAX_SHARDS, Shard, ShardMap};

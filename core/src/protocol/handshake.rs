@@ -122,6 +122,16 @@ pub struct Refusal {
     /// Set when the session that was to be resumed has been fenced: it never comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fenced: Option<FenceReason>,
+    /// Where to go instead, `http(s)://…`: the node that owns the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that says nothing but why.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fenced: None, owner: None }
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! the register's answer depends only on the set of records it has verified. A record whose signature does not
 //! verify changes nothing. There is no record that restores a right: granting anew makes a new grant.
 
+mod feed;
 mod record;
 mod register;
 
+pub use feed::{Feed, Following, News, Position};
 pub use record::{RevocationRecord, SignedRevocation, Target};
 pub use register::{RevocationRegister, Standing};

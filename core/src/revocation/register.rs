@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{RevocationRecord, SignedRevocation, Target};
 use crate::ticket::VerifyingKeys;
 use crate::{GrantId, KeyId, SessionId, Timestamp, WorkspaceId};
 
 /// What a session stands on; each must be free of a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The session itself.
     pub session: SessionId,

@@ -13,6 +13,8 @@ use crate::transport::{ConnectError, Endpoint, Socket, Trust, connect};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// How often one attempt follows a node's word that the workspace is elsewhere.
+const HOPS_MAX: usize = 3;
 /// For how long a first opening is tried again when nobody answers or the node is not ready.
 const FIRST_OPENING_MS: u64 = 5_000;
 
@@ -32,6 +34,8 @@ pub(crate) struct Opener {
     trust: Trust,
     clock: SharedClock,
     next: usize,
+    /// The owner of the workspace that a node has named, while it answers there.
+    owner: Option<Endpoint>,
 }
 
 impl Opener {
@@ -45,7 +49,7 @@ impl Opener {
         if endpoints.is_empty() {
             return Err(MountError::system("cannot connect", "the credential names no endpoint"));
         }
-        Ok(Self { endpoints, trust, clock, next: 0 })
+        Ok(Self { endpoints, trust, clock, next: 0, owner: None })
     }
 
     /// Opens a new session, trying all endpoints for a while.
@@ -78,8 +82,45 @@ impl Opener {
         }
     }
 
-    /// One attempt, at the endpoint whose turn it is. The one that answers stays first.
+    /// One attempt: at the owner that was named last, or else at the endpoint whose turn it is; and from there to where it says
+    /// that the owner is. Whoever answers stays first.
     pub(super) async fn attempt(&mut self, opening: Opening, timeout: Duration) -> Result<Opened, ConnectError> {
+        let mut hops = 0;
+        loop {
+            let named = self.owner.take();
+            let endpoint = named.clone().unwrap_or_else(|| self.endpoints[self.next % self.endpoints.len()].clone());
+            let attempt = Box::pin(attempt(&endpoint, &self.trust, &self.clock, opening.clone(), timeout));
+            let error = match attempt.await {
+                Ok(opened) => {
+                    self.owner = named;
+                    return Ok(opened);
+                }
+                Err(error) => error,
+            };
+            if let ConnectError::Refused(refusal) = &error
+                && hops < HOPS_MAX
+                && let Some(owner) = owner(&endpoint, refusal)
+            {
+                tracing::debug!(from = %endpoint, to = %owner, "the workspace is at another node");
+                hops += 1;
+                self.owner = Some(owner);
+                continue;
+            }
+            if named.is_none() {
+                self.next = (self.next + 1) % self.endpoints.len();
+            }
+            return Err(error);
+        }
+    }
+}
+
+/// Where a node sends the agent. A credential that was kept secret on the way stays so.
+fn owner(from: &Endpoint, refusal: &Refusal) -> Option<Endpoint> {
+    let owner: Endpoint = refusal.owner.as_deref()?.parse().ok()?;
+    (owner != *from && (owner.is_tls() || !from.is_tls())).then_some(owner)
+}
+
+async fn attempt(&mut self, opening: Opening, timeout: Duration) -> Result<Opened, ConnectError> {
         let endpoint = self.endpoints[self.next % self.endpoints.len()].clone();
         let attempt = Box::pin(attempt(&endpoint, &self.trust, &self.clock, opening, timeout));
         let result = attempt.await;

@@ -72,7 +72,7 @@ fn refusal(response: &http::Response<Option<Vec<u8>>>) -> ConnectError {
     let status = response.status();
     let body = response.body().as_deref().and_then(|body| serde_json::from_slice::<ErrorBody>(body).ok());
     match body {
-        Some(body) => ConnectError::Refused(Refusal { code: body.code, message: body.message, fenced: None }),
+        Some(body) => ConnectError::Refused(Refusal::new(body.code, body.message)),
         None => ConnectError::unreachable(format!("the address answers {status}, which no control node does")),
     }
 }

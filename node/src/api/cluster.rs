@@ -11,14 +11,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::ring::{Ring, STATUS_PATH, StatusAnswer};
+use crate::ring::{Ring, STATUS_PATH, StatusAnswer, UnitStatus};
 
 /// How long another node may take to say how it is.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// The cluster as this node knows it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ClusterStatus {
+pub(crate) struct ClusterStatus {
     /// The cluster's name; absent when the node is alone.
     cluster: Option<String>,
     /// The node that answers; absent when it is alone.
@@ -89,6 +89,30 @@ struct ShardStatus {
     /// Who should own it; absent when no node can.
     #[schema(value_type = Option<String>)]
     suggested_owner: Option<NodeName>,
+    /// The nodes that have it in hand, and where each is with it; in peace one, which serves it.
+    units: Vec<ShardUnit>,
+}
+
+/// Where one node is with a shard.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct ShardUnit {
+    /// The node.
+    #[schema(value_type = String)]
+    node: NodeName,
+    /// `opening`, `serving`, `closing`, or `due` if it waits for its turn.
+    state: String,
+    /// Which opening of the shard this is; grows with every owner.
+    epoch: Option<u64>,
+}
+
+/// What a node sees of its cluster.
+pub(crate) struct ClusterSight<'a> {
+    /// The ring.
+    pub(crate) ring: &'a Ring,
+    /// How many shards there are.
+    pub(crate) shards: u16,
+    /// Where this node is with each.
+    pub(crate) units: Vec<UnitStatus>,
 }
 
 /// Shows the ring of nodes: who is there, what each says of itself when it is asked now, and who should own which shard. Takes
@@ -102,36 +126,51 @@ pub(super) async fn show(State(state): State<ApiState>) -> Json<ClusterStatus> {
         let (ring_keys, members, shards) = Default::default();
         return Json(ClusterStatus { cluster: None, node: None, region, ring_keys, members, shards });
     };
+    Json(describe(&ClusterSight { ring, shards: ring.shards(), units: Vec::new() }).await)
+}
+
+/// The cluster as this node sees it; each node is asked how it is.
+pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
+    let ClusterSight { ring, shards: count, units } = sight;
     let view = ring.view();
-    let members = join_all(view.members.iter().map(|member| status(ring, member))).await;
+    let (members, known): (Vec<_>, Vec<_>) = join_all(view.members.iter().map(|member| status(ring, member, units))).await.into_iter().unzip();
+    let of_shard = |region: &str, shard: u16| {
+        let of_member = |(member, units): (&MemberStatus, &Vec<UnitStatus>)| {
+            let here = member.region.as_deref() == Some(region);
+            let unit = units.iter().find(|unit| here && unit.shard == shard)?;
+            Some(ShardUnit { node: member.name.clone(), state: unit.state.clone(), epoch: unit.epoch })
+        };
+        members.iter().zip(&known).filter_map(of_member).collect()
+    };
     let regions: BTreeSet<_> = view.members.iter().filter_map(|member| member.facts.as_ref()).map(|facts| facts.region.clone()).collect();
     let mut shards = Vec::new();
     for region in regions {
         let placement = view.placement(&region);
-        shards.extend((0..ring.shards()).map(|shard| ShardStatus {
+        shards.extend((0..*count).map(|shard| ShardStatus {
+            units: of_shard(&region, shard),
             region: region.clone(),
             shard,
             suggested_owner: placement.owner(shard).cloned(),
         }));
     }
-    Json(ClusterStatus {
+    ClusterStatus {
         cluster: Some(ring.cluster().to_owned()),
         node: Some(ring.me().clone()),
-        region,
+        region: ring.region().to_owned(),
         ring_keys: ring.keys().ids().map(|id| id.to_string()).collect(),
         members,
         shards,
-    })
+    }
 }
 
-async fn status(ring: &Ring, member: &Member) -> MemberStatus {
-    let asked = if member.live { ask(ring, member).await } else { Err("it is not heard".to_owned()) };
-    let (sees, problem) = match asked {
-        Ok(sees) => (Some(sees), None),
-        Err(problem) => (None, Some(problem)),
+async fn status(ring: &Ring, member: &Member, own: &[UnitStatus]) -> (MemberStatus, Vec<UnitStatus>) {
+    let asked = if member.live { ask(ring, member, own).await } else { Err("it is not heard".to_owned()) };
+    let (sees, units, problem) = match asked {
+        Ok((sees, units)) => (Some(sees), units, None),
+        Err(problem) => (None, Vec::new(), Some(problem)),
     };
     let facts = member.facts.as_ref();
-    MemberStatus {
+    let status = MemberStatus {
         name: member.id.name.clone(),
         generation: member.id.generation,
         gossip: member.id.address.to_string(),
@@ -144,14 +183,15 @@ async fn status(ring: &Ring, member: &Member) -> MemberStatus {
         stream: facts.map(|facts| facts.stream.clone()),
         sees,
         problem,
-    }
+    };
+    (status, units)
 }
 
-async fn ask(ring: &Ring, member: &Member) -> Result<usize, String> {
+async fn ask(ring: &Ring, member: &Member, own: &[UnitStatus]) -> Result<(usize, Vec<UnitStatus>), String> {
     if member.id.name == *ring.me() {
-        return Ok(ring.view().members.iter().filter(|member| member.live).count());
+        return Ok((ring.view().members.iter().filter(|member| member.live).count(), own.to_vec()));
     }
     let answer = ring.caller().call(member, STATUS_PATH, b"", ASK_LIMIT).await.map_err(|error| error.to_string())?;
     let answer: StatusAnswer = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-    Ok(answer.live)
+    Ok((answer.live, answer.units))
 }

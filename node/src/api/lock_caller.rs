@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use artifacts_core::revocation::Target;
-use artifacts_core::ticket::Mode;
-use artifacts_core::{AccountId, ErrorCode, Timestamp};
+use artifacts_core::ticket::{Mode, TicketClaims};
+use artifacts_core::{AccountId, ErrorCode, Timestamp, WorkspaceId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::scope::{Action, Subject};
@@ -12,22 +13,71 @@ use super::workspaces::WorkspacePath;
 use super::{ApiError, ApiState};
 use crate::control::ControlError;
 use crate::locks::LockRight;
-use crate::records::{WorkspaceRecord, WorkspaceStatus};
+use crate::records::{AccountRecord, GrantRecord, KeyRecord, WorkspaceRecord, WorkspaceStatus};
 use crate::sessions::StandingTicket;
 
 /// Who calls the locks of a workspace: an account through one of its keys, or a runtime with its mount ticket.
 #[derive(Clone)]
-pub(super) enum LockCaller {
+pub(super) struct LockCaller {
+    who: Who,
+    /// The workspace that the owner of the account has found, if the call was passed on to the owner of the workspace.
+    workspace: Option<Arc<WorkspaceRecord>>,
+}
+
+#[derive(Clone)]
+enum Who {
     /// An account.
     Key(Caller),
     /// A runtime. It sees the workspace of its ticket and no other.
     Ticket(Arc<StandingTicket>),
 }
 
+/// Who calls the locks of which workspace, as the owner of the account has found: for the owner of the workspace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Attested {
+    who: AttestedWho,
+    workspace: WorkspaceRecord,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum AttestedWho {
+    Key(AccountRecord, KeyRecord),
+    Ticket(TicketClaims, GrantRecord),
+}
+
+impl Attested {
+    /// Which workspace.
+    pub(super) fn workspace(&self) -> WorkspaceId {
+        self.workspace.id
+    }
+}
+
 impl LockCaller {
     /// The bearer of a ticket that was found good.
     pub(super) fn of_ticket(ticket: StandingTicket) -> Self {
-        Self::Ticket(Arc::new(ticket))
+        Self { who: Who::Ticket(Arc::new(ticket)), workspace: None }
+    }
+
+    fn of_key(caller: Caller) -> Self {
+        Self { who: Who::Key(caller), workspace: None }
+    }
+
+    /// Who calls, in a call that was passed on.
+    pub(super) fn of_attested(attested: Attested) -> Self {
+        let who = match attested.who {
+            AttestedWho::Key(account, key) => Who::Key(Caller::new(account, key)),
+            AttestedWho::Ticket(claims, grant) => Who::Ticket(Arc::new(StandingTicket { claims, grant })),
+        };
+        Self { who, workspace: Some(Arc::new(attested.workspace)) }
+    }
+
+    /// What to pass on with a call for this workspace.
+    pub(super) fn attest(&self, workspace: WorkspaceRecord) -> Attested {
+        let who = match &self.who {
+            Who::Key(caller) => AttestedWho::Key(caller.account().clone(), caller.key().clone()),
+            Who::Ticket(ticket) => AttestedWho::Ticket(ticket.claims.clone(), ticket.grant.clone()),
+        };
+        Attested { who, workspace }
     }
 
     /// The workspace that the path names, if the caller may do this with its locks: look at them and share them (`ro`), or
@@ -36,15 +86,22 @@ impl LockCaller {
     /// # Errors
     /// `workspace_not_found` for whatever is not the caller's, `workspace_not_active`, `forbidden`.
     pub(super) async fn workspace(&self, state: &ApiState, path: &WorkspacePath, needed: Mode) -> Result<WorkspaceRecord, ApiError> {
-        match self {
-            Self::Key(caller) => {
+        match &self.who {
+            Who::Key(caller) => {
                 let name = caller.own(Some(&path.handle), &path.name)?;
                 let subject = Subject::workspace(name);
                 caller.may(if needed == Mode::Ro { Action::Read(subject) } else { Action::Change(subject) })?;
-                Ok(state.control().active_workspace(caller.account(), name).await?)
+                match &self.workspace {
+                    Some(found) if found.name == *name => Ok(WorkspaceRecord::clone(found)),
+                    Some(_) => Err(ControlError::WorkspaceNotFound(format!("{}/{}", path.handle, path.name)).into()),
+                    None => Ok(state.control().active_workspace(caller.account(), name).await?),
+                }
             }
-            Self::Ticket(ticket) => {
-                let found = state.context().catalog.workspace(ticket.claims.account, ticket.claims.workspace).await?;
+            Who::Ticket(ticket) => {
+                let found = match &self.workspace {
+                    Some(found) => Some(WorkspaceRecord::clone(found)),
+                    None => state.context().catalog.workspace(ticket.claims.account, ticket.claims.workspace).await?,
+                };
                 let named = found.filter(|workspace| workspace.handle == path.handle && workspace.name == path.name);
                 let missing = || ControlError::WorkspaceNotFound(format!("{}/{}", path.handle, path.name));
                 let workspace = named.filter(|workspace| workspace.status != WorkspaceStatus::Deleted).ok_or_else(missing)?;
@@ -61,17 +118,17 @@ impl LockCaller {
 
     /// By what right it locks.
     pub(super) fn right(&self) -> LockRight {
-        match self {
-            Self::Key(caller) => LockRight::Key { key: caller.key().id },
-            Self::Ticket(ticket) => LockRight::Ticket { ticket: ticket.claims.jti, grant: ticket.claims.grant },
+        match &self.who {
+            Who::Key(caller) => LockRight::Key { key: caller.key().id },
+            Who::Ticket(ticket) => LockRight::Ticket { ticket: ticket.claims.jti, grant: ticket.claims.grant },
         }
     }
 
     /// When that right ends.
     pub(super) fn until(&self) -> Option<Timestamp> {
-        match self {
-            Self::Key(caller) => caller.key().expires_at,
-            Self::Ticket(ticket) => ticket.expires_at(),
+        match &self.who {
+            Who::Key(caller) => caller.key().expires_at,
+            Who::Ticket(ticket) => ticket.expires_at(),
         }
     }
 
@@ -84,31 +141,31 @@ impl LockCaller {
 
     /// Whose cursors it follows.
     pub(super) fn account(&self) -> AccountId {
-        match self {
-            Self::Key(caller) => caller.account().id,
-            Self::Ticket(ticket) => ticket.claims.account,
+        match &self.who {
+            Who::Key(caller) => caller.account().id,
+            Who::Ticket(ticket) => ticket.claims.account,
         }
     }
 
     /// Whether it may do more than look and share.
     pub(super) fn writes(&self) -> bool {
-        let mode = match self {
-            Self::Key(caller) => caller.key().scope.mode.unwrap_or(Mode::Rw),
-            Self::Ticket(ticket) => ticket.claims.mode,
+        let mode = match &self.who {
+            Who::Key(caller) => caller.key().scope.mode.unwrap_or(Mode::Rw),
+            Who::Ticket(ticket) => ticket.claims.mode,
         };
         mode.allows(Mode::Rw)
     }
 
     /// Whether it is told who holds a lock by this right, and what gives power over it.
     pub(super) fn knows(&self, right: Option<LockRight>) -> bool {
-        right == Some(self.right()) || (matches!(self, Self::Key(_)) && self.writes())
+        right == Some(self.right()) || (matches!(self.who, Who::Key(_)) && self.writes())
     }
 
     /// Whether it is told of locks on files: whoever sees only a part of them is not.
     pub(super) fn sees_files(&self) -> bool {
-        match self {
-            Self::Key(_) => true,
-            Self::Ticket(ticket) => ticket.claims.subpath.is_none() && ticket.grant.subpath.is_none(),
+        match &self.who {
+            Who::Key(_) => true,
+            Who::Ticket(ticket) => ticket.claims.subpath.is_none() && ticket.grant.subpath.is_none(),
         }
     }
 }
@@ -121,6 +178,6 @@ impl<S: Send + Sync> FromRequestParts<S> for LockCaller {
             return Ok(caller.clone());
         }
         // The gate put one of them there; a route without the gate is a mistake of ours.
-        parts.extensions.get::<Caller>().cloned().map(Self::Key).ok_or_else(ApiError::internal)
+        parts.extensions.get::<Caller>().cloned().map(Self::of_key).ok_or_else(ApiError::internal)
     }
 }

@@ -19,6 +19,7 @@ mod change;
 mod cluster;
 mod credential;
 mod delivery;
+mod elsewhere;
 mod error;
 mod fenced;
 mod fsck;
@@ -53,7 +54,13 @@ mod workspaces;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+pub(crate) use cluster::{ClusterSight, describe as describe_cluster};
+pub(crate) use elsewhere::Elsewhere;
 pub use error::{ALL_CODES, ApiError, status};
+pub(crate) use lock_caller::Attested;
+pub(crate) use monitoring::{healthz, install as install_metrics, upkeep as keep_metrics, render as render_metrics};
+pub(crate) use openapi::show as openapi;
+pub(crate) use shell::{name, surround};
 pub use state::ApiState;
 
 /// All calls of the API, with a fallback for everything else.
@@ -77,7 +84,10 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     };
     let of_keys = admitted(of_keys).route_layer(from_fn_with_state(state.clone(), gate::with_key));
     let of_admin = admitted(of_admin).route_layer(from_fn_with_state(state.clone(), gate::with_admin_token));
-    let by_ticket = |calls| admitted(calls).route_layer(from_fn_with_state(state.clone(), gate::with_key_or_ticket));
+    let by_ticket = |calls: Router<ApiState>| {
+        let calls = calls.route_layer(from_fn_with_state(state.clone(), elsewhere::seek));
+        admitted(calls).route_layer(from_fn_with_state(state.clone(), gate::with_key_or_ticket))
+    };
     open.merge(of_keys)
         .merge(of_admin)
         .merge(by_ticket(of_locks))
@@ -88,5 +98,19 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
         .merge(others)
         .fallback(shell::not_found)
         .method_not_allowed_fallback(shell::method_not_allowed)
-        .layer(from_fn_with_state(state, shell::surround))
+        .layer(from_fn_with_state(state.surroundings(), shell::surround))
+}
+
+/// The calls about locks that the owner of an account passes on to the owner of a workspace, each with its [`Attested`].
+pub(crate) fn passed_on_router(state: ApiState) -> Router {
+    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (waiting, _) = routes::waiting_for_locks().split_for_parts();
+    of_locks
+        .route_layer(from_fn_with_state(state.clone(), change::carry_through))
+        .merge(waiting.route_layer(from_fn(delivery::watch)))
+        .route_layer(from_fn(elsewhere::with_attested))
+        .with_state(state.clone())
+        .fallback(shell::not_found)
+        .method_not_allowed_fallback(shell::method_not_allowed)
+        .layer(from_fn_with_state(state.surroundings(), shell::surround))
 }

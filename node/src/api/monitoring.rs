@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::error::ErrorBody;
 use super::{ApiError, ApiState};
+use crate::sessions::SessionStatus;
 
 /// How long the store may take before the node counts as not ready.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ const LATENCY_BUCKETS_SECONDS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.0
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Installs the recorder, once a process. If the process has brought its own, ours stays empty.
-pub(super) fn install() -> PrometheusHandle {
+pub(crate) fn install() -> PrometheusHandle {
     let handle = RECORDER.get_or_init(|| {
         let builder = match PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS_SECONDS) {
             Ok(builder) => builder,
@@ -44,7 +45,7 @@ pub(super) fn install() -> PrometheusHandle {
 }
 
 /// Sums up samples for as long as the process lives or `alive` says.
-pub(super) async fn upkeep(handle: PrometheusHandle, alive: impl Fn() -> bool) {
+pub(crate) async fn upkeep(handle: PrometheusHandle, alive: impl Fn() -> bool) {
     let mut ticks = tokio::time::interval(UPKEEP_PERIOD);
     while alive() {
         ticks.tick().await;
@@ -54,14 +55,14 @@ pub(super) async fn upkeep(handle: PrometheusHandle, alive: impl Fn() -> bool) {
 
 /// That the node is well.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// `ok`.
     status: &'static str,
 }
 
 /// Says that the process lives.
 #[utoipa::path(get, path = "/healthz", tag = "monitoring", operation_id = "healthz", security(()), responses((status = 200, description = "It lives", body = Health)))]
-pub(super) async fn healthz() -> Json<Health> {
+pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
@@ -86,10 +87,15 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Health>
     (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
 ))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
-    let sessions = state.control().data_plane().sessions();
+    let sessions = state.control().data_plane().sessions(None).await.unwrap_or_default();
+    render(state.prometheus(), &sessions, state.context().revocations.read().len())
+}
+
+/// The metrics, with what is counted now.
+pub(crate) fn render(prometheus: &PrometheusHandle, sessions: &[SessionStatus], revocations: usize) -> Response {
     let lapsed = sessions.iter().filter(|session| session.phase == Phase::Lapsed).count();
     metrics::gauge!("artifacts_sessions", "state" => "lapsed").set(lapsed as f64);
     metrics::gauge!("artifacts_sessions", "state" => "live").set((sessions.len() - lapsed) as f64);
-    metrics::gauge!("artifacts_revocations_known").set(state.context().revocations.read().len() as f64);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.prometheus().render()).into_response()
+    metrics::gauge!("artifacts_revocations_known").set(revocations as f64);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus.render()).into_response()
 }

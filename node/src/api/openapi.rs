@@ -46,7 +46,7 @@ const COMMON_ERRORS: [(&str, &str); 8] = [
 #[utoipa::path(get, path = "/openapi.json", tag = "monitoring", operation_id = "openapi", security(()), responses(
     (status = 200, description = "This document", body = Object),
 ))]
-pub(super) async fn show() -> Response {
+pub(crate) async fn show() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| document().to_json().unwrap_or_default().into());
     ([(CONTENT_TYPE, "application/json")], document.clone()).into_response()

@@ -170,7 +170,7 @@ pub(super) async fn list(
     };
     let after =
         request.cursor.as_deref().map(|cursor| ListKind::Sessions.position(account.id, cursor)).transpose().map_err(ListError::from)?;
-    let mut items = state.control().data_plane().sessions();
+    let mut items = state.control().data_plane().sessions(Some(account.id)).await?;
     items.retain(|SessionStatus { record, .. }| {
         record.account == account.id
             && after.as_ref().is_none_or(|after| position(record).as_slice() > after.as_slice())
@@ -213,7 +213,7 @@ pub(super) async fn end(
     PathParams(path): PathParams<SessionPath>,
     QueryParams(query): QueryParams<WaitQuery>,
 ) -> Result<Json<EndedSession>, ApiError> {
-    let session = state.control().session(caller.account(), path.id)?;
+    let session = state.control().session(caller.account(), path.id).await?;
     caller.may(Action::Change(Subject::session(&session.record)))?;
     let (session, report) = state.control().end_session(caller.account(), path.id, query.wait()?).await?;
     Ok(Json(EndedSession { session: session.into(), sessions: report.into() }))

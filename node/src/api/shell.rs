@@ -11,13 +11,26 @@ use futures_util::FutureExt as _;
 use super::caller::Caller;
 use super::error::{ApiError, name_request};
 use super::request_id::{RequestId, X_REQUEST_ID};
-use super::{ApiState, error};
+use super::error;
+use crate::random::SharedEntropy;
+use crate::time::SharedClock;
+
+/// What the shell needs.
+pub(crate) type Surroundings = (SharedClock, SharedEntropy);
+
+/// Names a request that somebody else surrounds, and errors that come about on the way there.
+pub(crate) async fn name(State((_, entropy)): State<Surroundings>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers(), &entropy);
+    request.headers_mut().insert(X_REQUEST_ID, id.header());
+    let mut response = name_request(next.run(request).await, &id);
+    response.headers_mut().insert(X_REQUEST_ID, id.header());
+    response
+}
 
 /// The outermost layer.
-pub(super) async fn surround(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let clock = &state.context().clock;
+pub(crate) async fn surround(State((clock, entropy)): State<Surroundings>, mut request: Request, next: Next) -> Response {
     let started_ms = clock.monotonic_ms();
-    let id = RequestId::of(request.headers(), &state.context().entropy);
+    let id = RequestId::of(request.headers(), &entropy);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());

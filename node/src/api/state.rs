@@ -4,9 +4,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use super::change::MOST_CHANGES;
+use super::elsewhere::Elsewhere;
 use super::idempotency::Idempotency;
 use super::monitoring;
 use super::rate_limit::RateLimits;
+use super::shell::Surroundings;
 use crate::context::SharedContext;
 use crate::control::Control;
 use crate::ring::Ring;
@@ -20,6 +22,7 @@ pub struct ApiState {
 struct Inner {
     control: Control,
     ring: Option<Ring>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     idempotency: Arc<Idempotency>,
     rate_limits: RateLimits,
     prometheus: PrometheusHandle,
@@ -37,16 +40,25 @@ impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
     /// removed in the background for as long as the state lives.
     pub fn new(control: Control) -> Self {
-        Self::in_ring(control, None)
+        Self::with(control, None, None)
     }
 
     /// As [`ApiState::new`], for a node that has others around it.
     pub fn in_ring(control: Control, ring: Option<Ring>) -> Self {
+        Self::with(control, ring, None)
+    }
+
+    /// As [`ApiState::new`], for the accounts of one shard, whose workspaces may be elsewhere.
+    pub(crate) fn of_shard(control: Control, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        Self::with(control, None, Some(elsewhere))
+    }
+
+    fn with(control: Control, ring: Option<Ring>, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
         let (waits, streams) = (Semaphore::new(MOST_WAITS), Arc::new(Semaphore::new(MOST_STREAMS)));
-        let inner = Arc::new(Inner { control, ring, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
+        let inner = Arc::new(Inner { control, ring, elsewhere, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
         let alive = Arc::downgrade(&inner);
         tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
         Self { inner }
@@ -58,6 +70,14 @@ impl ApiState {
 
     pub(super) fn ring(&self) -> Option<&Ring> {
         self.inner.ring.as_ref()
+    }
+
+    pub(super) fn surroundings(&self) -> Surroundings {
+        (self.context().clock.clone(), self.context().entropy.clone())
+    }
+
+    pub(super) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
+        self.inner.elsewhere.as_ref()
     }
 
     pub(super) fn context(&self) -> &SharedContext {

@@ -111,10 +111,7 @@ impl Shards {
     /// # Errors
     /// [`ClusterError::Store`].
     pub async fn own(&self, shard: Shard) -> Result<Arc<OwnedStore>, ClusterError> {
-        let (objects, cache) = (Arc::clone(&self.objects), Arc::clone(&self.cache));
-        let path = format!("meta/{shard}");
-        let open = SlateStore::open(objects, &path, cache, u64::from(shard.0), self.limits);
-        let owned = Arc::new(Box::pin(OwnedStore::open(open, self.rules.clone())).await?);
+        let owned = self.open(shard).await?;
         let (mut lost, news) = (owned.lost(), self.lost.clone());
         tokio::spawn(async move {
             if lost.wait_for(|lost| *lost).await.is_ok() {
@@ -125,6 +122,17 @@ impl Shards {
         self.alone_from_ms.fetch_max(owned.alone_from_ms(), Ordering::Relaxed);
         self.store.attach(shard, owned.clone());
         Ok(owned)
+    }
+
+    /// Takes a shard for somebody who looks after it alone: it is not part of the one store.
+    ///
+    /// # Errors
+    /// [`ClusterError::Store`].
+    pub async fn open(&self, shard: Shard) -> Result<Arc<OwnedStore>, ClusterError> {
+        let (objects, cache) = (Arc::clone(&self.objects), Arc::clone(&self.cache));
+        let path = format!("meta/{shard}");
+        let open = SlateStore::open(objects, &path, cache, u64::from(shard.0), self.limits);
+        Ok(Arc::new(Box::pin(OwnedStore::open(open, self.rules.clone())).await?))
     }
 }
 

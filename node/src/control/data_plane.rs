@@ -4,9 +4,9 @@ use std::time::Duration;
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
-use artifacts_core::{SessionId, WorkspaceId};
+use artifacts_core::{AccountId, SessionId, WorkspaceId};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 
 use crate::records::{SessionRecord, SessionRight, WorkspaceRecord};
 use crate::sessions::{CheckOptions, CheckReport, FenceReport, SessionStatus, Sessions, Storage};
@@ -17,11 +17,17 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Ends every session that stands on one of `targets`; see [`Sessions::fence`].
     fn fence(&self, targets: BTreeSet<Target>, reason: FenceReason, wait: Duration) -> BoxFuture<'_, FenceReport>;
 
-    /// All sessions that are not over.
-    fn sessions(&self) -> Vec<SessionStatus>;
+    /// As [`DataPlane::fence`], without waiting, of what was revoked before this process started: whoever serves sessions in
+    /// other processes has read the log.
+    fn catch_up(&self, targets: BTreeSet<Target>, reason: FenceReason) -> BoxFuture<'_, FenceReport> {
+        self.fence(targets, reason, Duration::ZERO)
+    }
+
+    /// The sessions of an account that are not over; of all accounts if none is named.
+    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>>;
 
     /// One session, if it is not over.
-    fn session(&self, id: SessionId) -> Option<SessionStatus>;
+    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionStatus>, StoreError>>;
 
     /// Makes the root directory of a new workspace, durably.
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -44,12 +50,14 @@ impl DataPlane for Sessions {
         async move { Sessions::fence(self, |session| hits(&targets, session), reason, wait).await }.boxed()
     }
 
-    fn sessions(&self) -> Vec<SessionStatus> {
-        self.list()
+    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>> {
+        let mut sessions = self.list();
+        sessions.retain(|session| account.is_none_or(|account| session.record.account == account));
+        ready(Ok(sessions)).boxed()
     }
 
-    fn session(&self, id: SessionId) -> Option<SessionStatus> {
-        self.get(id)
+    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionStatus>, StoreError>> {
+        ready(Ok(self.get(id))).boxed()
     }
 
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -87,7 +95,7 @@ mod tests {
     use artifacts_core::namespace::Ino;
     use artifacts_core::session::{InodeRanges, Phase};
     use artifacts_core::ticket::Mode;
-    use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp};
+    use artifacts_core::{GrantId, KeyId, TicketId, Timestamp};
 
     use super::*;
 

@@ -60,7 +60,6 @@ pub(super) struct Inner {
     accounts: Family<AccountId, AccountMessage>,
     /// Handles are unique in the cluster: one account at a time is made.
     creating_account: tokio::sync::Mutex<()>,
-    admin_token_hash: [u8; 32],
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -70,8 +69,11 @@ impl Control {
     /// # Errors
     /// [`StartError`].
     pub async fn load(context: &SharedContext) -> Result<(), StartError> {
-        signing::load(context).await?;
+        if context.is_home {
+            signing::load(context).await?;
+        }
         for revocation in context.catalog.revocations().await? {
+            context.log.lock().push(revocation.record.clone());
             context.revocations.write().admit(revocation.record);
         }
         Ok(housekeeping::forget_revocations(context).await?)
@@ -84,17 +86,20 @@ impl Control {
     /// # Errors
     /// [`StartError`].
     pub async fn start(context: SharedContext, data_plane: impl DataPlane, locks: Locks) -> Result<Self, StartError> {
-        let admin_token_hash = admin_token::load_or_make(&context).await?;
+        if context.is_home {
+            let hash = admin_token::load_or_make(&context).await?;
+            *context.admin_token_hash.write() = Some(hash);
+        }
         let targets = context.catalog.revocations().await?.into_iter().map(|signed| signed.record.target).collect();
         let data_plane: Arc<dyn DataPlane> = Arc::new(data_plane);
         let revoker = Revoker::new(context.clone(), data_plane.clone(), locks.clone());
-        revoker.fence(targets, Duration::ZERO).await;
+        revoker.catch_up(targets).await;
         // The supervisor says what failed; each starts anew when next needed.
         let tenants = Family::start("tenant", |_| {}).await?;
         let accounts = Family::start("account", |_| {}).await?;
         let shared = Arc::new(Shared { context, data_plane, locks, revoker, tenants });
         let creating_account = tokio::sync::Mutex::new(());
-        let inner = Arc::new(Inner { shared, accounts, creating_account, admin_token_hash, tasks: Mutex::default() });
+        let inner = Arc::new(Inner { shared, accounts, creating_account, tasks: Mutex::default() });
         let control = Self { inner };
         control.inner.tasks.lock().spawn(housekeeping::run(Arc::downgrade(&control.inner)));
         for workspace in control.context().catalog.workspaces_in_deletion().await? {
@@ -127,7 +132,7 @@ impl Control {
 
     /// Whether this is the admin token, in constant time.
     pub fn is_admin_token(&self, token: &str) -> bool {
-        secret_matches(token, &self.inner.admin_token_hash)
+        self.context().admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash))
     }
 
     /// Makes an account with its first API key.
@@ -260,9 +265,9 @@ impl Control {
     /// A session of the account that is not over.
     ///
     /// # Errors
-    /// [`ControlError::SessionNotFound`].
-    pub fn session(&self, account: &AccountRecord, id: SessionId) -> Result<SessionStatus, ControlError> {
-        let found = self.data_plane().session(id);
+    /// [`ControlError::SessionNotFound`], or the store's.
+    pub async fn session(&self, account: &AccountRecord, id: SessionId) -> Result<SessionStatus, ControlError> {
+        let found = self.data_plane().session(id).await?;
         found.filter(|session| session.record.account == account.id).ok_or(ControlError::SessionNotFound(id))
     }
 
@@ -351,7 +356,7 @@ impl Control {
         id: SessionId,
         wait: Duration,
     ) -> Result<(SessionStatus, FenceReport), ControlError> {
-        let session = self.session(account, id)?;
+        let session = self.session(account, id).await?;
         self.ask_account(account, |reply| AccountMessage::RevokeSession { id, reply }).await?;
         Ok((session, self.fence([Target::Session(id)], wait).await))
     }

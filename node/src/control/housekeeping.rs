@@ -24,7 +24,9 @@ pub(super) async fn run(inner: Weak<Inner>) {
         ticks.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         let context = &inner.shared.context;
-        if let Err(error) = signing::rotate_if_due(context).await {
+        if context.is_home
+            && let Err(error) = signing::rotate_if_due(context).await
+        {
             tracing::warn!(%error, "the signing key was not rotated");
         }
         if let Err(error) = forget_revocations(context).await {
@@ -46,5 +48,6 @@ pub(super) async fn forget_revocations(context: &Context) -> Result<(), StoreErr
     let horizon = artifacts_core::Timestamp::from_unix_ms(now.unix_ms().saturating_sub(REVOCATION_MEMORY_MS));
     context.catalog.trim_revocations(horizon).await?;
     context.revocations.write().forget_older_than(REVOCATION_MEMORY_MS, now);
+    context.log.lock().forget_older_than(REVOCATION_MEMORY_MS, now);
     Ok(())
 }

@@ -10,7 +10,6 @@ use super::{ControlError, DataPlane, durable};
 use crate::catalog::Catalog;
 use crate::context::SharedContext;
 use crate::locks::Locks;
-use crate::records::{SessionRecord, SessionRight};
 use crate::sessions::FenceReport;
 use crate::store::Batch;
 
@@ -52,6 +51,7 @@ impl Revoker {
         metrics::counter!("artifacts_revocations_total").increment(signed.len() as u64);
         let mut register = self.context.revocations.write();
         for revocation in signed {
+            self.context.log.lock().push(revocation.record.clone());
             register.admit(revocation.record);
         }
         drop(register);
@@ -79,20 +79,30 @@ impl Revoker {
     /// or later: after each mount has confirmed or `wait` has passed. The named locks that were taken by what is revoked, or
     /// with the ticket of a session that is ended, are free then.
     pub(super) async fn fence(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
-        let tickets: Vec<_> = targets.iter().filter_map(|target| self.ticket_of(*target)).collect();
+        let tickets = self.tickets_of(&targets).await;
         let of_locks: Vec<Target> = targets.iter().copied().collect();
-        let (report, ()) = tokio::join!(self.fence_sessions(targets, wait), self.locks.revoke(&of_locks, &tickets));
+        let (report, ()) = tokio::join!(self.fence_sessions(targets, Some(wait)), self.locks.revoke(&of_locks, &tickets));
         metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
         report
     }
 
-    async fn fence_sessions(&self, targets: BTreeSet<Target>, wait: Duration) -> FenceReport {
+    /// As [`Revoker::fence`], of what the log says at a start.
+    pub(super) async fn catch_up(&self, targets: BTreeSet<Target>) {
+        let of_locks: Vec<Target> = targets.iter().copied().collect();
+        let (report, ()) = tokio::join!(self.fence_sessions(targets, None), self.locks.revoke(&of_locks, &[]));
+        metrics::counter!("artifacts_fenced_sessions_total").increment(report.fenced);
+    }
+
+    async fn fence_sessions(&self, targets: BTreeSet<Target>, wait: Option<Duration>) -> FenceReport {
         let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
             targets.into_iter().partition(|target| matches!(target, Target::Workspace(_)));
         let mut report = FenceReport::default();
         for (targets, reason) in [(others, FenceReason::Revoked), (workspaces, FenceReason::WorkspaceDeleted)] {
             if !targets.is_empty() {
-                let part = self.data_plane.fence(targets, reason, wait).await;
+                let part = match wait {
+                    Some(wait) => self.data_plane.fence(targets, reason, wait).await,
+                    None => self.data_plane.catch_up(targets, reason).await,
+                };
                 report.matched += part.matched;
                 report.fenced += part.fenced;
                 report.confirmed += part.confirmed;
@@ -101,12 +111,14 @@ impl Revoker {
         report
     }
 
-    /// The ticket with which a session was opened, and of which workspace.
-    fn ticket_of(&self, target: Target) -> Option<(WorkspaceId, TicketId)> {
-        let Target::Session(session) = target else { return None };
-        match self.data_plane.session(session)?.record {
-            SessionRecord { workspace, right: SessionRight::Ticket { ticket, .. }, .. } => Some((workspace, ticket)),
-            _ => None,
+    /// The tickets with which the sessions among these were opened, and of which workspace.
+    async fn tickets_of(&self, targets: &BTreeSet<Target>) -> Vec<(WorkspaceId, TicketId)> {
+        let mut tickets = Vec::new();
+        for target in targets {
+            let Target::Session(session) = target else { continue };
+            let found = self.data_plane.session(*session).await.ok().flatten();
+            tickets.extend(found.and_then(|session| session.record.ticket()));
         }
+        tickets
     }
 }

@@ -197,7 +197,7 @@ impl State {
             ticket::sign(&claims, kid, &key)
         };
         metrics::counter!("artifacts_tickets_total").increment(1);
-        Ok(TicketFile::new(&claims, token, self.context.endpoints.clone()))
+        Ok(TicketFile::new(&claims, token, self.context.endpoints.read().clone()))
     }
 
     async fn revoke_grant(&mut self, id: GrantId) -> Result<GrantRecord, ControlError> {

@@ -230,9 +230,12 @@ mod tests {
             catalog: Catalog::new(store.clone()),
             store,
             blobs: Arc::new(MemoryBlobs::default()),
-            key_ring: parking_lot::RwLock::default(),
-            revocations: parking_lot::RwLock::default(),
-            endpoints: Vec::new(),
+            key_ring: Arc::default(),
+            revocations: Arc::default(),
+            log: parking_lot::Mutex::default(),
+            admin_token_hash: Arc::default(),
+            is_home: true,
+            endpoints: Arc::default(),
         });
         Locks::start(context, Arc::new(|_| false), |_| {}).await.unwrap()
     }

@@ -78,6 +78,29 @@ impl Caller {
         Ok(call.open_answer(&sealed)?)
     }
 
+    /// Seals what goes with a request of another's that this node passes on to a member; gives the client to send it with.
+    ///
+    /// # Errors
+    /// [`CallFailed`]; nothing was sent.
+    pub(crate) fn seal_mark(&self, member: &Member, path: &str, content: &[u8]) -> Result<(String, &reqwest::Client), CallFailed> {
+        let facts = member.facts.as_ref().ok_or(CallFailed::Unknown)?;
+        let http = self.http.as_ref().ok_or(CallFailed::Unknown)?;
+        let call = self.seat.lock().seal(facts.calls, path, content)?;
+        Ok((format!("{}.{}", BASE64URL.encode(&call.head), BASE64URL.encode(&call.body)), http))
+    }
+
+    /// Opens what another node has sealed so.
+    ///
+    /// # Errors
+    /// [`CallError`]; it had no effect.
+    pub(crate) fn open_mark(&self, path: &str, mark: &[u8]) -> Result<Vec<u8>, CallError> {
+        let decode = |text| BASE64URL.decode(text).unwrap_or_default();
+        let mut parts = mark.splitn(2, |byte| *byte == b'.');
+        let (head, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let incoming = self.open(path, &decode(head))?;
+        Ok(incoming.open_body(&decode(body))?.body)
+    }
+
     /// Judges the head of a call to this node.
     pub(super) fn open(&self, path: &str, head: &[u8]) -> Result<IncomingCall, CallError> {
         self.seat.lock().open(path, head)

@@ -3,6 +3,8 @@
 //! Nothing of a body is read before its head has proved that a member of the ring calls, now and this very path; and
 //! then no more than the head says. Who fails that gets 401 and no reason.
 
+use std::sync::Arc;
+
 use artifacts_core::ErrorCode;
 use artifacts_core::mesh::{Answer, CallError, OpenedCall};
 use axum::Router;
@@ -29,25 +31,43 @@ pub(crate) struct StatusAnswer {
     pub(crate) generation: u64,
     /// How many nodes it counts as alive, itself included.
     pub(crate) live: usize,
+    /// The shards that it has in hand.
+    #[serde(default)]
+    pub(crate) units: Vec<UnitStatus>,
 }
+
+/// Where a node is with a shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct UnitStatus {
+    /// Which.
+    pub(crate) shard: u16,
+    /// See [`artifacts_core::cluster::UnitPhase`].
+    pub(crate) state: String,
+    /// Which opening of the shard this is.
+    pub(crate) epoch: Option<u64>,
+}
+
+/// Says where this node is with each shard that it has in hand.
+pub(crate) type SeeUnits = Arc<dyn Fn() -> Vec<UnitStatus> + Send + Sync>;
 
 /// All of it.
-pub(crate) fn router(ring: Ring) -> Router {
-    Router::new().route(STATUS_PATH, post(status)).with_state(ring)
+pub(crate) fn router(ring: Ring, units: SeeUnits) -> Router {
+    Router::new().route(STATUS_PATH, post(status)).with_state((ring, units))
 }
 
-async fn status(State(ring): State<Ring>, headers: HeaderMap, body: Body) -> Response {
+async fn status(State((ring, units)): State<(Ring, SeeUnits)>, headers: HeaderMap, body: Body) -> Response {
     let call = match open(&ring, STATUS_PATH, &headers, body).await {
         Ok(call) => call,
         Err(refusal) => return refusal.into_response(),
     };
     let view = ring.view();
     let live = view.members.iter().filter(|member| member.live).count();
-    answer(call, &StatusAnswer { generation: view.generation, live })
+    let status = StatusAnswer { generation: view.generation, live, units: units() };
+    answer(call, 200, &status)
 }
 
 /// Reads and opens a call.
-async fn open(ring: &Ring, path: &'static str, headers: &HeaderMap, body: Body) -> Result<OpenedCall, ApiError> {
+pub(crate) async fn open(ring: &Ring, path: &'static str, headers: &HeaderMap, body: Body) -> Result<OpenedCall, ApiError> {
     let refused = |error: CallError| {
         tracing::debug!(%error, path, "a call between nodes is refused");
         ApiError::new(ErrorCode::Unauthorized, "this is for nodes of the cluster")
@@ -61,8 +81,9 @@ async fn open(ring: &Ring, path: &'static str, headers: &HeaderMap, body: Body) 
     incoming.open_body(&sealed).map_err(refused)
 }
 
-fn answer<T: Serialize>(call: OpenedCall, content: &T) -> Response {
-    let sealed = serde_json::to_vec(content).ok().and_then(|body| call.answer(&Answer { status: 200, body }).ok());
+/// Seals an answer.
+pub(crate) fn answer<T: Serialize>(call: OpenedCall, status: u16, content: &T) -> Response {
+    let sealed = serde_json::to_vec(content).ok().and_then(|body| call.answer(&Answer { status, body }).ok());
     match sealed {
         Some(sealed) => (StatusCode::OK, sealed).into_response(),
         None => ApiError::internal().into_response(),

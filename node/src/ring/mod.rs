@@ -32,4 +32,4 @@ pub use error::RingError;
 pub use handle::{Ring, RingSeat};
 pub use view::RingView;
 
-pub(crate) use calls::{STATUS_PATH, StatusAnswer, router};
+pub(crate) use calls::{STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};

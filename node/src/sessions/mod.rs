@@ -4,6 +4,7 @@
 //! stream need not ask the actor. `Shared::accepts` turns false before anything else happens in a fence.
 
 mod actor;
+mod authority;
 mod handle;
 mod keys;
 mod opening;
@@ -14,8 +15,9 @@ mod standing_ticket;
 mod tests;
 
 pub(crate) use actor::{Connection, SessionActor, SessionArguments, SessionMessage};
+pub use authority::{Authority, LocalAuthority, Right};
 pub(crate) use handle::{Handle, Shared};
-pub(crate) use opening::Opened;
+pub(crate) use opening::{Opened, fenced};
 pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
 pub(crate) use standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};

@@ -1,21 +1,19 @@
 use std::net::SocketAddr;
 
-use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::namespace::Ino;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
-use artifacts_core::ticket::Mode;
-use artifacts_core::{AccountId, ErrorCode, SessionId, Timestamp, WorkspaceId};
+use artifacts_core::{ErrorCode, SessionId};
 use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::ask;
-use super::standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
+use super::authority::Right;
 use super::{Connection, Handle, SessionMessage, Sessions, keys};
 use crate::random::{secret_hash, secret_matches};
-use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
+use crate::records::{SessionRecord, SessionRight};
 use crate::store::{Batch, Durability, StoreError};
 use crate::workspace::{Attached, Attachment, WorkspaceMessage};
 
@@ -25,15 +23,6 @@ pub(crate) struct Opened {
     pub(crate) handle: Arc<Handle>,
     pub(crate) workspace: ActorRef<WorkspaceMessage>,
     pub(crate) standing: Standing,
-}
-
-/// What a credential allows, before there is a session.
-struct Right {
-    workspace: WorkspaceRecord,
-    right: SessionRight,
-    mode: Mode,
-    subpath: Option<Subpath>,
-    expires_at: Option<Timestamp>,
 }
 
 impl Sessions {
@@ -52,15 +41,15 @@ impl Sessions {
         };
         let (handle, secret, resumes) = match &hello.opening {
             Opening::Resume { session, secret } => (self.find(*session, secret).await?, secret.clone(), true),
-            Opening::Ticket { token } => {
+            Opening::Ticket { .. } => {
                 let _one_at_a_time = self.0.opening.lock().await;
-                let right = self.right_of_ticket(token).await?;
+                let right = self.0.authority.right(&hello.opening).await?;
                 self.free_ticket(&right.right).await?;
                 let (handle, secret) = self.create(right, hello, remote).await?;
                 (handle, secret, false)
             }
-            Opening::ApiKey { key, workspace, mode, subpath } => {
-                let right = self.right_of_key(key, workspace, *mode, subpath.clone()).await?;
+            Opening::ApiKey { .. } => {
+                let right = self.0.authority.right(&hello.opening).await?;
                 let (handle, secret) = self.create(right, hello, remote).await?;
                 (handle, secret, false)
             }
@@ -78,7 +67,8 @@ impl Sessions {
     ) -> Result<Opened, Refusal> {
         let context = &self.0.context;
         let record = &handle.record;
-        let workspace_record = self.active_workspace(record.account, record.workspace).await?;
+        let standing = standing(record);
+        let workspace_record = self.0.authority.confirm(record.account, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
         let attachment = Attachment {
@@ -96,11 +86,6 @@ impl Sessions {
             self.0.locks.settle(record.workspace, record.id);
         }
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
-        let (grant, key) = match &record.right {
-            SessionRight::Ticket { grant, .. } => (Some(*grant), None),
-            SessionRight::Key { key } => (None, Some(*key)),
-        };
-        let standing = Standing { session: record.id, grant, key, workspace: record.workspace };
         // A fence may have come while the session opened: what it sealed then, this would have undone.
         if !handle.shared.accepts() || !context.revocations.read().stands(&standing) {
             let _ = ask(&workspace, |reply| WorkspaceMessage::Seal(record.id, reply)).await;
@@ -161,63 +146,6 @@ impl Sessions {
                     }
                 }
             },
-        }
-    }
-
-    async fn right_of_ticket(&self, token: &str) -> Result<Right, Refusal> {
-        let ticket = standing_ticket(&self.0.context, token).await.map_err(|refusal| match refusal {
-            TicketRefusal::Store(error) => unavailable(error),
-            refusal => refuse(ErrorCode::Unauthorized, refusal.to_string()),
-        })?;
-        let expires_at = ticket.expires_at();
-        let StandingTicket { claims, grant } = ticket;
-        Ok(Right {
-            workspace: self.active_workspace(claims.account, claims.workspace).await?,
-            right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
-            mode: claims.mode,
-            subpath: claims.subpath.or(grant.subpath),
-            expires_at,
-        })
-    }
-
-    async fn right_of_key(&self, secret: &str, address: &WorkspaceAddress, mode: Mode, subpath: Option<Subpath>) -> Result<Right, Refusal> {
-        let context = &self.0.context;
-        let now = context.clock.wall();
-        let unauthorized = || refuse(ErrorCode::Unauthorized, "the API key is unknown, expired or revoked");
-        let key = context.catalog.key_by_secret(secret).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
-        if key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at <= now) {
-            return Err(unauthorized());
-        }
-        let account = context.catalog.account(key.account).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
-        let scope = &key.scope;
-        let in_scope = scope.tenant.is_none()
-            && scope.mode.is_none_or(|allowed| allowed.allows(mode))
-            && scope.workspace.as_ref().is_none_or(|allowed| allowed.name == address.name);
-        if !in_scope {
-            return Err(refuse(ErrorCode::Forbidden, "the API key's scope does not allow this mount"));
-        }
-        let missing = || refuse(ErrorCode::WorkspaceNotFound, format!("there is no workspace `{address}`"));
-        if address.handle.as_ref().is_some_and(|handle| *handle != account.handle) {
-            return Err(missing());
-        }
-        let workspace = context.catalog.workspace_by_name(account.id, &address.name).await.map_err(unavailable)?.ok_or_else(missing)?;
-        Ok(Right {
-            workspace: self.active_workspace(account.id, workspace.id).await?,
-            right: SessionRight::Key { key: key.id },
-            mode,
-            subpath,
-            expires_at: key.expires_at,
-        })
-    }
-
-    async fn active_workspace(&self, account: AccountId, id: WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
-        let record = self.0.context.catalog.workspace(account, id).await.map_err(unavailable)?;
-        match record {
-            Some(record) if record.status == WorkspaceStatus::Active => Ok(record),
-            Some(record) if record.status == WorkspaceStatus::Deleting => {
-                Err(refuse(ErrorCode::WorkspaceNotActive, "the workspace is being deleted"))
-            }
-            _ => Err(refuse(ErrorCode::WorkspaceNotFound, "the workspace does not exist any more")),
         }
     }
 
@@ -287,20 +215,29 @@ impl Sessions {
     }
 }
 
+/// What a session stands on.
+fn standing(record: &SessionRecord) -> Standing {
+    let (grant, key) = match &record.right {
+        SessionRight::Ticket { grant, .. } => (Some(*grant), None),
+        SessionRight::Key { key } => (None, Some(*key)),
+    };
+    Standing { session: record.id, grant, key, workspace: record.workspace }
+}
+
 /// What an agent says of itself is for people, and needs no more room than this.
 fn shorten(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(128).collect()
 }
 
-fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into(), fenced: None }
+pub(super) fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
+    Refusal::new(code, message)
 }
 
-fn fenced(reason: FenceReason) -> Refusal {
-    Refusal { code: ErrorCode::Forbidden, message: reason.text().to_owned(), fenced: Some(reason) }
+pub(crate) fn fenced(reason: FenceReason) -> Refusal {
+    Refusal { fenced: Some(reason), ..Refusal::new(ErrorCode::Forbidden, reason.text()) }
 }
 
-fn unavailable(error: StoreError) -> Refusal {
+pub(super) fn unavailable(error: StoreError) -> Refusal {
     tracing::warn!(%error, "a session could not be opened");
     refuse(ErrorCode::Unavailable, "the node cannot open the session now; try again")
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,11 +7,13 @@ use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
 use artifacts_core::ticket::Mode;
-use artifacts_core::{SessionId, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, SessionId, Timestamp, WorkspaceId};
 use parking_lot::{Mutex, RwLock};
 use ractor::{ActorRef, RpcReplyPort};
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::authority::{Authority, LocalAuthority};
 use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys};
 use crate::actors::Family;
 use crate::blob::BlobError;
@@ -25,7 +27,7 @@ use crate::workspace::{
 };
 
 /// What came of a fence.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceReport {
     /// Sessions that the choice matched and that were not over yet.
     pub matched: u64,
@@ -36,7 +38,7 @@ pub struct FenceReport {
 }
 
 /// A session as it is now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionStatus {
     /// What is on record.
     pub record: SessionRecord,
@@ -62,6 +64,7 @@ pub(super) struct Registry {
     writers: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
     connections: AtomicU64,
     pub(super) locks: Locks,
+    pub(super) authority: Arc<dyn Authority>,
 }
 
 /// How many records one step of a sweep reads.
@@ -73,6 +76,15 @@ impl Sessions {
     /// # Errors
     /// The store's.
     pub async fn start(context: SharedContext) -> Result<Self, StoreError> {
+        let authority = Arc::new(LocalAuthority::new(context.clone()));
+        Self::under(context, authority).await
+    }
+
+    /// As [`Sessions::start`], where accounts may be another node's.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn under(context: SharedContext, authority: Arc<dyn Authority>) -> Result<Self, StoreError> {
         let handles: Arc<RwLock<HashMap<SessionId, Arc<Handle>>>> = Arc::default();
         let known = handles.clone();
         let drop_streams = move |workspace: WorkspaceId| {
@@ -111,6 +123,7 @@ impl Sessions {
             writers: Mutex::default(),
             connections: AtomicU64::new(0),
             locks,
+            authority,
         };
         let sessions = Self(Arc::new(registry));
         sessions.restore().await?;
@@ -221,6 +234,16 @@ impl Sessions {
     /// The locks of all workspaces.
     pub fn locks(&self) -> &Locks {
         &self.0.locks
+    }
+
+    /// Whether a session of this account may be vouched for.
+    pub(crate) fn is_current(&self, account: AccountId) -> bool {
+        self.0.authority.is_current(account)
+    }
+
+    /// The accounts of all sessions that are not over.
+    pub(crate) fn accounts(&self) -> BTreeSet<AccountId> {
+        self.0.handles.read().values().filter(|handle| handle.shared.accepts()).map(|handle| handle.record.account).collect()
     }
 
     /// A number for a new stream.

@@ -57,9 +57,12 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         store: store.clone(),
         blobs: Arc::new(MemoryBlobs::new()),
         catalog: Catalog::new(store.clone()),
-        key_ring: parking_lot::RwLock::new(key_ring),
-        revocations: parking_lot::RwLock::default(),
-        endpoints: Vec::new(),
+        key_ring: Arc::new(parking_lot::RwLock::new(key_ring)),
+        revocations: Arc::default(),
+            log: parking_lot::Mutex::default(),
+            admin_token_hash: Arc::default(),
+            is_home: true,
+        endpoints: Arc::default(),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::sessions::Handle;
 use crate::workspace::segment_key;
 
 /// The largest segment.
-pub(super) const SEGMENT_MAX_BYTES: usize = 8 << 20;
+pub(crate) const SEGMENT_MAX_BYTES: usize = 8 << 20;
 
 /// The session whose `{session}.{secret}` a request bears.
 pub(super) fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Handle>, ApiError> {

@@ -7,11 +7,15 @@ mod data;
 mod direct;
 mod socket;
 
-use artifacts_core::protocol::FRAME_MAX_BYTES;
+pub(crate) use data::SEGMENT_MAX_BYTES;
+
+use artifacts_core::protocol::{FRAME_MAX_BYTES, Hello, Refusal};
 use axum::Router;
 use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use std::net::SocketAddr;
 
 use crate::context::SharedContext;
@@ -28,8 +32,12 @@ pub(crate) struct StreamState {
 
 /// `/v1/stream`, `/v1/data/{segment}` and `/v1/data/{segment}/url`.
 pub(crate) fn router(state: StreamState) -> Router {
+    data_router(state.clone()).route("/v1/stream", get(open_stream).with_state(state))
+}
+
+/// `/v1/data/{segment}` and `/v1/data/{segment}/url`.
+pub(crate) fn data_router(state: StreamState) -> Router {
     Router::new()
-        .route("/v1/stream", get(open_stream))
         .route("/v1/data/{segment}", get(data::get_segment).put(data::put_segment))
         .route("/v1/data/{segment}/url", get(direct::segment_url))
         .layer(axum::extract::DefaultBodyLimit::max(data::SEGMENT_MAX_BYTES))
@@ -41,5 +49,16 @@ async fn open_stream(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.max_message_size(FRAME_MAX_BYTES).max_frame_size(FRAME_MAX_BYTES).on_upgrade(move |socket| socket::serve(state, socket, remote))
+    serve_stream(upgrade, remote, move |_| ready(Ok(state)).boxed())
+}
+
+/// Finds by whom the stream is served that begins with a hello.
+pub(crate) trait FindServer: FnOnce(Hello) -> BoxFuture<'static, Result<StreamState, Refusal>> + Send + 'static {}
+
+impl<F: FnOnce(Hello) -> BoxFuture<'static, Result<StreamState, Refusal>> + Send + 'static> FindServer for F {}
+
+/// Upgrades to a stream; `find` says by whom it is served.
+pub(crate) fn serve_stream(upgrade: WebSocketUpgrade, remote: SocketAddr, find: impl FindServer) -> Response {
+    let upgrade = upgrade.max_message_size(FRAME_MAX_BYTES).max_frame_size(FRAME_MAX_BYTES);
+    upgrade.on_upgrade(move |socket| socket::serve(socket, remote, find))
 }

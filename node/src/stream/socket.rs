@@ -11,7 +11,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::StreamState;
+use super::{FindServer, StreamState};
 use crate::server::Shutdown;
 use crate::sessions::{Connection, Opened, SessionMessage};
 use crate::store::{Store, StoreError};
@@ -32,16 +32,37 @@ struct Close {
     reason: &'static str,
 }
 
-/// Serves one stream from its hello to its end.
-pub(super) async fn serve(state: StreamState, socket: WebSocket, remote: SocketAddr) {
+/// Serves one stream from its hello to its end. `find` says by whom it is served.
+pub(super) async fn serve(socket: WebSocket, remote: SocketAddr, find: impl FindServer) {
     let (mut sink, mut stream) = socket.split();
+    let hello = match tokio::time::timeout(HELLO_WITHIN, read_hello(&mut stream)).await {
+        Err(_) => Err(refuse(ErrorCode::InvalidRequest, "the stream begins with a hello, within 5 seconds")),
+        Ok(hello) => hello,
+    };
+    let found = match hello {
+        Ok(hello) => find(hello.clone()).await.map(|state| (hello, state)),
+        Err(refusal) => Err(refusal),
+    };
+    match found {
+        Ok((hello, state)) => serve_hello(state, sink, stream, remote, &hello).await,
+        Err(refusal) => {
+            let text = serde_json::to_string(&HelloAnswer::Refused(refusal)).unwrap_or_default();
+            let _ = sink.send(Message::Text(text.into())).await;
+            let _ = close(&mut sink, &Close { code: close_code::POLICY, reason: "refused" }).await;
+        }
+    }
+}
+
+async fn serve_hello(
+    state: StreamState,
+    mut sink: SplitSink<WebSocket, Message>,
+    mut stream: SplitStream<WebSocket>,
+    remote: SocketAddr,
+    hello: &Hello,
+) {
     let (outbound, frames) = mpsc::unbounded_channel();
     let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
-    let opened = match tokio::time::timeout(HELLO_WITHIN, read_hello(&mut stream)).await {
-        Err(_) => Err(refuse(ErrorCode::InvalidRequest, "the stream begins with a hello, within 5 seconds")),
-        Ok(Err(refusal)) => Err(refusal),
-        Ok(Ok(hello)) => state.sessions.open(&hello, remote, connection.clone()).await,
-    };
+    let opened = state.sessions.open(hello, remote, connection.clone()).await;
     let answer = match &opened {
         Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
         Err(refusal) => HelloAnswer::Refused(refusal.clone()),
@@ -84,7 +105,7 @@ async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusa
 }
 
 fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into(), fenced: None }
+    Refusal::new(code, message)
 }
 
 /// An open stream's reading half.
@@ -181,6 +202,11 @@ impl Stream<'_> {
                 // Its actor failed: over the next stream it starts anew.
                 self.end.start();
             }
+            return;
+        }
+        if !self.state.sessions.is_current(self.opened.handle.record.account) {
+            // What was revoked is known to a node that cannot be asked. The mount stalls, and asks again.
+            self.permits.add_permits(1);
             return;
         }
         if self.state.context.revocations.read().stands(&self.opened.standing) {

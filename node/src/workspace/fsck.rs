@@ -11,6 +11,7 @@ use artifacts_core::namespace::check::{Check, FINDINGS_MAX};
 use artifacts_core::namespace::{Amendment, Key, Record, Source};
 use ractor::ActorRef;
 use std::sync::Arc;
+use serde::{Deserialize, Serialize};
 
 use super::collection::segment_of_object;
 use super::errand::decode;
@@ -29,7 +30,7 @@ const PAGE: usize = 128;
 const OBJECTS_PAGE: usize = 512;
 
 /// What a check is to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckOptions {
     /// Put right what can be without losing anything.
     pub repair: bool,
@@ -38,7 +39,7 @@ pub struct CheckOptions {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckFinding {
     /// What, for people.
     pub text: String,
@@ -49,7 +50,7 @@ pub struct CheckFinding {
 }
 
 /// What a check has seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// What is wrong: the first thousand of what cannot be repaired, and all that can.
     pub findings: Vec<CheckFinding>,

@@ -2,6 +2,7 @@
 
 use artifacts_core::WorkspaceId;
 use artifacts_core::namespace::{Key, Record, Usage};
+use serde::{Deserialize, Serialize};
 
 use super::errand::decode;
 use super::keys::WorkspaceKeys;
@@ -10,7 +11,7 @@ use crate::store::{KeyRange, Store, StoreError};
 const PAGE: usize = 512;
 
 /// What a workspace takes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     /// What it holds, as its quotas count it.
     pub usage: Usage,

@@ -89,9 +89,12 @@ impl Lab {
             store: self.store.clone(),
             blobs: self.faulty.clone().map_or(self.blobs.clone() as Arc<dyn BlobStore>, |faulty| faulty),
             catalog: Catalog::new(self.store.clone()),
-            key_ring: parking_lot::RwLock::new(KeyRing::default()),
-            revocations: parking_lot::RwLock::default(),
-            endpoints: Vec::new(),
+            key_ring: Arc::new(parking_lot::RwLock::new(KeyRing::default())),
+            revocations: Arc::default(),
+            log: parking_lot::Mutex::default(),
+            admin_token_hash: Arc::default(),
+            is_home: true,
+            endpoints: Arc::default(),
         })
     }
 

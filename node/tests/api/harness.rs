@@ -85,12 +85,15 @@ impl DataPlane for FakeDataPlane {
         .boxed()
     }
 
-    fn sessions(&self) -> Vec<SessionStatus> {
-        self.0.sessions.lock().clone()
+    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>> {
+        let mut sessions = self.0.sessions.lock().clone();
+        sessions.retain(|session| account.is_none_or(|account| session.record.account == account));
+        ready(Ok(sessions)).boxed()
     }
 
-    fn session(&self, id: SessionId) -> Option<SessionStatus> {
-        self.0.sessions.lock().iter().find(|session| session.record.id == id).cloned()
+    fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionStatus>, StoreError>> {
+        let found = self.0.sessions.lock().iter().find(|session| session.record.id == id).cloned();
+        ready(Ok(found)).boxed()
     }
 
     fn format<'a>(&'a self, _: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -300,9 +303,12 @@ impl TestNode {
             catalog: Catalog::new(faults.clone()),
             store: faults.clone(),
             blobs: Arc::new(MemoryBlobs::default()),
-            key_ring: parking_lot::RwLock::default(),
-            revocations: parking_lot::RwLock::default(),
-            endpoints: vec!["https://node.test".to_owned()],
+            key_ring: Arc::default(),
+            revocations: Arc::default(),
+            log: parking_lot::Mutex::default(),
+            admin_token_hash: Arc::default(),
+            is_home: true,
+            endpoints: Arc::new(parking_lot::RwLock::new(vec!["https://node.test".to_owned()])),
         });
         Control::load(&context).await.unwrap();
         let locks = Locks::start(context.clone(), Arc::new(|_| false), |_| {}).await.unwrap();

@@ -1,0 +1,173 @@
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::RevocationRecord;
+use crate::Timestamp;
+
+/// The most records in one answer to a follower.
+const NEWS_MAX: usize = 2_000;
+
+/// The revocations of one shard's accounts, in the order in which its owner learned of them, for whoever serves sessions of
+/// these accounts elsewhere.
+///
+/// A feed begins anew with each owner and names itself, so that a follower of an earlier one reads all of it again: records
+/// are merged, and once more does no harm.
+#[derive(Debug, Clone, Default)]
+pub struct Feed {
+    id: u128,
+    /// How many were forgotten at the front.
+    forgotten: u64,
+    records: VecDeque<RevocationRecord>,
+}
+
+/// What a feed has told a follower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which feed.
+    pub feed: u128,
+    /// How many records of it are known.
+    pub known: u64,
+}
+
+/// What is new in a feed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct News {
+    /// Where the follower stands with it.
+    pub position: Position,
+    /// The records.
+    pub records: Vec<RevocationRecord>,
+    /// Whether that is all there is.
+    pub is_all: bool,
+}
+
+impl Feed {
+    /// A feed of this name without records.
+    pub fn new(id: u128) -> Self {
+        Self { id, ..Self::default() }
+    }
+
+    /// A right was taken.
+    pub fn push(&mut self, record: RevocationRecord) {
+        self.records.push_back(record);
+    }
+
+    /// What a follower who stands there does not know.
+    pub fn news(&self, position: Position) -> News {
+        let known = if position.feed == self.id { position.known } else { 0 };
+        let skipped = usize::try_from(known.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        let records: Vec<_> = self.records.iter().skip(skipped).take(NEWS_MAX).cloned().collect();
+        let known = (known.max(self.forgotten) + records.len() as u64).min(self.len());
+        News { position: Position { feed: self.id, known }, records, is_all: known == self.len() }
+    }
+
+    /// Drops records at the front that are older than anything that may still draw on what they took.
+    pub fn forget_older_than(&mut self, age_ms: u64, now: Timestamp) {
+        while self.records.front().is_some_and(|record| now.since_ms(record.revoked_at) > age_ms) {
+            self.records.pop_front();
+            self.forgotten += 1;
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.forgotten + self.records.len() as u64
+    }
+}
+
+/// What a follower knows of a feed.
+///
+/// Sessions are vouched for only while it is current: if the owner of the feed cannot be asked, nobody can know that a right
+/// still stands.
+#[derive(Debug, Clone, Default)]
+pub struct Following {
+    position: Position,
+    all_known_at_ms: Option<u64>,
+}
+
+impl Following {
+    /// Where it stands, for the next question.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Takes the answer to a question that was asked at `asked_at_ms`, by the follower's clock.
+    pub fn take(&mut self, news: &News, asked_at_ms: u64) {
+        self.position = news.position;
+        if news.is_all {
+            self.all_known_at_ms = self.all_known_at_ms.max(Some(asked_at_ms));
+        }
+    }
+
+    /// Whether every revocation that was answered more than `age_ms` before `now_ms` is known.
+    pub fn is_current(&self, now_ms: u64, age_ms: u64) -> bool {
+        self.all_known_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < age_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Target;
+    use super::*;
+    use crate::{AccountId, GrantId, RevocationId};
+
+    fn record(bits: u128, at_ms: u64) -> RevocationRecord {
+        RevocationRecord {
+            id: RevocationId::from_bits(bits),
+            account: AccountId::from_bits(1),
+            target: Target::Grant(GrantId::from_bits(bits)),
+            revoked_at: Timestamp::from_unix_ms(at_ms),
+        }
+    }
+
+    fn feed(id: u128, records: std::ops::Range<u64>) -> Feed {
+        let mut feed = Feed::new(id);
+        records.for_each(|at| feed.push(record(u128::from(at), at)));
+        feed
+    }
+
+    fn follow(feed: &Feed, following: &mut Following, now_ms: u64) -> Vec<u64> {
+        let news = feed.news(following.position());
+        following.take(&news, now_ms);
+        news.records.iter().map(|record| record.revoked_at.unix_ms()).collect()
+    }
+
+    #[test]
+    fn a_follower_learns_each_record_once_and_is_current_when_it_knows_all() {
+        let (mut feed, mut following) = (feed(7, 0..3), Following::default());
+        assert!(!following.is_current(10, 1_000));
+        assert_eq!(follow(&feed, &mut following, 10), [0, 1, 2]);
+        assert!(following.is_current(1_009, 1_000) && !following.is_current(1_010, 1_000));
+        assert_eq!(follow(&feed, &mut following, 500), [0; 0]);
+        assert!(following.is_current(1_499, 1_000));
+        feed.push(record(9, 9));
+        assert_eq!(follow(&feed, &mut following, 600), [9]);
+    }
+
+    #[test]
+    fn the_feed_of_another_owner_is_read_whole() {
+        let mut following = Following::default();
+        follow(&feed(7, 0..3), &mut following, 0);
+        assert_eq!(follow(&feed(8, 1..3), &mut following, 5), [1, 2]);
+        assert_eq!(follow(&feed(8, 1..3), &mut following, 6), [0; 0]);
+    }
+
+    #[test]
+    fn a_long_feed_comes_in_parts_and_only_the_last_makes_current() {
+        let feed = feed(7, 0..2 * NEWS_MAX as u64 + 1);
+        let mut following = Following::default();
+        let parts: Vec<_> = (0..3).map(|_| (follow(&feed, &mut following, 0).len(), following.is_current(0, 1))).collect();
+        assert_eq!(parts, [(NEWS_MAX, false), (NEWS_MAX, false), (1, true)]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_told_and_nothing_is_skipped_for_it() {
+        let (mut feed, mut late) = (feed(7, 0..10), Following::default());
+        let mut early = Following::default();
+        follow(&feed, &mut early, 0);
+        feed.forget_older_than(5, Timestamp::from_unix_ms(9));
+        assert_eq!(follow(&feed, &mut late, 0), [4, 5, 6, 7, 8, 9]);
+        feed.push(record(10, 10));
+        assert_eq!(follow(&feed, &mut early, 0), [10]);
+        assert_eq!(follow(&feed, &mut late, 0), [10]);
+    }
+}

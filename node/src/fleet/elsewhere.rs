@@ -1,0 +1,47 @@
+use std::sync::Weak;
+
+use artifacts_core::WorkspaceId;
+use artifacts_core::cluster::Shard;
+use artifacts_core::ErrorCode;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::Fleet;
+use super::fleet::Inner;
+use super::forward::Parcel;
+use crate::api::{ApiError, Attested, Elsewhere};
+
+/// Passes calls about locks on to the owners of their workspaces.
+pub(super) struct ToOwner {
+    fleet: Weak<Inner>,
+    shard: Shard,
+}
+
+impl ToOwner {
+    pub(super) fn new(fleet: &Fleet, shard: Shard) -> Self {
+        Self { fleet: fleet.weak(), shard }
+    }
+}
+
+impl Elsewhere for ToOwner {
+    fn is_here(&self, workspace: WorkspaceId) -> bool {
+        self.fleet.upgrade().map(Fleet).is_some_and(|fleet| fleet.map().of(workspace) == self.shard)
+    }
+
+    fn pass_on(&self, workspace: WorkspaceId, attested: Attested, request: Request) -> BoxFuture<'static, Response> {
+        let fleet = self.fleet.upgrade().map(Fleet);
+        async move {
+            let Some(fleet) = fleet else {
+                return ApiError::new(ErrorCode::Unavailable, "the node is stopping; try again").into_response();
+            };
+            let shard = fleet.map().of(workspace);
+            match Parcel::read(request).await {
+                Ok(parcel) => fleet.deliver(shard, parcel.attested(attested)).await,
+                Err(error) => error.into_response(),
+            }
+        }
+        .boxed()
+    }
+}

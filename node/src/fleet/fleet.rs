@@ -1,0 +1,222 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use artifacts_core::cluster::{Shard, ShardMap, UnitPhase};
+use artifacts_core::mesh::{Member, NodePhase};
+use artifacts_core::protocol::FenceReason;
+use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
+use artifacts_core::ticket::KeyRing;
+use futures_util::future::join_all;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::Unit;
+use crate::blob::BlobStore;
+use crate::cluster::Shards;
+use crate::config::NodeConfig;
+use crate::random::SharedEntropy;
+use crate::ring::{Ring, UnitStatus};
+use crate::sessions::FenceReport;
+use crate::time::SharedClock;
+
+/// What all units of a node share.
+#[derive(Clone, Default)]
+pub(crate) struct Common {
+    /// The keys that sign tickets.
+    pub(crate) key_ring: Arc<RwLock<KeyRing>>,
+    /// All revocations that are known here.
+    pub(crate) revocations: Arc<RwLock<RevocationRegister>>,
+    /// The hash of the admin token, once it is known.
+    pub(crate) admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
+    /// Where agents can connect to.
+    pub(crate) endpoints: Arc<RwLock<Vec<String>>>,
+}
+
+/// What a fleet is made of.
+pub(crate) struct FleetParts {
+    pub(crate) config: NodeConfig,
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) shards: Shards,
+    pub(crate) ring: Ring,
+    pub(crate) common: Common,
+    /// What agents are told of this node.
+    pub(crate) own_urls: Vec<String>,
+}
+
+/// The units of this node, and the way to those of others. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Fleet(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) parts: FleetParts,
+    units: RwLock<BTreeMap<Shard, Arc<Unit>>>,
+    /// Grows whenever a unit comes or goes.
+    changed: watch::Sender<u64>,
+    phases: Mutex<Phases>,
+    pub(super) following: Mutex<BTreeMap<Shard, Following>>,
+}
+
+/// Where the host is with each shard.
+#[derive(Default)]
+struct Phases {
+    of: BTreeMap<Shard, UnitPhase>,
+    is_settled: bool,
+}
+
+impl Fleet {
+    pub(crate) fn new(parts: FleetParts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            units: RwLock::default(),
+            changed: watch::Sender::new(0),
+            phases: Mutex::default(),
+            following: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn weak(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn config(&self) -> &NodeConfig {
+        &self.0.parts.config
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.0.parts.clock
+    }
+
+    pub(super) fn entropy(&self) -> &SharedEntropy {
+        &self.0.parts.entropy
+    }
+
+    pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.0.parts.blobs
+    }
+
+    pub(super) fn shards(&self) -> &Shards {
+        &self.0.parts.shards
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.0.parts.ring
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        &self.0.parts.common
+    }
+
+    /// Which shard a thing lies in.
+    pub(super) fn map(&self) -> ShardMap {
+        self.0.parts.shards.record().shards
+    }
+
+    /// The unit of a shard, if it serves here.
+    pub(super) fn unit(&self, shard: Shard) -> Option<Arc<Unit>> {
+        self.0.units.read().get(&shard).cloned()
+    }
+
+    /// All units that serve here.
+    pub(super) fn units(&self) -> Vec<Arc<Unit>> {
+        self.0.units.read().values().cloned().collect()
+    }
+
+    pub(super) fn add(&self, unit: Arc<Unit>) {
+        self.0.units.write().insert(unit.shard, unit);
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// From now on calls for this shard go to its next owner.
+    pub(super) fn remove(&self, shard: Shard) -> Option<Arc<Unit>> {
+        let unit = self.0.units.write().remove(&shard);
+        self.0.changed.send_modify(|count| *count += 1);
+        unit
+    }
+
+    /// Hears of units that come or go.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// The host says where it is.
+    pub(super) fn note(&self, of: BTreeMap<Shard, UnitPhase>, is_settled: bool) {
+        *self.0.phases.lock() = Phases { of, is_settled };
+    }
+
+    /// Where this node is with each shard that it has in hand.
+    pub(crate) fn status(&self) -> Vec<UnitStatus> {
+        let phases = self.0.phases.lock().of.clone();
+        let in_hand = phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away);
+        let status = |(shard, phase): (Shard, UnitPhase)| UnitStatus {
+            shard: shard.0,
+            state: phase.as_str().to_owned(),
+            epoch: self.unit(shard).and_then(|unit| unit.epoch()),
+        };
+        in_hand.map(status).collect()
+    }
+
+    /// Why this node should not be sent calls, if so.
+    pub(super) fn not_ready(&self) -> Option<&'static str> {
+        let view = self.ring().view();
+        let phase = view.member(&view.me).and_then(|me| me.facts.as_ref()).map(|facts| facts.phase);
+        match phase {
+            Some(NodePhase::Serving) => {}
+            Some(NodePhase::Leaving) => return Some("the node leaves"),
+            _ => return Some("the node has just come"),
+        }
+        if self.common().admin_token_hash.read().is_none() {
+            return Some("the node does not know the keys of the cluster yet");
+        }
+        (!self.0.phases.lock().is_settled).then_some("the node has shards to open")
+    }
+
+    /// The other nodes of this region that are heard.
+    pub(super) fn others(&self) -> Vec<Member> {
+        let (view, region) = (self.ring().view(), self.ring().region());
+        let is_other = |member: &Member| {
+            member.live && member.id.name != view.me && member.facts.as_ref().is_some_and(|facts| facts.region == region)
+        };
+        view.members.iter().filter(|member| is_other(member)).cloned().collect()
+    }
+
+    /// Where agents can connect to: here, and at every node of the region that is heard.
+    pub(super) fn refresh_endpoints(&self) {
+        let mut urls = self.0.parts.own_urls.clone();
+        for url in self.others().into_iter().filter_map(|member| member.facts).map(|facts| facts.stream) {
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        *self.common().endpoints.write() = urls;
+    }
+
+    /// Learns of revocations, and ends what stands on them in every unit of this node.
+    pub(super) async fn enforce(&self, records: &[RevocationRecord], wait: Duration) -> FenceReport {
+        {
+            let mut register = self.common().revocations.write();
+            for record in records {
+                register.admit(record.clone());
+            }
+        }
+        let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
+            records.iter().map(|record| record.target).partition(|target| matches!(target, Target::Workspace(_)));
+        let mut sum = FenceReport::default();
+        for (targets, reason) in [(others, FenceReason::Revoked), (workspaces, FenceReason::WorkspaceDeleted)] {
+            if targets.is_empty() {
+                continue;
+            }
+            let units = self.units();
+            let reports = join_all(units.iter().map(|unit| unit.enforce(&targets, reason, wait))).await;
+            sum = reports.into_iter().fold(sum, add);
+        }
+        sum
+    }
+}
+
+/// The sum of two reports.
+pub(super) fn add(one: FenceReport, two: FenceReport) -> FenceReport {
+    FenceReport { matched: one.matched + two.matched, fenced: one.fenced + two.fenced, confirmed: one.confirmed + two.confirmed }
+}

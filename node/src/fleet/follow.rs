@@ -1,0 +1,111 @@
+//! Follows what is revoked in accounts whose workspaces are here and whose owner is another node.
+//!
+//! A revocation is pushed to all nodes as it is made, which ends access at once. This is for whoever the push did not reach: the
+//! owners of the accounts of all open sessions are asked several times a second what is new. **A session is vouched for only
+//! while the last answer was asked for within [`CURRENT_MS`]**, so a node that is cut off from an account's owner stops to
+//! vouch by itself, and its mounts stall.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::cluster::Shard;
+use artifacts_core::mesh::Member;
+use artifacts_core::name::NodeName;
+use artifacts_core::revocation::{News, Position, RevocationRecord};
+use parking_lot::Mutex;
+use tokio::time::MissedTickBehavior;
+
+use super::Fleet;
+use super::find::Found;
+use super::fleet::Inner;
+use super::peer::PeerCall;
+
+/// For how long after it was asked for an answer counts, in milliseconds.
+pub(super) const CURRENT_MS: u64 = 1_000;
+/// How often to ask.
+const PERIOD: Duration = Duration::from_millis(200);
+
+impl Fleet {
+    /// Whether everything that was revoked in a shard's accounts until [`CURRENT_MS`] ago is known here.
+    pub(super) fn is_current(&self, shard: Shard) -> bool {
+        match self.unit(shard) {
+            Some(unit) => unit.is_proven(),
+            None => {
+                let now_ms = self.clock().monotonic_ms();
+                self.0.following.lock().get(&shard).is_some_and(|following| following.is_current(now_ms, CURRENT_MS))
+            }
+        }
+    }
+
+    /// Asks one member about some shards once.
+    async fn follow(&self, member: &Member, wanted: Vec<(Shard, Position)>) {
+        let asked_at_ms = self.clock().monotonic_ms();
+        let answer = self.ask_member(member, &PeerCall::News(wanted), Duration::from_millis(CURRENT_MS)).await;
+        let told = answer.and_then(|value| {
+            let told = serde_json::from_value::<Vec<(Shard, News)>>(value);
+            told.map_err(|error| super::peer::PeerError::Failed(error.to_string()))
+        });
+        let told = match told {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::debug!(%error, "the owner of accounts does not say what was revoked");
+                return;
+            }
+        };
+        let records: Vec<RevocationRecord> = told.iter().flat_map(|(_, news)| &news.records).cloned().collect();
+        if !records.is_empty() {
+            self.enforce(&records, Duration::ZERO).await;
+        }
+        // Only now: whoever is vouched for from here on stands on none of them.
+        let mut following = self.0.following.lock();
+        for (shard, news) in told {
+            following.entry(shard).or_default().take(&news, asked_at_ms);
+        }
+    }
+
+    /// The shards of the accounts whose sessions are served here.
+    fn accounts_in_use(&self) -> BTreeSet<Shard> {
+        let accounts = self.units().into_iter().flat_map(|unit| unit.sessions.accounts());
+        accounts.map(|account| self.map().of(account)).collect()
+    }
+}
+
+/// Follows for as long as there is a fleet.
+pub(super) async fn run(fleet: std::sync::Weak<Inner>) {
+    let busy = Arc::new(Mutex::new(BTreeSet::<NodeName>::new()));
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(fleet) = fleet.upgrade().map(Fleet) else { return };
+        let in_use = fleet.accounts_in_use();
+        let mut by_owner: BTreeMap<NodeName, (Member, Vec<(Shard, Position)>)> = BTreeMap::new();
+        let mut following = fleet.0.following.lock();
+        following.retain(|shard, _| in_use.contains(shard));
+        for shard in in_use {
+            match fleet.find(shard) {
+                Found::Here(unit) if !unit.is_proven() => {
+                    tokio::spawn(async move { unit.vouch().await });
+                }
+                Found::There(member) => {
+                    let position = following.entry(shard).or_default().position();
+                    by_owner.entry(member.id.name.clone()).or_insert((member, Vec::new())).1.push((shard, position));
+                }
+                Found::Here(_) | Found::Nowhere => {}
+            }
+        }
+        drop(following);
+        for (name, (member, wanted)) in by_owner {
+            // One question at a time to each, so that answers come in order.
+            if !busy.lock().insert(name.clone()) {
+                continue;
+            }
+            let (fleet, busy) = (fleet.clone(), Arc::clone(&busy));
+            tokio::spawn(async move {
+                fleet.follow(&member, wanted).await;
+                busy.lock().remove(&name);
+            });
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Lets the owner of a shard answer a request: here, or on another node.
+//!
+//! What is passed on to another node bears a mark that only a member of the ring can make, once, for that node: it holds what is
+//! secret in the request, what was found out about it, and how often it was passed on. A request without a mark is a client's.
+
+use artifacts_core::ErrorCode;
+use artifacts_core::cluster::Shard;
+use artifacts_core::mesh::Member;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::{Deserialize, Serialize};
+use tower::ServiceExt as _;
+
+use super::find::Found;
+use super::{Fleet, Unit};
+use crate::api::{ApiError, Attested};
+use crate::stream::SEGMENT_MAX_BYTES;
+
+/// The header with the mark.
+const MARK: HeaderName = HeaderName::from_static("artifacts-passed-on");
+/// The header of an answer that says that the shard is not here and that nothing was done.
+const NOT_HERE: HeaderName = HeaderName::from_static("artifacts-not-here");
+/// What marks are sealed for.
+const PURPOSE: &str = "/internal/v1/passed-on";
+/// How often a request is passed on: the first node may know an owner that is none any more.
+const HOPS_MAX: u8 = 2;
+
+/// What one node tells another about a request that it passes on.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    hops: u8,
+    shard: Shard,
+    method: String,
+    target: String,
+    /// Of the body.
+    digest: [u8; 32],
+    /// The header `authorization`, in base64.
+    authorization: Option<String>,
+    attested: Option<Attested>,
+}
+
+/// A request with all of its body, so that it can be sent again to another node while none has taken it.
+pub(super) struct Parcel {
+    parts: Parts,
+    pub(super) body: Bytes,
+    attested: Option<Attested>,
+    hops: u8,
+}
+
+impl Parcel {
+    /// Reads a request. One with a body that no call takes is refused.
+    ///
+    /// # Errors
+    /// As the call itself would answer.
+    pub(super) async fn read(request: Request) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, SEGMENT_MAX_BYTES).collect().await {
+            Ok(whole) => whole.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the request body is longer than any call takes; send less"));
+            }
+            Err(_) => return Err(ApiError::new(ErrorCode::InvalidRequest, "the request body ended early; send it again")),
+        };
+        Ok(Self { parts, body, attested: None, hops: 0 })
+    }
+
+    /// The same, with what the owner of its account has found.
+    pub(super) fn attested(self, attested: Attested) -> Self {
+        Self { attested: Some(attested), hops: 0, ..self }
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    fn target(&self) -> String {
+        self.parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+    }
+
+    /// Whether it does no harm if it was carried out in part: it changes nothing, or it only waited.
+    fn can_be_repeated(&self) -> bool {
+        self.parts.method.is_safe() || (self.path().contains("/locks/") && self.path().ends_with("/acquire"))
+    }
+
+    /// For a unit of this node.
+    fn request(&self) -> Request {
+        let mut request = Request::new(Body::from(self.body.clone()));
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers.clone();
+        if let Some(remote) = self.parts.extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
+            request.extensions_mut().insert(*remote);
+        }
+        if let Some(attested) = &self.attested {
+            request.extensions_mut().insert(attested.clone());
+        }
+        request
+    }
+}
+
+/// What came of an attempt.
+enum Attempt {
+    Answered(Response),
+    /// Nothing was done.
+    NotThere,
+    /// Perhaps it was carried out.
+    Broken,
+}
+
+impl Fleet {
+    /// Takes what another node has passed on, and for which shard; `None` if it bears no mark.
+    ///
+    /// # Errors
+    /// `unauthorized` for a mark that does not count.
+    pub(super) fn open_mark(&self, parcel: &mut Parcel) -> Result<Option<Shard>, ApiError> {
+        let Some(mark) = parcel.parts.headers.remove(MARK) else { return Ok(None) };
+        let refused = || ApiError::new(ErrorCode::Unauthorized, "this is for nodes of the cluster");
+        let opened = self.ring().caller().open_mark(PURPOSE, mark.as_bytes()).map_err(|error| {
+            tracing::debug!(%error, "a request that another node has passed on is refused");
+            refused()
+        })?;
+        let mark: Mark = serde_json::from_slice(&opened).map_err(|_| refused())?;
+        let is_this = mark.method == parcel.parts.method.as_str()
+            && mark.target == parcel.target()
+            && mark.digest == *blake3::hash(&parcel.body).as_bytes();
+        if !is_this {
+            return Err(refused());
+        }
+        parcel.parts.headers.remove(AUTHORIZATION);
+        if let Some(value) = mark.authorization.and_then(|text| HeaderValue::from_bytes(&BASE64.decode(text).ok()?).ok()) {
+            parcel.parts.headers.insert(AUTHORIZATION, value);
+        }
+        parcel.attested = mark.attested;
+        parcel.hops = mark.hops;
+        Ok(Some(mark.shard))
+    }
+
+    /// Lets the owner of a shard answer, and waits for one if there is none at the moment.
+    pub(super) async fn deliver(&self, shard: Shard, parcel: Parcel) -> Response {
+        let by_ms = self.settle_by_ms();
+        loop {
+            let attempt = match self.find(shard) {
+                Found::Here(unit) => self.serve(&unit, &parcel).await,
+                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, shard, &parcel).await,
+                Found::There(_) | Found::Nowhere => Attempt::NotThere,
+            };
+            match attempt {
+                Attempt::Answered(response) => return response,
+                Attempt::Broken if !parcel.can_be_repeated() => {
+                    let message = "the node that serves this has failed, and the request may have taken effect; try again";
+                    return ApiError::new(ErrorCode::Unavailable, message).into_response();
+                }
+                Attempt::NotThere | Attempt::Broken => {}
+            }
+            // The node that passed it on looks for the owner itself.
+            let give_up_ms = if parcel.hops > 0 { by_ms.saturating_sub(super::find::SETTLE.as_millis() as u64 / 2) } else { by_ms };
+            if !self.look_again(give_up_ms).await {
+                break;
+            }
+        }
+        let refusal = ApiError::new(ErrorCode::Unavailable, "what this is about has no owner at the moment; try again");
+        let mut response = refusal.into_response();
+        if parcel.hops > 0 {
+            response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// Lets a unit of this node answer.
+    async fn serve(&self, unit: &Unit, parcel: &Parcel) -> Attempt {
+        let Some(under_way) = unit.enter() else { return Attempt::NotThere };
+        let router = if parcel.attested.is_some() { &unit.passed_on } else { &unit.api };
+        let response = match router.clone().oneshot(parcel.request()).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        drop(under_way);
+        // A unit that ends lets its calls fail; another serves them.
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && (unit.is_closing() || !unit.is_sound()) { Attempt::Broken } else { Attempt::Answered(response) }
+    }
+
+    /// Lets another node answer.
+    async fn send(&self, member: &Member, shard: Shard, parcel: &Parcel) -> Attempt {
+        let Some(api) = member.facts.as_ref().map(|facts| facts.api.trim_end_matches('/').to_owned()) else { return Attempt::NotThere };
+        let authorization = parcel.parts.headers.get(AUTHORIZATION).map(|value| BASE64.encode(value.as_bytes()));
+        let mark = Mark {
+            hops: parcel.hops + 1,
+            shard,
+            method: parcel.parts.method.as_str().to_owned(),
+            target: parcel.target(),
+            digest: *blake3::hash(&parcel.body).as_bytes(),
+            authorization: authorization.filter(|_| parcel.attested.is_none()),
+            attested: parcel.attested.clone(),
+        };
+        let sealed = serde_json::to_vec(&mark).ok().and_then(|mark| self.ring().caller().seal_mark(member, PURPOSE, &mark).ok());
+        let Some((sealed, http)) = sealed else { return Attempt::NotThere };
+        let Ok(sealed) = HeaderValue::from_str(&sealed) else { return Attempt::NotThere };
+        let mut headers = parcel.parts.headers.clone();
+        for name in [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE] {
+            headers.remove(name);
+        }
+        headers.insert(MARK, sealed);
+        metrics::counter!("artifacts_requests_passed_on_total").increment(1);
+        let url = format!("{api}{}", parcel.target());
+        let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = self.is_silent(member) => return Attempt::Broken,
+        };
+        match sent {
+            Ok(response) if response.headers().contains_key(NOT_HERE) => Attempt::NotThere,
+            Ok(response) => Attempt::Answered(answer(response)),
+            Err(error) if error.is_connect() => Attempt::NotThere,
+            Err(error) => {
+                tracing::debug!(node = %member.id.name, %error, "a request that was passed on is not answered");
+                Attempt::Broken
+            }
+        }
+    }
+
+    /// Returns when a member is not heard any more.
+    async fn is_silent(&self, member: &Member) {
+        let mut view = self.ring().watch();
+        while self.is_heard(member) {
+            if view.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Another node's answer as ours; its body streams through.
+fn answer(response: reqwest::Response) -> Response {
+    let response: axum::http::Response<reqwest::Body> = response.into();
+    let mut response = response.map(Body::new);
+    for name in [CONNECTION, TRANSFER_ENCODING] {
+        response.headers_mut().remove(name);
+    }
+    response
+}

@@ -1,0 +1,139 @@
+//! Where clients and agents of a cluster come in, at any node.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use artifacts_core::ErrorCode;
+use artifacts_core::protocol::{Hello, Opening, Refusal};
+use artifacts_core::ticket::peek;
+use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::HeaderMap;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::FutureExt as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+
+use super::Fleet;
+use super::find::Found;
+use super::forward::Parcel;
+use super::place::of_request;
+use crate::api::{self, ApiError, ClusterSight};
+use crate::random::secret_matches;
+use crate::stream::{self, StreamState};
+
+/// How long the store may take before the node counts as not ready.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+struct Front {
+    fleet: Fleet,
+    prometheus: PrometheusHandle,
+}
+
+/// All that clients and agents can call; `others` is for nodes.
+pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
+    let prometheus = api::install_metrics();
+    let (weak, kept) = (fleet.weak(), prometheus.clone());
+    tokio::spawn(api::keep_metrics(kept, move || weak.strong_count() > 0));
+    let front = Front { fleet: fleet.clone(), prometheus };
+    let own = Router::new()
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(api::openapi))
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/v1/cluster", get(cluster))
+        .with_state(front)
+        .merge(others)
+        .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::surround));
+    // What is passed to a unit has all of that around it already.
+    own.route("/v1/stream", get(open_stream).with_state(fleet.clone())).fallback_service(
+        Router::new().fallback(dispatch).layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::name)).with_state(fleet.clone()),
+    )
+}
+
+/// Lets the owner of what a request is about answer it.
+async fn dispatch(State(fleet): State<Fleet>, request: Request) -> Result<Response, ApiError> {
+    let mut parcel = Parcel::read(request).await?;
+    let marked = fleet.open_mark(&mut parcel)?;
+    let shard = marked.or_else(|| of_request(fleet.map(), parcel.method(), parcel.path(), parcel.headers(), &parcel.body));
+    // Where it makes no difference, some unit of this node is as good as any.
+    let shard = shard.or_else(|| fleet.units().first().map(|unit| unit.shard)).unwrap_or(fleet.map().of_cluster());
+    Ok(fleet.deliver(shard, parcel).await)
+}
+
+async fn readyz(State(front): State<Front>) -> Result<Response, ApiError> {
+    let refused = |reason: &str| ApiError::new(ErrorCode::Unavailable, format!("{reason}; send requests to another node"));
+    if let Some(reason) = front.fleet.not_ready() {
+        return Err(refused(reason));
+    }
+    // One store for all: they share the bucket.
+    if let Some(unit) = front.fleet.units().first() {
+        match tokio::time::timeout(PROBE_LIMIT, unit.vouch()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(refused("the store does not answer")),
+            Err(_) => return Err(refused("the store is too slow")),
+        }
+    }
+    Ok(Json(json!({ "status": "ok" })).into_response())
+}
+
+async fn metrics(State(front): State<Front>) -> Response {
+    let sessions: Vec<_> = front.fleet.units().iter().flat_map(|unit| unit.sessions.list()).collect();
+    metrics::gauge!("artifacts_shards_served").set(front.fleet.units().len() as f64);
+    api::render_metrics(&front.prometheus, &sessions, front.fleet.common().revocations.read().len())
+}
+
+async fn jwks(State(front): State<Front>) -> Response {
+    let keys = front.fleet.common().key_ring.read().jwks();
+    ([(CACHE_CONTROL, "public, max-age=60")], Json(keys)).into_response()
+}
+
+async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let fleet = &front.fleet;
+    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let hash = *fleet.common().admin_token_hash.read();
+    let hash = hash.ok_or_else(|| ApiError::new(ErrorCode::Unavailable, "the node does not know the keys of the cluster yet; try again"))?;
+    if !token.is_some_and(|token| secret_matches(token.trim(), &hash)) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, "this takes the admin token; send `authorization: Bearer <token>`"));
+    }
+    let sight = ClusterSight { ring: fleet.ring(), shards: fleet.map().len(), units: fleet.status() };
+    Ok(Json(api::describe_cluster(&sight).await).into_response())
+}
+
+async fn open_stream(State(fleet): State<Fleet>, ConnectInfo(remote): ConnectInfo<SocketAddr>, upgrade: WebSocketUpgrade) -> Response {
+    stream::serve_stream(upgrade, remote, move |hello| async move { fleet.find_server(&hello).await }.boxed())
+}
+
+impl Fleet {
+    /// By whom a stream is served: a unit here, or a refusal that says where to go.
+    async fn find_server(&self, hello: &Hello) -> Result<StreamState, Refusal> {
+        let map = self.map();
+        let shard = match &hello.opening {
+            Opening::Resume { session, .. } => map.of(*session),
+            Opening::Ticket { token } => match peek(token) {
+                Some(claims) => map.of(claims.workspace),
+                None => return Err(Refusal::new(ErrorCode::Unauthorized, "the ticket is malformed")),
+            },
+            opening @ Opening::ApiKey { .. } => map.of(self.right(opening).await?.workspace.id),
+        };
+        let by_ms = self.settle_by_ms();
+        loop {
+            match self.find(shard) {
+                Found::Here(unit) if !unit.is_closing() => return Ok(unit.agents.clone()),
+                Found::There(member) => {
+                    let refusal = Refusal::new(ErrorCode::Unavailable, format!("the workspace is at node {}", member.id.name));
+                    return Err(Refusal { owner: member.facts.map(|facts| facts.stream), ..refusal });
+                }
+                Found::Here(_) | Found::Nowhere => {}
+            }
+            if !self.look_again(by_ms).await {
+                return Err(Refusal::new(ErrorCode::Unavailable, "the workspace has no owner at the moment; try again"));
+            }
+        }
+    }
+}

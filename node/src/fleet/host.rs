@@ -1,0 +1,270 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::cluster::{HostCommand, Hosting, Shard, UnitPhase};
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::peer::{PeerCall, Secrets};
+use super::{Fleet, Unit, follow};
+use crate::store::Store as _;
+use crate::time::pause;
+
+/// How often the host looks around when nothing happens.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often a node asks for the keys of the cluster once it has them.
+const REFRESH_MS: u64 = 2_000;
+/// How long whoever has a shard may take to let go of it before it is taken.
+const YIELD_LIMIT: Duration = Duration::from_secs(4);
+/// How long one question for the keys of the cluster may take.
+const SECRETS_LIMIT: Duration = Duration::from_secs(2);
+/// How often a unit that cannot start without them looks for them.
+const SECRETS_PAUSE: Duration = Duration::from_millis(50);
+/// How long it does before it lets go of its shard.
+const SECRETS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a node that stops gives itself to hand its shards over.
+const LEAVE_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the host hears.
+pub(super) enum HostEvent {
+    Opened(Shard, Arc<Unit>),
+    Failed(Shard),
+    Lost(Shard),
+    Closed(Shard),
+    /// Another node should have the shard; it is told when nothing is left of it here.
+    Yield(Shard, oneshot::Sender<()>),
+    /// Let go of everything for good, and say when that is done.
+    Leave(oneshot::Sender<()>),
+}
+
+/// Opens and closes the units of a node.
+pub(crate) struct Host {
+    fleet: Fleet,
+    events: mpsc::UnboundedSender<HostEvent>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Begins to open what should be this node's.
+    pub(crate) fn start(fleet: &Fleet) -> Self {
+        let (events, heard) = mpsc::unbounded_channel();
+        let task = HostTask {
+            fleet: fleet.clone(),
+            events: events.clone(),
+            hosting: Hosting::default(),
+            yielded: Vec::new(),
+            leaving: Vec::new(),
+            is_leaving: false,
+        };
+        let tasks = vec![tokio::spawn(task.run(heard)), tokio::spawn(follow::run(fleet.weak())), tokio::spawn(keep_secrets(fleet.clone()))];
+        Self { fleet: fleet.clone(), events, tasks }
+    }
+
+    /// What other nodes may ask of this one.
+    pub(crate) fn router(&self) -> axum::Router {
+        super::peer::router(self.fleet.clone(), self.events.clone())
+    }
+
+    /// Lets go of every shard in good order.
+    pub(crate) async fn leave(&self) {
+        let (done, is_done) = oneshot::channel();
+        let _ = self.events.send(HostEvent::Leave(done));
+        if tokio::time::timeout(LEAVE_LIMIT, is_done).await.is_err() {
+            tracing::warn!("not all shards were handed over in time");
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+struct HostTask {
+    fleet: Fleet,
+    events: mpsc::UnboundedSender<HostEvent>,
+    hosting: Hosting,
+    yielded: Vec<(Shard, oneshot::Sender<()>)>,
+    leaving: Vec<oneshot::Sender<()>>,
+    is_leaving: bool,
+}
+
+impl HostTask {
+    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<HostEvent>) {
+        let mut view = self.fleet.ring().watch();
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                event = heard.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => return,
+                },
+                changed = view.changed() => if changed.is_err() {
+                    return;
+                },
+                _ = looks.tick() => self.look_after_units(),
+            }
+            self.follow_placement();
+            let now_ms = self.fleet.clock().monotonic_ms();
+            for command in self.hosting.step(now_ms) {
+                self.carry_out(command);
+            }
+            self.tell();
+        }
+    }
+
+    fn take(&mut self, event: HostEvent) {
+        let now_ms = self.fleet.clock().monotonic_ms();
+        match event {
+            HostEvent::Opened(shard, unit) => {
+                self.fleet.add(unit.clone());
+                self.hosting.opened(shard, now_ms);
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    unit.lost().await;
+                    let _ = events.send(HostEvent::Lost(shard));
+                });
+            }
+            HostEvent::Failed(shard) => self.hosting.failed(shard, now_ms),
+            HostEvent::Lost(shard) => self.hosting.lost(shard),
+            HostEvent::Closed(shard) => self.hosting.closed(shard, now_ms),
+            HostEvent::Yield(shard, done) => {
+                self.hosting.give_up(shard);
+                self.yielded.push((shard, done));
+            }
+            HostEvent::Leave(done) => {
+                self.is_leaving = true;
+                self.leaving.push(done);
+            }
+        }
+    }
+
+    /// A unit whose store has failed is dropped and started anew.
+    fn look_after_units(&mut self) {
+        for unit in self.fleet.units().iter().filter(|unit| !unit.is_sound()) {
+            self.hosting.lost(unit.shard);
+        }
+    }
+
+    fn follow_placement(&mut self) {
+        let (view, map) = (self.fleet.ring().view(), self.fleet.map());
+        let placement = view.placement(self.fleet.ring().region());
+        let is_own = |shard: &Shard| !self.is_leaving && placement.owner(shard.0) == Some(&view.me);
+        self.hosting.want(map.all().filter(is_own));
+        self.fleet.refresh_endpoints();
+    }
+
+    fn carry_out(&self, command: HostCommand) {
+        let (fleet, events) = (self.fleet.clone(), self.events.clone());
+        match command {
+            HostCommand::Open(shard) => {
+                tokio::spawn(async move {
+                    let event = match open(&fleet, shard).await {
+                        Some(unit) => HostEvent::Opened(shard, unit),
+                        None => HostEvent::Failed(shard),
+                    };
+                    let _ = events.send(event);
+                });
+            }
+            HostCommand::Close(shard) | HostCommand::Drop(shard) => {
+                let unit = fleet.remove(shard);
+                tokio::spawn(async move {
+                    match (unit, command) {
+                        (Some(unit), HostCommand::Drop(_)) => {
+                            tracing::warn!(%shard, "a shard is another node's now");
+                            unit.abandon().await;
+                        }
+                        (Some(unit), _) => {
+                            unit.close().await;
+                            tracing::info!(%shard, "a shard was given up");
+                        }
+                        (None, _) => {}
+                    }
+                    let _ = events.send(HostEvent::Closed(shard));
+                });
+            }
+        }
+    }
+
+    /// Tells whoever wants to know where this node is.
+    fn tell(&mut self) {
+        let phase = |shard: Shard| self.hosting.phase(shard);
+        let phases: BTreeMap<Shard, UnitPhase> = self.fleet.map().all().map(|shard| (shard, phase(shard))).collect();
+        let has_let_go = |shard: &Shard| matches!(phases.get(shard), None | Some(UnitPhase::Away | UnitPhase::Due));
+        let (told, waiting): (Vec<_>, Vec<_>) = self.yielded.drain(..).partition(|(shard, _)| has_let_go(shard));
+        self.yielded = waiting;
+        for (_, done) in told {
+            let _ = done.send(());
+        }
+        if self.is_leaving && self.hosting.is_empty() {
+            for done in self.leaving.drain(..) {
+                let _ = done.send(());
+            }
+        }
+        self.fleet.note(phases, self.hosting.is_settled());
+    }
+}
+
+/// Takes a shard and starts its unit; what is left of an attempt that failed is gone.
+async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
+    // Whoever has it lets go of it in good order, if it can: then nobody waits.
+    let (others, call) = (fleet.others(), PeerCall::Yield(shard));
+    join_all(others.iter().map(|member| fleet.ask_member(member, &call, YIELD_LIMIT))).await;
+    let begun_ms = fleet.clock().monotonic_ms();
+    let store = match fleet.shards().open(shard).await {
+        Ok(store) => store,
+        Err(error) => {
+            tracing::warn!(%shard, %error, "a shard does not open");
+            return None;
+        }
+    };
+    if shard != fleet.map().of_cluster() {
+        let known = async {
+            while fleet.common().admin_token_hash.read().is_none() {
+                pause(SECRETS_PAUSE).await;
+            }
+        };
+        let _ = tokio::time::timeout(SECRETS_PATIENCE, known).await;
+    }
+    match Box::pin(Unit::start(fleet, shard, store.clone())).await {
+        Ok(unit) => {
+            let took_ms = fleet.clock().monotonic_ms().saturating_sub(begun_ms);
+            tracing::info!(%shard, epoch = unit.epoch(), took_ms, "this node serves a shard");
+            metrics::histogram!("artifacts_shard_opening_seconds").record(took_ms as f64 / 1000.0);
+            Some(unit)
+        }
+        Err(error) => {
+            tracing::warn!(%shard, %error, "a shard is not served");
+            if let Err(error) = store.close().await {
+                tracing::debug!(%shard, %error, "nor is it handed over");
+            }
+            None
+        }
+    }
+}
+
+/// Learns the keys of the cluster from the owner of the shard they lie in, and keeps up with them.
+async fn keep_secrets(fleet: Fleet) {
+    let home = fleet.map().of_cluster();
+    loop {
+        let is_known = fleet.common().admin_token_hash.read().is_some();
+        if fleet.unit(home).is_none()
+            && let super::find::Found::There(member) = fleet.find(home)
+        {
+            let asked = fleet.ask_member(&member, &PeerCall::Secrets, SECRETS_LIMIT).await;
+            match asked.map(serde_json::from_value::<Secrets>) {
+                Ok(Ok(secrets)) => {
+                    *fleet.common().key_ring.write() = secrets.key_ring;
+                    *fleet.common().admin_token_hash.write() = Some(secrets.admin_token_hash);
+                }
+                other => tracing::debug!(error = ?other.err(), "the keys of the cluster are not told"),
+            }
+        }
+        pause(if is_known { Duration::from_millis(REFRESH_MS) } else { SECRETS_PAUSE }).await;
+    }
+}

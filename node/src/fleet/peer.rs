@@ -1,0 +1,244 @@
+//! What one shard wants of another, here or on another node.
+//!
+//! Each call can be repeated without harm, so one that was not answered is made again, to whoever owns the shard then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::cluster::Shard;
+use artifacts_core::mesh::{Answer, Member};
+use artifacts_core::name::NodeName;
+use artifacts_core::protocol::{Opening, Refusal};
+use artifacts_core::revocation::{News, Position, RevocationRecord, Standing};
+use artifacts_core::ticket::KeyRing;
+use artifacts_core::{AccountId, SessionId, WorkspaceId};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use super::find::Found;
+use super::host::HostEvent;
+use super::{Fleet, Unit};
+use crate::control::DataPlane as _;
+use crate::records::WorkspaceRecord;
+use crate::ring;
+use crate::sessions::{Authority as _, CheckOptions, fenced};
+use crate::store::StoreError;
+
+/// Where nodes ask each other.
+const PATH: &str = "/internal/v1/shards";
+/// The answer to a call for a shard that is not here.
+const NOT_HERE: u16 = 421;
+const FAILED: u16 = 503;
+const DONE: u16 = 200;
+
+/// What is wanted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum PeerCall {
+    /// What the owner of the shard of the whole cluster keeps for all nodes; answered with [`Secrets`].
+    Secrets,
+    /// Let go of a shard that should be the caller's. Answered when nothing is left of it.
+    Yield(Shard),
+    /// See [`Authority::right`](crate::sessions::Authority::right).
+    Right(Opening),
+    /// See [`Authority::confirm`](crate::sessions::Authority::confirm).
+    Confirm(AccountId, Standing),
+    /// See [`DataPlane`](crate::control::DataPlane) for the rest.
+    Format(WorkspaceRecord),
+    Usage(WorkspaceId),
+    Storage(WorkspaceId),
+    Check(WorkspaceRecord, CheckOptions),
+    Destroy(WorkspaceId),
+    Session(SessionId),
+    Sessions(Option<AccountId>),
+    /// End what stands on these, in all units of the node.
+    Fence {
+        records: Vec<RevocationRecord>,
+        wait_ms: u64,
+    },
+    /// What is new in the feeds of these shards; one that is not here is left out of the answer.
+    News(Vec<(Shard, Position)>),
+}
+
+/// What the nodes of a cluster share.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Secrets {
+    pub(super) key_ring: KeyRing,
+    pub(super) admin_token_hash: [u8; 32],
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum PeerError {
+    #[error("the shard is not here")]
+    NotHere,
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for PeerError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced | StoreError::Closed => Self::NotHere,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<PeerError> for StoreError {
+    fn from(error: PeerError) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}
+
+impl Fleet {
+    /// Asks the owner of a shard, here or elsewhere, and goes on to ask until it is known who that is.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, shard: Shard, call: &PeerCall, limit: Duration) -> Result<T, PeerError> {
+        let by_ms = self.settle_by_ms();
+        loop {
+            let outcome = match self.find(shard) {
+                Found::Here(unit) => self.answer_for(&unit, call).await,
+                Found::There(member) => self.ask_member(&member, call, limit).await,
+                Found::Nowhere => Err(PeerError::NotHere),
+            };
+            match outcome {
+                Ok(value) => return serde_json::from_value(value).map_err(|error| PeerError::Failed(error.to_string())),
+                Err(error) if !self.look_again(by_ms).await => return Err(error),
+                Err(error) => tracing::debug!(%shard, %error, "asking the owner of a shard again"),
+            }
+        }
+    }
+
+    /// Asks one member.
+    pub(super) async fn ask_member(&self, member: &Member, call: &PeerCall, limit: Duration) -> Result<Value, PeerError> {
+        let failed = |error: &dyn std::fmt::Display| PeerError::Failed(format!("{}: {error}", member.id.name));
+        let body = serde_json::to_vec(call).map_err(|error| failed(&error))?;
+        let asking = self.ring().caller().call(member, PATH, &body, limit);
+        let Answer { status, body } = asking.await.map_err(|error| failed(&error))?;
+        match status {
+            DONE => serde_json::from_slice(&body).map_err(|error| failed(&error)),
+            NOT_HERE => Err(PeerError::NotHere),
+            _ => Err(failed(&String::from_utf8_lossy(&body))),
+        }
+    }
+
+    /// Answers another node.
+    async fn answer(&self, sender: &NodeName, call: &PeerCall, host: &mpsc::UnboundedSender<HostEvent>) -> Result<Value, PeerError> {
+        let map = self.map();
+        match call {
+            PeerCall::Yield(shard) => {
+                let (done, is_done) = oneshot::channel();
+                let _ = host.send(HostEvent::Yield(*shard, done));
+                let _ = is_done.await;
+                json(())
+            }
+            PeerCall::Fence { records, wait_ms } => json(self.enforce(records, Duration::from_millis(*wait_ms)).await),
+            PeerCall::News(wanted) => json(self.news(sender, wanted).await),
+            PeerCall::Sessions(account) => {
+                let units = self.units();
+                let all = units.iter().flat_map(|unit| unit.sessions.list());
+                json(all.filter(|session| account.is_none_or(|account| session.record.account == account)).collect::<Vec<_>>())
+            }
+            call => {
+                let shard = match call {
+                    PeerCall::Right(Opening::Ticket { token }) => {
+                        let claims = artifacts_core::ticket::peek(token).ok_or(PeerError::NotHere)?;
+                        map.of(claims.account)
+                    }
+                    PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
+                    PeerCall::Confirm(account, _) => map.of(*account),
+                    PeerCall::Format(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
+                    PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
+                    PeerCall::Session(id) => map.of(*id),
+                    _ => map.of_cluster(),
+                };
+                let unit = self.unit(shard).ok_or(PeerError::NotHere)?;
+                self.answer_for(&unit, call).await
+            }
+        }
+    }
+
+    /// Answers for a unit of this node.
+    async fn answer_for(&self, unit: &Arc<Unit>, call: &PeerCall) -> Result<Value, PeerError> {
+        let _under_way = unit.enter().ok_or(PeerError::NotHere)?;
+        let sessions = &unit.sessions;
+        let value = match call {
+            PeerCall::Secrets => {
+                let hash = *self.common().admin_token_hash.read();
+                let admin_token_hash = hash.ok_or(PeerError::NotHere)?;
+                json(Secrets { key_ring: self.common().key_ring.read().clone(), admin_token_hash })?
+            }
+            PeerCall::Right(opening) => json(unit.authority().right(opening).await)?,
+            PeerCall::Confirm(account, standing) => {
+                let confirmed = unit.authority().confirm(*account, standing).await;
+                let stands = self.common().revocations.read().stands(standing);
+                json(if stands { confirmed } else { Err(fenced(artifacts_core::protocol::FenceReason::Revoked)) })?
+            }
+            PeerCall::Format(workspace) => json(sessions.format(workspace).await?)?,
+            PeerCall::Usage(id) => json(sessions.usage(*id).await?)?,
+            PeerCall::Storage(id) => json(sessions.storage(*id).await?)?,
+            PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,
+            PeerCall::Destroy(id) => json(sessions.destroy(*id).await?)?,
+            PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
+            PeerCall::Sessions(account) => json(sessions.sessions(*account).await?)?,
+            PeerCall::Yield(_) | PeerCall::Fence { .. } | PeerCall::News(_) => return Err(PeerError::NotHere),
+        };
+        // What memory says counts only if nobody else has taken the shard.
+        unit.vouch().await?;
+        Ok(value)
+    }
+
+    /// What is new in feeds that are here.
+    async fn news(&self, sender: &NodeName, wanted: &[(Shard, Position)]) -> Vec<(Shard, News)> {
+        let mut told = Vec::new();
+        for (shard, position) in wanted {
+            let Some(unit) = self.unit(*shard) else { continue };
+            unit.follows(sender, self.clock().monotonic_ms());
+            let news = unit.context.log.lock().news(*position);
+            if unit.vouch().await.is_ok() {
+                told.push((*shard, news));
+            }
+        }
+        told
+    }
+}
+
+fn json<T: Serialize>(value: T) -> Result<Value, PeerError> {
+    serde_json::to_value(value).map_err(|error| PeerError::Failed(error.to_string()))
+}
+
+/// A refusal that may pass by itself.
+pub(super) fn unavailable(error: &PeerError) -> Refusal {
+    tracing::debug!(%error, "the owner of an account does not answer");
+    Refusal::new(artifacts_core::ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
+}
+
+/// What other nodes may ask.
+pub(super) fn router(fleet: Fleet, host: mpsc::UnboundedSender<HostEvent>) -> Router {
+    Router::new().route(PATH, post(take)).with_state((fleet, host))
+}
+
+async fn take(State((fleet, host)): State<(Fleet, mpsc::UnboundedSender<HostEvent>)>, headers: HeaderMap, body: Body) -> Response {
+    let call = match ring::open(fleet.ring(), PATH, &headers, body).await {
+        Ok(call) => call,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let Ok(wanted) = serde_json::from_slice::<PeerCall>(&call.body) else {
+        return ring::answer(call, FAILED, &"the call is not understood; the nodes run versions that are too far apart");
+    };
+    let sender = call.sender.clone();
+    // A task of its own: what was begun is carried through even if the caller gives up.
+    let work = tokio::spawn(async move { fleet.answer(&sender, &wanted, &host).await });
+    match work.await.unwrap_or_else(|error| Err(PeerError::Failed(error.to_string()))) {
+        Ok(value) => ring::answer(call, DONE, &value),
+        Err(PeerError::NotHere) => ring::answer(call, NOT_HERE, &()),
+        Err(PeerError::Failed(reason)) => ring::answer(call, FAILED, &reason),
+    }
+}

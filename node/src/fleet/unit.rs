@@ -1,0 +1,211 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::cluster::{Claim, Shard};
+use artifacts_core::name::NodeName;
+use artifacts_core::protocol::FenceReason;
+use artifacts_core::revocation::{Feed, Target};
+use axum::Router;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+use super::elsewhere::ToOwner;
+use super::plane::FleetPlane;
+use super::{Fleet, authority::FleetAuthority};
+use crate::api::{self, ApiState};
+use crate::catalog::{Catalog, layout};
+use crate::cluster::OwnedStore;
+use crate::context::{Context, SharedContext};
+use crate::control::{Control, StartError, hits};
+use crate::server::Shutdown;
+use crate::sessions::{FenceReport, LocalAuthority, Sessions};
+use crate::store::{ShardedStore, Store as _, StoreError};
+use crate::stream::{self, StreamState};
+use crate::time::pause;
+
+/// How long calls that are under way may go on when a unit closes.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long the end of a unit may take that another node has taken the shard from.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything that a node runs for one shard that it owns.
+pub(crate) struct Unit {
+    pub(super) shard: Shard,
+    pub(super) context: SharedContext,
+    pub(super) sessions: Sessions,
+    control: Control,
+    /// The API for accounts in this shard.
+    pub(super) api: Router,
+    /// The locks of workspaces in this shard, for calls that were passed on.
+    pub(super) passed_on: Router,
+    pub(super) agents: StreamState,
+    store: Arc<OwnedStore>,
+    /// Held for reading by each call that is under way.
+    door: Arc<RwLock<()>>,
+    end: Shutdown,
+    /// Which nodes follow the revocations of this shard, and when each asked last.
+    followers: Mutex<BTreeMap<NodeName, u64>>,
+}
+
+/// Why a unit does not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnitError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("an import into this cluster has not ended; run `artifacts node import` with the same file again")]
+    Importing,
+    #[error("the keys of the cluster are not known yet")]
+    NoSecrets,
+}
+
+impl Unit {
+    /// Starts to serve a shard whose store is open, once no owner before can act any more.
+    pub(super) async fn start(fleet: &Fleet, shard: Shard, owned: Arc<OwnedStore>) -> Result<Arc<Self>, UnitError> {
+        let clock = fleet.clock();
+        pause(Duration::from_millis(owned.alone_from_ms().saturating_sub(clock.monotonic_ms()))).await;
+        let (map, common) = (fleet.map(), fleet.common());
+        let is_home = shard == map.of_cluster();
+        let store = Arc::new(ShardedStore::new(map));
+        store.attach(shard, owned.clone());
+        if is_home {
+            if layout::bring_up_to_date(&*store).await? == layout::LayoutState::Importing {
+                return Err(UnitError::Importing);
+            }
+        } else if common.admin_token_hash.read().is_none() {
+            return Err(UnitError::NoSecrets);
+        }
+        let mut name = [0; 16];
+        fleet.entropy().fill(&mut name);
+        let context = Arc::new(Context {
+            config: fleet.config().clone(),
+            clock: clock.clone(),
+            entropy: fleet.entropy().clone(),
+            catalog: Catalog::new(store.clone()),
+            store,
+            blobs: fleet.blobs().clone(),
+            key_ring: common.key_ring.clone(),
+            revocations: common.revocations.clone(),
+            log: Mutex::new(Feed::new(u128::from_be_bytes(name))),
+            admin_token_hash: common.admin_token_hash.clone(),
+            endpoints: common.endpoints.clone(),
+            is_home,
+        });
+        Control::load(&context).await?;
+        let sessions = Sessions::under(context.clone(), Arc::new(FleetAuthority::new(fleet))).await?;
+        let plane = FleetPlane::new(fleet, &context, shard);
+        let control = Control::start(context.clone(), plane, sessions.locks().clone()).await?;
+        let end = Shutdown::new();
+        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone() };
+        let state = ApiState::of_shard(control.clone(), Arc::new(ToOwner::new(fleet, shard)));
+        Ok(Arc::new(Self {
+            shard,
+            api: api::router_with(state.clone(), stream::data_router(agents.clone())),
+            passed_on: api::passed_on_router(state),
+            context,
+            sessions,
+            control,
+            agents,
+            store: owned,
+            door: Arc::default(),
+            end,
+            followers: Mutex::default(),
+        }))
+    }
+
+    /// Begins a call; none begins any more when the unit closes. The call is under way until the guard is dropped.
+    pub(super) fn enter(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        let guard = Arc::clone(&self.door).try_read_owned().ok()?;
+        (!self.end.is_started()).then_some(guard)
+    }
+
+    /// Whether it closes or has closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.end.is_started()
+    }
+
+    /// What decides about the rights of this shard's accounts.
+    pub(super) fn authority(&self) -> LocalAuthority {
+        LocalAuthority::new(self.context.clone())
+    }
+
+    /// Which opening of the shard this is.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.store.epoch().ok()
+    }
+
+    /// Whether the store has not said that it is over.
+    pub(super) fn is_sound(&self) -> bool {
+        self.store.epoch().is_ok() && self.store.claim() != Claim::Lost
+    }
+
+    /// Returns when another node has the shard.
+    pub(super) async fn lost(&self) {
+        let _ = self.store.lost().wait_for(|lost| *lost).await;
+    }
+
+    /// Whether it is proven at this moment that this node owns the shard.
+    pub(super) fn is_proven(&self) -> bool {
+        self.store.holds(self.shard)
+    }
+
+    /// Proves it.
+    pub(super) async fn vouch(&self) -> Result<(), StoreError> {
+        self.store.vouch(self.shard).await
+    }
+
+    /// Ends the sessions of this shard that stand on one of these, and frees the locks that were taken by what they name.
+    pub(super) async fn enforce(&self, targets: &BTreeSet<Target>, reason: FenceReason, wait: Duration) -> FenceReport {
+        let ended = targets.iter().filter_map(|target| match target {
+            Target::Session(session) => self.sessions.get(*session)?.record.ticket(),
+            _ => None,
+        });
+        let (tickets, of_locks): (Vec<_>, Vec<_>) = (ended.collect(), targets.iter().copied().collect());
+        let fence = self.sessions.fence(|session| hits(targets, session), reason, wait);
+        let (report, ()) = tokio::join!(fence, self.sessions.locks().revoke(&of_locks, &tickets));
+        report
+    }
+
+    /// A node has asked for the revocations of this shard.
+    pub(super) fn follows(&self, node: &NodeName, now_ms: u64) {
+        self.followers.lock().insert(node.clone(), now_ms);
+    }
+
+    /// When a node asked for them last.
+    pub(super) fn followed_at_ms(&self, node: &NodeName) -> Option<u64> {
+        self.followers.lock().get(node).copied()
+    }
+
+    /// Stops in good order: what was answered is durable, streams are told to go elsewhere, and the next owner need not wait.
+    pub(super) async fn close(&self) {
+        self.end.start();
+        self.sessions.locks().close();
+        if tokio::time::timeout(DRAIN, self.door.write()).await.is_err() {
+            tracing::warn!(shard = %self.shard, "calls are under way while their shard is given up");
+        }
+        self.control.stop().await;
+        if let Err(error) = self.sessions.stop().await {
+            tracing::warn!(shard = %self.shard, %error, "what was not durable comes back from the mounts");
+        }
+        if let Err(error) = self.context.store.close().await {
+            tracing::warn!(shard = %self.shard, %error, "a shard was not handed over; its next owner waits");
+        }
+    }
+
+    /// Stops at once: another node has the shard.
+    pub(super) async fn abandon(&self) {
+        self.end.start();
+        self.sessions.locks().close();
+        let ending = async {
+            self.control.stop().await;
+            // It fails, since nothing can be written any more; what the mounts remember they take to the next owner.
+            let _ = self.sessions.stop().await;
+            let _ = self.context.store.close().await;
+        };
+        if tokio::time::timeout(DROP_LIMIT, ending).await.is_err() {
+            tracing::warn!(shard = %self.shard, "what is left of a shard that another node has taken ends slowly");
+        }
+    }
+}
