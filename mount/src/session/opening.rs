@@ -120,17 +120,6 @@ fn owner(from: &Endpoint, refusal: &Refusal) -> Option<Endpoint> {
     (owner != *from && (owner.is_tls() || !from.is_tls())).then_some(owner)
 }
 
-async fn attempt(&mut self, opening: Opening, timeout: Duration) -> Result<Opened, ConnectError> {
-        let endpoint = self.endpoints[self.next % self.endpoints.len()].clone();
-        let attempt = Box::pin(attempt(&endpoint, &self.trust, &self.clock, opening, timeout));
-        let result = attempt.await;
-        if result.is_err() {
-            self.next = (self.next + 1) % self.endpoints.len();
-        }
-        result
-    }
-}
-
 async fn attempt(
     endpoint: &Endpoint,
     trust: &Trust,

@@ -11,7 +11,7 @@ use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
 use artifacts_core::session::{InodeRanges, Phase};
 use artifacts_core::ticket::Mode;
-use artifacts_core::{SessionId, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, SessionId, Timestamp, WorkspaceId};
 use artifacts_node::api::{self, ApiState};
 use artifacts_node::blob::MemoryBlobs;
 use artifacts_node::catalog::Catalog;

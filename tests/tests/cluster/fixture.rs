@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use artifacts_core::cluster::{Shard, ShardMap};
+use artifacts_core::{AccountId, WorkspaceId};
+use artifacts_tests::time::{Duration, now, wait_until};
+use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, free_port};
+use serde_json::{Value, json};
+
+/// Only a guard against hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// For a whole test.
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+const SHARDS: u16 = 8;
+
+/// Some nodes that share a bucket.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<NodeProcess>,
+    places: Vec<Arc<Scratch>>,
+    admin: String,
+}
+
+/// An account whose shard a chosen node owns, and a workspace of it that another one owns.
+pub(crate) struct Home {
+    pub(crate) key: String,
+    pub(crate) handle: String,
+    /// `handle/name`.
+    pub(crate) workspace: String,
+    pub(crate) workspace_id: String,
+}
+
+fn free_udp_address() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no free port for datagrams")
+}
+
+fn map() -> Result<ShardMap> {
+    ShardMap::new(SHARDS).context("shards")
+}
+
+impl Cluster {
+    /// Starts so many nodes; `None` where there is no S3 server.
+    pub(crate) fn start(scratch: &Arc<Scratch>, count: usize) -> Result<Option<Self>> {
+        let Some(server) = S3Server::shared()? else { return Ok(None) };
+        let blobs = server.bucket()?;
+        let key_file = scratch.join("ring-keys");
+        fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
+        let gossip: Vec<_> = (0..count).map(|_| free_udp_address()).collect::<Result<_>>()?;
+        let (mut nodes, mut places) = (Vec::new(), Vec::new());
+        for (index, address) in gossip.iter().enumerate() {
+            let config = json!({
+                "store": "slate", "blobs": blobs, "region": "eu", "cluster": { "shards": SHARDS }, "rate_limit": 0,
+                "ring": {
+                    "name": "test", "node": format!("n{index}"), "listen": address, "seeds": gossip, "key_file": key_file,
+                },
+            });
+            let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
+            let options = NodeOptions { config, ..NodeOptions::default() };
+            nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
+            places.push(place);
+        }
+        let admin = nodes.first().context("no nodes")?.admin_token()?;
+        let cluster = Self { nodes, places, admin };
+        cluster.wait_settled(&(0..count).collect::<Vec<_>>())?;
+        Ok(Some(cluster))
+    }
+
+    /// Runs a test with so many nodes, and shows what they logged if it fails.
+    pub(crate) fn run(scratch: &Arc<Scratch>, count: usize, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let Some(mut cluster) = Self::start(scratch, count)? else { return Ok(()) };
+        let outcome = body(&mut cluster);
+        if outcome.is_err() {
+            cluster.places.iter().for_each(|place| place.show_logs());
+        }
+        outcome
+    }
+
+    /// A client of one node, with a token.
+    pub(crate) fn api(&self, node: usize, token: &str) -> Result<Api> {
+        Ok(Api::new(&self.nodes[node].url())?.with_token(token))
+    }
+
+    pub(crate) fn admin(&self, node: usize) -> Result<Api> {
+        self.api(node, &self.admin)
+    }
+
+    /// What a node says of the cluster.
+    pub(crate) fn status(&self, node: usize) -> Result<Value> {
+        self.admin(node)?.get("/v1/cluster")
+    }
+
+    /// Who serves each shard, by the word of one node; an error while one is served by nobody, or by two.
+    pub(crate) fn owners(&self, asked: usize) -> Result<BTreeMap<Shard, usize>> {
+        let status = self.status(asked)?;
+        let shards = status["shards"].as_array().context("shards")?;
+        let owner = |shard: &Value| {
+            let units = shard["units"].as_array().context("units")?;
+            ensure!(units.len() == 1 && units[0]["state"] == "serving", "{shard}");
+            ensure!(units[0]["node"] == shard["suggested_owner"], "{shard}");
+            let name = units[0]["node"].as_str().and_then(|name| name.strip_prefix('n')).context("a node")?;
+            Ok((Shard(u16::try_from(shard["shard"].as_u64().context("shard")?)?), name.parse()?))
+        };
+        let owners: BTreeMap<Shard, usize> = shards.iter().map(owner).collect::<Result<_>>()?;
+        ensure!(owners.len() == usize::from(SHARDS), "{status}");
+        Ok(owners)
+    }
+
+    /// Waits until these nodes, and no others, serve all shards, and returns how long that took.
+    pub(crate) fn wait_settled(&self, nodes: &[usize]) -> Result<Duration> {
+        let start = now();
+        let mut last = None;
+        let settled = wait_until(&format!("{nodes:?} serve all shards"), PATIENCE, || {
+            for asked in nodes {
+                match self.owners(*asked) {
+                    Ok(owners) if owners.values().all(|owner| nodes.contains(owner)) => {}
+                    other => {
+                        last = Some(other);
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok(true)
+        });
+        settled.with_context(|| format!("last: {last:?}"))?;
+        Ok(start.elapsed())
+    }
+
+    /// Which node owns a workspace.
+    pub(crate) fn owner_of(&self, asked: usize, home: &Home) -> Result<usize> {
+        let id: WorkspaceId = home.workspace_id.parse().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        Ok(self.owners(asked)?[&map()?.of(id)])
+    }
+
+    /// An account at one node with a workspace at another.
+    pub(crate) fn home(&self, account_at: usize, workspace_at: usize) -> Result<Home> {
+        let owners = self.owners(0)?;
+        for number in 0..1_000 {
+            let handle = format!("acme{number}");
+            if owners[&map()?.of_bytes(handle.as_bytes())] != account_at {
+                continue;
+            }
+            let made = self.admin(number % self.nodes.len())?.post("/v1/accounts", &json!({ "handle": handle }));
+            let Ok(made) = made else { continue };
+            let id: AccountId = made["account"]["id"].as_str().context("id")?.parse().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            ensure!(owners[&map()?.of(id)] == account_at, "an account does not lie where its handle does");
+            let key = made["api_key"]["key"].as_str().context("key")?.to_owned();
+            let api = self.api(0, &key)?;
+            for number in 0..200 {
+                let made = api.post("/v1/workspaces", &json!({ "name": format!("w{number}") }))?;
+                let workspace_id = made["id"].as_str().context("id")?.to_owned();
+                let home = Home { key: key.clone(), workspace: format!("{handle}/w{number}"), handle: handle.clone(), workspace_id };
+                if self.owner_of(0, &home)? == workspace_at {
+                    return Ok(home);
+                }
+            }
+        }
+        anyhow::bail!("nothing of what was drawn lies at {account_at} and {workspace_at}")
+    }
+
+    /// A ticket for ten minutes, made through one node.
+    pub(crate) fn ticket(&self, node: usize, home: &Home, tenant: &str) -> Result<Value> {
+        let body = json!({ "workspace": home.workspace, "mode": "rw", "ttl_seconds": 600 });
+        let path = format!("/v1/tenants/{tenant}/runtimes/r/mount-tickets");
+        Ok(self.api(node, &home.key)?.post(&path, &body)?["mount_ticket"].clone())
+    }
+}

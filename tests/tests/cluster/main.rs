@@ -1,0 +1,10 @@
+//! Several nodes that share a bucket: each owns some of the shards, and all of them are one cluster to clients and mounts.
+
+mod any_node;
+mod fixture;
+mod freeze;
+mod kill;
+mod load;
+mod loss;
+mod revocation;
+mod rolling;
