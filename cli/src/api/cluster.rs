@@ -68,6 +68,22 @@ pub(crate) struct ClusterShard {
     pub(crate) shard: u16,
     /// Who should own it.
     pub(crate) suggested_owner: Option<String>,
+    /// The nodes that have it in hand.
+    #[serde(default)]
+    pub(crate) units: Vec<ShardUnit>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// Where a node is with a shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ShardUnit {
+    /// The node.
+    pub(crate) node: String,
+    /// `due`, `opening`, `serving` or `closing`.
+    pub(crate) state: String,
+    /// Which opening of the shard this is.
+    pub(crate) epoch: Option<u64>,
     #[serde(flatten)]
     rest: Rest,
 }

@@ -38,7 +38,23 @@ pub(crate) async fn run(args: StatusArgs, config: &NodeConfig, output: Output) -
     output.line(&format!("cluster {cluster}, asked {}; ring keys {}", or_dash(status.node.as_ref()), status.ring_keys.join(", ")))?;
     output.line(&members(&status).render(output.style))?;
     output.line("")?;
-    output.line(&shards(&status).render(output.style))
+    let shards = if status.shards.iter().any(|shard| !shard.units.is_empty()) { units(&status) } else { shards(&status) };
+    output.line(&shards.render(output.style))
+}
+
+/// Each shard, who should own it, and who has it in hand.
+fn units(status: &ClusterStatus) -> Table {
+    let headings = ["REGION", "SHARD", "SHOULD OWN", "OWNER", "STATE", "EPOCH"];
+    status.shards.iter().fold(Table::new(headings, "No shards."), |table, shard| {
+        let row = |owner: String, state: String, epoch: String| {
+            [shard.region.clone(), shard.shard.to_string(), or_dash(shard.suggested_owner.as_ref()), owner, state, epoch]
+        };
+        if shard.units.is_empty() {
+            return table.row(row("nobody".to_owned(), or_dash(None::<&String>), or_dash(None::<&String>)));
+        }
+        let rows = shard.units.iter().map(|unit| row(unit.node.clone(), unit.state.clone(), or_dash(unit.epoch.as_ref())));
+        rows.fold(table, Table::row)
+    })
 }
 
 fn members(status: &ClusterStatus) -> Table {
