@@ -126,7 +126,7 @@ pub(super) async fn show(State(state): State<ApiState>) -> Json<ClusterStatus> {
         let (ring_keys, members, shards) = Default::default();
         return Json(ClusterStatus { cluster: None, node: None, region, ring_keys, members, shards });
     };
-    Json(describe(&ClusterSight { ring, shards: ring.shards(), units: Vec::new() }).await)
+    Json(describe(&ClusterSight { ring, shards: state.context().config.cluster.shards, units: Vec::new() }).await)
 }
 
 /// The cluster as this node sees it; each node is asked how it is.

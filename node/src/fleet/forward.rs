@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use super::find::Found;
+use super::place::Asked;
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
 use crate::stream::SEGMENT_MAX_BYTES;
@@ -50,7 +51,7 @@ struct Mark {
 /// A request with all of its body, so that it can be sent again to another node while none has taken it.
 pub(super) struct Parcel {
     parts: Parts,
-    pub(super) body: Bytes,
+    body: Bytes,
     attested: Option<Attested>,
     hops: u8,
 }
@@ -77,16 +78,13 @@ impl Parcel {
         Self { attested: Some(attested), hops: 0, ..self }
     }
 
-    pub(super) fn method(&self) -> &Method {
-        &self.parts.method
+    /// What says where it belongs.
+    pub(super) fn as_asked(&self) -> Asked<'_> {
+        Asked { method: &self.parts.method, path: self.path(), headers: &self.parts.headers, body: &self.body }
     }
 
-    pub(super) fn path(&self) -> &str {
+    fn path(&self) -> &str {
         self.parts.uri.path()
-    }
-
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
     }
 
     fn target(&self) -> String {
@@ -190,9 +188,15 @@ impl Fleet {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        // Some answers come from memory: nobody else may have taken the shard meanwhile.
+        let vouched = unit.vouch().await;
         drop(under_way);
         // A unit that ends lets its calls fail; another serves them.
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE && (unit.is_closing() || !unit.is_sound()) { Attempt::Broken } else { Attempt::Answered(response) }
+        let has_ended = unit.is_closing() || !unit.is_sound();
+        if vouched.is_err() || (has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE) {
+            return Attempt::Broken;
+        }
+        Attempt::Answered(response)
     }
 
     /// Lets another node answer.

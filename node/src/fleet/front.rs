@@ -7,7 +7,7 @@ use artifacts_core::ErrorCode;
 use artifacts_core::protocol::{Hello, Opening, Refusal};
 use artifacts_core::ticket::peek;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
@@ -20,7 +20,7 @@ use serde_json::json;
 use super::Fleet;
 use super::find::Found;
 use super::forward::Parcel;
-use super::place::of_request;
+use super::place::{bearer, of_request};
 use crate::api::{self, ApiError, ClusterSight};
 use crate::random::secret_matches;
 use crate::stream::{self, StreamState};
@@ -60,7 +60,7 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
 async fn dispatch(State(fleet): State<Fleet>, request: Request) -> Result<Response, ApiError> {
     let mut parcel = Parcel::read(request).await?;
     let marked = fleet.open_mark(&mut parcel)?;
-    let shard = marked.or_else(|| of_request(fleet.map(), parcel.method(), parcel.path(), parcel.headers(), &parcel.body));
+    let shard = marked.or_else(|| of_request(fleet.map(), parcel.as_asked(), |token| fleet.is_admin(token)));
     // Where it makes no difference, some unit of this node is as good as any.
     let shard = shard.or_else(|| fleet.units().first().map(|unit| unit.shard)).unwrap_or(fleet.map().of_cluster());
     Ok(fleet.deliver(shard, parcel).await)
@@ -95,10 +95,10 @@ async fn jwks(State(front): State<Front>) -> Response {
 
 async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Response, ApiError> {
     let fleet = &front.fleet;
-    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let hash = *fleet.common().admin_token_hash.read();
-    let hash = hash.ok_or_else(|| ApiError::new(ErrorCode::Unavailable, "the node does not know the keys of the cluster yet; try again"))?;
-    if !token.is_some_and(|token| secret_matches(token.trim(), &hash)) {
+    if fleet.common().admin_token_hash.read().is_none() {
+        return Err(ApiError::new(ErrorCode::Unavailable, "the node does not know the keys of the cluster yet; try again"));
+    }
+    if !bearer(&headers).is_some_and(|token| fleet.is_admin(token)) {
         return Err(ApiError::new(ErrorCode::Unauthorized, "this takes the admin token; send `authorization: Bearer <token>`"));
     }
     let sight = ClusterSight { ring: fleet.ring(), shards: fleet.map().len(), units: fleet.status() };
@@ -110,6 +110,11 @@ async fn open_stream(State(fleet): State<Fleet>, ConnectInfo(remote): ConnectInf
 }
 
 impl Fleet {
+    /// Whether this is the admin token, in constant time.
+    fn is_admin(&self, token: &str) -> bool {
+        self.common().admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash))
+    }
+
     /// By whom a stream is served: a unit here, or a refusal that says where to go.
     async fn find_server(&self, hello: &Hello) -> Result<StreamState, Refusal> {
         let map = self.map();

@@ -124,10 +124,12 @@ impl HostTask {
             HostEvent::Opened(shard, unit) => {
                 self.fleet.add(unit.clone());
                 self.hosting.opened(shard, now_ms);
-                let events = self.events.clone();
+                let (mut lost, events) = (unit.lost(), self.events.clone());
                 tokio::spawn(async move {
-                    unit.lost().await;
-                    let _ = events.send(HostEvent::Lost(shard));
+                    // An error: the unit is gone, and was not lost.
+                    if lost.wait_for(|lost| *lost).await.is_ok() {
+                        let _ = events.send(HostEvent::Lost(shard));
+                    }
                 });
             }
             HostEvent::Failed(shard) => self.hosting.failed(shard, now_ms),

@@ -13,20 +13,29 @@ const ACCOUNTS: &str = "/v1/accounts";
 /// The calls of agents that exchange data, with their session.
 const DATA: &str = "/v1/data/";
 
+/// A request, as far as it says where it belongs.
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
 /// The shard of the account that calls; for an agent's data that of its session; for a new account that of its handle. `None` if
 /// it makes no difference: the call is refused wherever it is made.
-pub(super) fn of_request(map: ShardMap, method: &Method, path: &str, headers: &HeaderMap, body: &[u8]) -> Option<Shard> {
+pub(super) fn of_request(map: ShardMap, asked: Asked<'_>, is_admin: impl Fn(&str) -> bool) -> Option<Shard> {
     #[derive(Deserialize)]
     struct NewAccount {
         handle: String,
     }
 
+    let Asked { method, path, headers, body } = asked;
     let bearer = bearer(headers)?;
     if path.starts_with(DATA) {
         let (session, _) = bearer.split_once('.')?;
         return session.parse::<SessionId>().ok().map(|session| map.of(session));
     }
-    if path == ACCOUNTS && *method == Method::POST {
+    if path == ACCOUNTS && *method == Method::POST && is_admin(bearer) {
         let wanted = serde_json::from_slice::<NewAccount>(body).ok()?;
         return Some(map.of_bytes(wanted.handle.as_bytes()));
     }
@@ -37,7 +46,7 @@ pub(super) fn of_request(map: ShardMap, method: &Method, path: &str, headers: &H
 }
 
 /// The token of `Authorization: Bearer …`; the gate is stricter.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -58,7 +67,8 @@ mod tests {
 
     fn place(method: &Method, path: &str, bearer: &str, body: &str) -> Option<Shard> {
         let header = HeaderValue::from_str(&format!("Bearer {bearer}")).unwrap();
-        of_request(map(), method, path, &HeaderMap::from_iter([(AUTHORIZATION, header)]), body.as_bytes())
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, header)]);
+        of_request(map(), Asked { method, path, headers: &headers, body: body.as_bytes() }, |token| token == "tbo_admin")
     }
 
     #[test]
@@ -67,6 +77,7 @@ mod tests {
         assert_eq!(place(&Method::GET, "/v1/workspaces", "tbo_secret", ""), of_key);
         assert_eq!(place(&Method::POST, "/v1/tenants", "tbo_secret", r#"{"handle":"acme"}"#), of_key);
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme"}"#), Some(map().of_bytes(b"acme")));
+        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_secret", r#"{"handle":"acme"}"#), of_key);
         let session = SessionId::from_bits(77);
         assert_eq!(place(&Method::PUT, "/v1/data/seg_1", &format!("{session}.secret"), ""), Some(map().of(session)));
         let claims = TicketClaims {
@@ -90,7 +101,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_belongs_nowhere() {
-        assert_eq!(of_request(map(), &Method::GET, "/v1/whoami", &HeaderMap::new(), b""), None);
+        let (method, headers) = (Method::GET, HeaderMap::new());
+        assert_eq!(of_request(map(), Asked { method: &method, path: "/v1/whoami", headers: &headers, body: b"" }, |_| true), None);
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", "{"), None);
         assert_eq!(place(&Method::GET, "/v1/data/seg_1", "no-session", ""), None);
         assert_eq!(place(&Method::GET, "/v1/whoami", "a.b.c", ""), None);

@@ -8,7 +8,7 @@ use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Feed, Target};
 use axum::Router;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
 use super::elsewhere::ToOwner;
 use super::plane::FleetPlane;
@@ -141,9 +141,9 @@ impl Unit {
         self.store.epoch().is_ok() && self.store.claim() != Claim::Lost
     }
 
-    /// Returns when another node has the shard.
-    pub(super) async fn lost(&self) {
-        let _ = self.store.lost().wait_for(|lost| *lost).await;
+    /// Becomes true when another node has the shard.
+    pub(super) fn lost(&self) -> watch::Receiver<bool> {
+        self.store.lost()
     }
 
     /// Whether it is proven at this moment that this node owns the shard.

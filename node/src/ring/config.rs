@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::RingError;
 
-/// Shards of a cluster that was not told otherwise.
-pub const SHARDS_DEFAULT: u16 = 16;
 /// Where the ring's keys are if no file is configured.
 const KEY_VARIABLE: &str = "ARTIFACTS_RING_KEY";
 const CLUSTER_NAME_MAX_BYTES: usize = 64;
@@ -36,8 +34,6 @@ pub struct RingConfig {
     pub gossip_interval_ms: u64,
     /// How long a node may be silent before the others take over its work, in milliseconds.
     pub suspect_after_ms: u64,
-    /// How many shards the cluster has; fixed when it is created.
-    pub shards: u16,
 }
 
 impl Default for RingConfig {
@@ -52,7 +48,6 @@ impl Default for RingConfig {
             api: None,
             gossip_interval_ms: 200,
             suspect_after_ms: 2_000,
-            shards: SHARDS_DEFAULT,
         }
     }
 }
@@ -69,9 +64,6 @@ impl RingConfig {
         }
         if self.suspect_after_ms < 5 * self.gossip_interval_ms {
             return wrong("ring.suspect_after_ms is at least five gossip intervals, or a few lost datagrams move everything");
-        }
-        if self.shards == 0 {
-            return wrong("ring.shards is at least 1");
         }
         if self.advertise.unwrap_or(self.listen).ip().is_unspecified() {
             return wrong("ring.listen is a wildcard; set ring.advertise to the address at which others reach this node");

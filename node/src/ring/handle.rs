@@ -87,7 +87,7 @@ impl RingSeat {
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
         let inner =
-            Inner { cluster, me, region, config: self.config.clone(), keys: self.keys.clone(), view: view.subscribe(), caller, words };
+            Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller, words };
         let task = tokio::spawn(RingTask::new(self, facts, view, heard).run());
         Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
     }
@@ -97,7 +97,6 @@ struct Inner {
     cluster: String,
     me: NodeName,
     region: String,
-    config: RingConfig,
     keys: MeshKeys,
     view: watch::Receiver<RingView>,
     caller: Caller,
@@ -125,11 +124,6 @@ impl Ring {
     /// This node's region.
     pub fn region(&self) -> &str {
         &self.inner.region
-    }
-
-    /// How many shards the cluster has.
-    pub fn shards(&self) -> u16 {
-        self.inner.config.shards
     }
 
     /// The keys that count here.

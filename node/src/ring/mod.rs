@@ -27,7 +27,7 @@ mod view;
 mod tests;
 
 pub use caller::{CallFailed, Caller};
-pub use config::{RingConfig, SHARDS_DEFAULT};
+pub use config::RingConfig;
 pub use error::RingError;
 pub use handle::{Ring, RingSeat};
 pub use view::RingView;

@@ -23,7 +23,11 @@ pub(super) fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Ha
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let (id, secret) = bearer.and_then(|text| text.split_once('.')).ok_or_else(unauthorized)?;
     let id: SessionId = id.parse().map_err(|_| unauthorized())?;
-    state.sessions.authenticate(id, secret).ok_or_else(unauthorized)
+    let handle = state.sessions.authenticate(id, secret).ok_or_else(unauthorized)?;
+    if !state.sessions.is_current(handle.record.account) {
+        return Err(ApiError::new(ErrorCode::Unavailable, "nobody can say at the moment whether the session stands; try again"));
+    }
+    Ok(handle)
 }
 
 pub(super) fn segment(text: &str) -> Result<SegmentId, ApiError> {

@@ -150,6 +150,16 @@ impl Stream<'_> {
             };
             let shared = &self.opened.handle.shared;
             shared.hear(self.state.context.clock.monotonic_ms());
+            if !matches!(frame, ClientFrame::Heartbeat { .. }) && !self.is_current() {
+                tokio::select! {
+                    () = self.becomes_current() => {}
+                    () = &mut ended => return Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
+                    () = &mut shuts_down => {
+                        let _ = self.outbound.send(ServerFrame::Closing);
+                        return Some(Close { code: close_code::AWAY, reason: "the node shuts down" });
+                    }
+                }
+            }
             if self.take(frame).await.is_err() {
                 return Some(Close { code: close_code::AGAIN, reason: "the workspace starts anew" });
             }
@@ -193,6 +203,18 @@ impl Stream<'_> {
         Ok(())
     }
 
+    /// Whether it is known what was revoked in the session's account.
+    fn is_current(&self) -> bool {
+        self.state.sessions.is_current(self.opened.handle.record.account)
+    }
+
+    /// Nothing of a session is taken that may have been revoked.
+    async fn becomes_current(&self) {
+        while !self.is_current() {
+            pause(VOUCH_PAUSE).await;
+        }
+    }
+
     /// Answers a heartbeat if the session stands.
     fn prove(&self, sent_ms: u64) {
         let shared = &self.opened.handle.shared;
@@ -204,7 +226,7 @@ impl Stream<'_> {
             }
             return;
         }
-        if !self.state.sessions.is_current(self.opened.handle.record.account) {
+        if !self.is_current() {
             // What was revoked is known to a node that cannot be asked. The mount stalls, and asks again.
             self.permits.add_permits(1);
             return;
