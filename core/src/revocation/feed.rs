@@ -15,7 +15,7 @@ const NEWS_MAX: usize = 2_000;
 /// are merged, and once more does no harm.
 #[derive(Debug, Clone, Default)]
 pub struct Feed {
-    id: u128,
+    id: u64,
     /// How many were forgotten at the front.
     forgotten: u64,
     records: VecDeque<RevocationRecord>,
@@ -25,7 +25,7 @@ pub struct Feed {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Which feed.
-    pub feed: u128,
+    pub feed: u64,
     /// How many records of it are known.
     pub known: u64,
 }
@@ -43,7 +43,7 @@ pub struct News {
 
 impl Feed {
     /// A feed of this name without records.
-    pub fn new(id: u128) -> Self {
+    pub fn new(id: u64) -> Self {
         Self { id, ..Self::default() }
     }
 
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    fn feed(id: u128, records: std::ops::Range<u64>) -> Feed {
+    fn feed(id: u64, records: std::ops::Range<u64>) -> Feed {
         let mut feed = Feed::new(id);
         records.for_each(|at| feed.push(record(u128::from(at), at)));
         feed

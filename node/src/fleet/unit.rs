@@ -77,7 +77,7 @@ impl Unit {
         } else if common.admin_token_hash.read().is_none() {
             return Err(UnitError::NoSecrets);
         }
-        let mut name = [0; 16];
+        let mut name = [0; 8];
         fleet.entropy().fill(&mut name);
         let context = Arc::new(Context {
             config: fleet.config().clone(),
@@ -88,7 +88,7 @@ impl Unit {
             blobs: fleet.blobs().clone(),
             key_ring: common.key_ring.clone(),
             revocations: common.revocations.clone(),
-            log: Mutex::new(Feed::new(u128::from_be_bytes(name))),
+            log: Mutex::new(Feed::new(u64::from_be_bytes(name))),
             admin_token_hash: common.admin_token_hash.clone(),
             endpoints: common.endpoints.clone(),
             is_home,
