@@ -102,9 +102,9 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         blobs: Arc::new(MemoryBlobs::new()),
         key_ring: Arc::new(parking_lot::RwLock::new(KeyRing::default())),
         revocations: Arc::default(),
-            log: parking_lot::Mutex::default(),
-            admin_token_hash: Arc::default(),
-            is_home: true,
+        log: parking_lot::Mutex::default(),
+        admin_token_hash: Arc::default(),
+        is_home: true,
         endpoints: Arc::default(),
         config: NodeConfig::default(),
     });

@@ -133,7 +133,8 @@ pub(super) async fn show(State(state): State<ApiState>) -> Json<ClusterStatus> {
 pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
     let ClusterSight { ring, shards: count, units } = sight;
     let view = ring.view();
-    let (members, known): (Vec<_>, Vec<_>) = join_all(view.members.iter().map(|member| status(ring, member, units))).await.into_iter().unzip();
+    let (members, known): (Vec<_>, Vec<_>) =
+        join_all(view.members.iter().map(|member| status(ring, member, units))).await.into_iter().unzip();
     let of_shard = |region: &str, shard: u16| {
         let of_member = |(member, units): (&MemberStatus, &Vec<UnitStatus>)| {
             let here = member.region.as_deref() == Some(region);

@@ -58,7 +58,7 @@ pub(crate) use cluster::{ClusterSight, describe as describe_cluster};
 pub(crate) use elsewhere::Elsewhere;
 pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
-pub(crate) use monitoring::{healthz, install as install_metrics, upkeep as keep_metrics, render as render_metrics};
+pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
 pub(crate) use shell::{name, surround};
 pub use state::ApiState;

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
 use super::caller::Caller;
+use super::error;
 use super::error::{ApiError, name_request};
 use super::request_id::{RequestId, X_REQUEST_ID};
-use super::error;
 use crate::random::SharedEntropy;
 use crate::time::SharedClock;
 

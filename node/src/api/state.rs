@@ -58,7 +58,17 @@ impl ApiState {
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
         let (waits, streams) = (Semaphore::new(MOST_WAITS), Arc::new(Semaphore::new(MOST_STREAMS)));
-        let inner = Arc::new(Inner { control, ring, elsewhere, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
+        let inner = Arc::new(Inner {
+            control,
+            ring,
+            elsewhere,
+            idempotency,
+            rate_limits: RateLimits::default(),
+            prometheus,
+            changes,
+            waits,
+            streams,
+        });
         let alive = Arc::downgrade(&inner);
         tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
         Self { inner }

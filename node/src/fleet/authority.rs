@@ -45,7 +45,9 @@ impl Fleet {
         };
         // What cannot be read anybody can refuse.
         let shard = shard.unwrap_or(self.map().of_cluster());
-        self.ask::<Result<Right, Refusal>>(shard, &PeerCall::Right(opening.clone()), LIMIT).await.unwrap_or_else(|error| Err(unavailable(&error)))
+        self.ask::<Result<Right, Refusal>>(shard, &PeerCall::Right(opening.clone()), LIMIT)
+            .await
+            .unwrap_or_else(|error| Err(unavailable(&error)))
     }
 }
 

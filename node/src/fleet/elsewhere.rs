@@ -1,8 +1,8 @@
 use std::sync::Weak;
 
+use artifacts_core::ErrorCode;
 use artifacts_core::WorkspaceId;
 use artifacts_core::cluster::Shard;
-use artifacts_core::ErrorCode;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;

@@ -176,9 +176,8 @@ impl Fleet {
     /// The other nodes of this region that are heard.
     pub(super) fn others(&self) -> Vec<Member> {
         let (view, region) = (self.ring().view(), self.ring().region());
-        let is_other = |member: &Member| {
-            member.live && member.id.name != view.me && member.facts.as_ref().is_some_and(|facts| facts.region == region)
-        };
+        let is_other =
+            |member: &Member| member.live && member.id.name != view.me && member.facts.as_ref().is_some_and(|facts| facts.region == region);
         view.members.iter().filter(|member| is_other(member)).cloned().collect()
     }
 

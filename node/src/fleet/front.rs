@@ -7,8 +7,8 @@ use artifacts_core::ErrorCode;
 use artifacts_core::protocol::{Hello, Opening, Refusal};
 use artifacts_core::ticket::peek;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
-use axum::http::header::CACHE_CONTROL;
 use axum::http::HeaderMap;
+use axum::http::header::CACHE_CONTROL;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -52,7 +52,10 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
         .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::surround));
     // What is passed to a unit has all of that around it already.
     own.route("/v1/stream", get(open_stream).with_state(fleet.clone())).fallback_service(
-        Router::new().fallback(dispatch).layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::name)).with_state(fleet.clone()),
+        Router::new()
+            .fallback(dispatch)
+            .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::name))
+            .with_state(fleet.clone()),
     )
 }
 

@@ -182,8 +182,10 @@ impl HostTask {
                             unit.abandon().await;
                         }
                         (Some(unit), _) => {
+                            let begun_ms = fleet.clock().monotonic_ms();
                             unit.close().await;
-                            tracing::info!(%shard, "a shard was given up");
+                            let took_ms = fleet.clock().monotonic_ms().saturating_sub(begun_ms);
+                            tracing::info!(%shard, took_ms, "a shard was given up");
                         }
                         (None, _) => {}
                     }

@@ -86,8 +86,7 @@ impl RingSeat {
         let caller = Caller::new(seat);
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
-        let inner =
-            Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller, words };
+        let inner = Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller, words };
         let task = tokio::spawn(RingTask::new(self, facts, view, heard).run());
         Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
     }

@@ -9,8 +9,8 @@ use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::registry::ask;
 use super::authority::Right;
+use super::registry::ask;
 use super::{Connection, Handle, SessionMessage, Sessions, keys};
 use crate::random::{secret_hash, secret_matches};
 use crate::records::{SessionRecord, SessionRight};

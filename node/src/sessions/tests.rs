@@ -59,9 +59,9 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         catalog: Catalog::new(store.clone()),
         key_ring: Arc::new(parking_lot::RwLock::new(key_ring)),
         revocations: Arc::default(),
-            log: parking_lot::Mutex::default(),
-            admin_token_hash: Arc::default(),
-            is_home: true,
+        log: parking_lot::Mutex::default(),
+        admin_token_hash: Arc::default(),
+        is_home: true,
         endpoints: Arc::default(),
     })
 }

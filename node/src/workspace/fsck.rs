@@ -10,8 +10,8 @@ use artifacts_core::SegmentId;
 use artifacts_core::namespace::check::{Check, FINDINGS_MAX};
 use artifacts_core::namespace::{Amendment, Key, Record, Source};
 use ractor::ActorRef;
-use std::sync::Arc;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::collection::segment_of_object;
 use super::errand::decode;

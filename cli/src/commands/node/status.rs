@@ -52,7 +52,10 @@ fn units(status: &ClusterStatus) -> Table {
         if shard.units.is_empty() {
             return table.row(row("nobody".to_owned(), or_dash(None::<&String>), or_dash(None::<&String>)));
         }
-        let rows = shard.units.iter().map(|unit| row(unit.node.clone(), unit.state.clone(), or_dash(unit.epoch.map(|epoch| epoch.to_string()).as_ref())));
+        let rows = shard
+            .units
+            .iter()
+            .map(|unit| row(unit.node.clone(), unit.state.clone(), or_dash(unit.epoch.map(|epoch| epoch.to_string()).as_ref())));
         rows.fold(table, Table::row)
     })
 }
