@@ -47,14 +47,20 @@ impl Bench {
         match fetch {
             Fetch::Key(key) => {
                 let record = self.node.get(&Key::decode(key).unwrap()).unwrap();
-                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), until: None }
+                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
             }
-            Fetch::Range { start, prefix, limit } => {
+            Fetch::Range { start, prefix, limit, along } => {
                 let mut records = Records::of(&self.node, start, prefix, (*limit as usize).min(3)).unwrap();
                 for (_, record) in records.rows.clone() {
                     if let Record::Dentry(ino, _) = record {
                         let key = Key::Inode(ino);
                         records.rows.push((key.encode().into(), self.node.get(&key).unwrap().unwrap()));
+                    }
+                }
+                for &ino in along {
+                    if let Some(rows) = Records::extents_of(&self.node, ino).unwrap() {
+                        records.rows.extend(rows);
+                        records.whole.push(ino);
                     }
                 }
                 records
