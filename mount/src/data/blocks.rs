@@ -11,7 +11,7 @@ use super::block_cache::BlockCache;
 use super::counters::Counters;
 use super::disk::DiskCache;
 use super::flights::Flights;
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbours, Window, is_small};
 use super::run::Run;
 use super::segments::{BlockError, Effort, Segments};
 use super::{BlockId, Plan, Wanted};
@@ -19,6 +19,17 @@ use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
 const AHEAD_MAX: usize = 8;
+
+/// What is fetched with a block that is in no cache.
+#[derive(Debug, Clone, Copy)]
+enum With<'a> {
+    /// If it is small, what lies beside it.
+    Neighbours,
+    /// What lies around it, also if it is large: somebody jumps about in it, and there is room.
+    Surroundings,
+    /// The others of its run.
+    Run(&'a Run),
+}
 
 /// Gets blocks, from the caches or from where segments are kept, and puts segments there.
 #[derive(Debug)]
@@ -63,7 +74,7 @@ impl Blocks {
     /// [`BlockError`].
     pub(crate) async fn fill(&self, plan: &Plan) -> Result<Bytes, BlockError> {
         let fetches =
-            plan.blocks().into_iter().map(|wanted| async move { Ok((wanted, self.block(wanted, Effort::Persistent, None).await?)) });
+            plan.blocks().into_iter().map(|wanted| async move { Ok((wanted, self.block(wanted, Effort::Persistent, With::Neighbours).await?)) });
         let blocks = futures_util::future::try_join_all(fetches).await?;
         plan.fill(&blocks).map_err(BlockError::Failed)
     }
@@ -76,21 +87,22 @@ impl Blocks {
             if still_wanted() {
                 let wanted = run.blocks().iter().copied().map(Wanted::whole);
                 // The reader will meet the error, if it lasts.
-                futures_util::future::join_all(wanted.map(|wanted| self.block(wanted, Effort::Once, Some(&run)))).await;
+                futures_util::future::join_all(wanted.map(|wanted| self.block(wanted, Effort::Once, With::Run(&run)))).await;
             }
         };
         let runs = Run::gather(ids.into_iter().filter(|id| self.memory.get(id).is_none()));
         futures_util::stream::iter(runs).map(fetch).buffer_unordered(AHEAD_MAX).collect::<()>().await;
     }
 
-    /// From the cache in memory, by itself or as a part of its block.
+    /// From the cache in memory, by itself or as a part of its block, or from what was fetched around it.
     fn in_memory(&self, wanted: &Wanted) -> Option<Bytes> {
         let by_itself = self.memory.get(&wanted.id);
-        by_itself.or_else(|| wanted.part_of.and_then(|block| Some(wanted.cut(&self.memory.get(&block)?))))
+        let kept = by_itself.or_else(|| wanted.part_of.and_then(|block| Some(wanted.cut(&self.memory.get(&block)?))));
+        kept.or_else(|| self.neighbours.cut(&wanted.id).inspect(|bytes| self.memory.put(wanted.id, bytes.clone())))
     }
 
     /// A block or a part of one, checked.
-    async fn block(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
+    async fn block(&self, wanted: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
         let is_awaited = effort == Effort::Persistent;
         if let Some(bytes) = self.in_memory(&wanted) {
             self.counters.hits.add(u64::from(is_awaited));
@@ -100,63 +112,98 @@ impl Blocks {
         let mut is_ours = false;
         let result = flight.bytes(async || {
             is_ours = true;
-            self.load(wanted, effort, run).await
+            self.load(wanted, effort, with).await
         });
         let result = result.await;
         self.counters.hits.add(u64::from(is_awaited && !is_ours && result.is_ok()));
         result
     }
 
-    async fn load(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
-        if let Some(disk) = &self.disk {
-            if let Some(bytes) = disk.get(wanted).await {
-                self.counters.disk_hits.add(u64::from(effort == Effort::Persistent));
-                self.memory.put(wanted.id, bytes.clone());
-                return Ok(bytes);
-            }
-            if let Some(block) = wanted.part_of {
-                // There is room to keep all of it, and its other parts will be wanted as well.
-                let block = Box::pin(self.block(Wanted::whole(block), effort, None)).await?;
-                return Ok(wanted.cut(&block));
-            }
+    async fn load(&self, wanted: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
+        let is_awaited = effort == Effort::Persistent;
+        if let Some(bytes) = self.from_disk(wanted).await {
+            self.counters.disk_hits.add(u64::from(is_awaited));
+            self.memory.put(wanted.id, bytes.clone());
+            return Ok(bytes);
         }
-        if effort == Effort::Persistent {
-            self.counters.misses.add(1);
+        if let Some(block) = wanted.part_of.filter(|_| self.disk.is_some()) {
+            // There is room to keep all of it, and its other parts will be wanted as well.
+            let block = Box::pin(self.block(Wanted::whole(block), effort, With::Surroundings)).await?;
+            return Ok(wanted.cut(&block));
         }
-        let bytes = self.fetch(&wanted, effort, run).await?;
-        if effort == Effort::Once {
+        self.counters.misses.add(u64::from(is_awaited));
+        let bytes = self.fetch(wanted, effort, with).await?;
+        if !is_awaited {
             self.counters.prefetched_bytes.add(bytes.len() as u64);
         }
         self.memory.put(wanted.id, bytes.clone());
-        if let Some(disk) = &self.disk {
-            disk.put(wanted.id, bytes.clone());
-        }
         Ok(bytes)
     }
 
-    async fn fetch(&self, wanted: &Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
-        let id = wanted.id;
-        if let Some(run) = run.filter(|run| run.blocks().len() > 1) {
-            let get = async |start, lens| self.segments.get(id.segment, start, lens, Effort::Once).await;
+    /// From the cache on disk. With a small block comes what lies around it.
+    async fn from_disk(&self, wanted: Wanted) -> Option<Bytes> {
+        let (disk, block) = (self.disk.as_ref()?, wanted.block());
+        if is_small(&block)
+            && let Some(file) = disk.file_with(&block).filter(|file| file.len > block.len)
+        {
+            let window = self.neighbours.window_within(&block, file.offset..file.offset + file.len);
+            let get = async || disk.stretch(file, window.range.clone()).await.ok_or(());
+            if window.bytes.get_or_try_init(get).await.is_ok()
+                && let Some(bytes) = window.cut(&wanted.id)
+            {
+                return Some(bytes);
+            }
+            self.neighbours.forget(&window);
+        }
+        disk.get(wanted).await
+    }
+
+    async fn fetch(&self, Wanted { id, part_of }: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
+        if let With::Run(run) = with
+            && run.blocks().len() > 1
+        {
+            let get = async |start, lens| {
+                let pieces = self.segments.get(id.segment, start, lens, Effort::Once).await?;
+                self.keep_on_disk(id.segment, start, &pieces);
+                Ok::<_, BlockError>(pieces)
+            };
             if let Some(bytes) = run.bytes_of(&id, get).await.filter(|bytes| id.matches(bytes)) {
                 return Ok(bytes);
             }
-        } else if wanted.part_of.is_none()
-            && let Some(window) = self.neighbours.window(&id)
+        } else if part_of.is_none()
+            && let Some(window) = self.neighbours.window(&id, matches!(with, With::Surroundings))
         {
-            let get = async || self.get(window.segment, window.range.clone(), Effort::Once).await;
-            let fetched = window.bytes.get_or_try_init(get).await;
-            match fetched.ok().and_then(|bytes| window.cut(&id, bytes)).filter(|bytes| id.matches(bytes)) {
-                Some(bytes) => return Ok(bytes),
-                None => self.neighbours.forget(&window),
+            if let Some(bytes) = self.cut(&window, &id).await {
+                return Ok(bytes);
             }
+            self.neighbours.forget(&window);
         }
         let bytes = self.get(id.segment, id.offset..id.offset + id.len, effort).await?;
         if !id.matches(&bytes) {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
         }
+        self.keep_on_disk(id.segment, id.offset, std::slice::from_ref(&bytes));
         Ok(bytes)
+    }
+
+    /// A block out of a window, which whoever comes first fetches.
+    async fn cut(&self, window: &Window, id: &BlockId) -> Option<Bytes> {
+        let get = async || {
+            let bytes = self.get(window.segment, window.range.clone(), Effort::Once).await?;
+            self.keep_on_disk(window.segment, window.range.start, std::slice::from_ref(&bytes));
+            Ok::<_, BlockError>(bytes)
+        };
+        window.bytes.get_or_try_init(get).await.ok()?;
+        window.cut(id)
+    }
+
+    /// What has come of a segment from here on stays on disk, in one file.
+    fn keep_on_disk(&self, segment: SegmentId, start: u32, pieces: &[Bytes]) {
+        let len = pieces.iter().map(Bytes::len).sum::<usize>() as u32;
+        if let Some(disk) = self.disk.as_ref().filter(|_| len > 0) {
+            disk.put(BlockId::stretch(segment, start, len), pieces.to_vec());
+        }
     }
 
     /// A stretch of a segment, unchecked.

@@ -11,12 +11,16 @@ use super::BlockId;
 
 /// Blocks shorter than this are worth fetching together, in bytes.
 const SMALL_BYTES: u32 = 256 << 10;
-/// How much is fetched for a small block whose neighbour was asked for before, in bytes.
+/// How much is fetched for a small block whose neighbour was asked for before, in bytes; and when the stretch before it was
+/// fetched like that, or for a large block.
 const WINDOW_BYTES: u32 = 1 << 20;
+const LONG_WINDOW_BYTES: u32 = 4 << 20;
+/// How far behind a stretch a block may begin that goes on where it ended: no further than what lay across its end.
+const GAP_BYTES: u32 = SMALL_BYTES;
 /// How many windows are kept.
 const WINDOWS_MAX: usize = 4;
-/// How many small blocks are remembered as asked for.
-const LATELY_MAX: usize = 64;
+/// How many blocks are remembered as asked for.
+const LATELY_MAX: usize = 256;
 
 /// A stretch of a segment, fetched as one. What lies in it is not checked: each block cut from it is.
 #[derive(Debug)]
@@ -27,21 +31,27 @@ pub(super) struct Window {
 }
 
 impl Window {
+    fn new(segment: SegmentId, range: Range<u32>) -> Self {
+        Self { segment, range, bytes: OnceCell::new() }
+    }
+
     fn covers(&self, id: &BlockId) -> bool {
         self.segment == id.segment && self.range.start <= id.offset && id.offset + id.len <= self.range.end
     }
 
-    /// The block's bytes, in a buffer of their own, so that one block in a cache does not hold all the others.
-    pub(super) fn cut(&self, id: &BlockId, bytes: &Bytes) -> Option<Bytes> {
+    /// The block's bytes, in a buffer of their own, so that one block in a cache does not hold all the others; unless they are
+    /// not there, or not the block's.
+    pub(super) fn cut(&self, id: &BlockId) -> Option<Bytes> {
         let start = id.offset.checked_sub(self.range.start)? as usize;
-        bytes.get(start..start + id.len as usize).map(Bytes::copy_from_slice)
+        let bytes = self.bytes.get()?.get(start..start + id.len as usize)?;
+        id.matches(bytes).then(|| Bytes::copy_from_slice(bytes))
     }
 }
 
-/// Small blocks that lie beside each other in one segment, as packed small files do, are fetched together. Where the
-/// other blocks begin is not known before they are asked for, so the stretch is kept as it is for a while: a few of
-/// them, the least recently used leaving first. A reader of one small block costs one small fetch; only the second in
-/// the same neighbourhood fetches the stretch.
+/// Blocks that lie beside each other in one segment are fetched together: small ones, as packed small files have, and, where
+/// there is room to keep them (a disk), large ones as well, as somebody has who jumps about in a file. Where the other blocks
+/// begin is not known before they are asked for, so the stretch is kept as it is for a while: a few of them, the least recently
+/// used leaving first. A reader of one block costs one fetch; only the second in the same neighbourhood fetches the stretch.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     inner: Mutex<Inner>,
@@ -53,40 +63,87 @@ struct Inner {
     windows: VecDeque<Arc<Window>>,
 }
 
+impl Inner {
+    fn find(&mut self, id: &BlockId) -> Option<Arc<Window>> {
+        let at = self.windows.iter().rposition(|window| window.covers(id))?;
+        if at + 1 < self.windows.len() {
+            let window = self.windows.remove(at)?;
+            self.windows.push_back(window);
+        }
+        self.windows.back().cloned()
+    }
+
+    fn add(&mut self, segment: SegmentId, range: Range<u32>) -> Arc<Window> {
+        let window = Arc::new(Window::new(segment, range));
+        self.windows.push_back(Arc::clone(&window));
+        if self.windows.len() > WINDOWS_MAX {
+            self.windows.pop_front();
+        }
+        window
+    }
+
+    /// A block that was asked for before, not this one, and lies no further away than this; this one counts as asked for.
+    fn asked_near(&mut self, id: &BlockId, reach: u32) -> Option<u32> {
+        let near = |&(segment, offset): &(SegmentId, u32)| {
+            segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= reach
+        };
+        let found = self.lately.iter().rev().find(|&asked| near(asked)).map(|(_, offset)| *offset);
+        self.lately.push_back((id.segment, id.offset));
+        if self.lately.len() > LATELY_MAX {
+            self.lately.pop_front();
+        }
+        found
+    }
+
+    /// Whether the stretch before a block was fetched as one.
+    fn goes_on(&self, id: &BlockId) -> bool {
+        self.windows.iter().any(|window| window.segment == id.segment && window.range.end.abs_diff(id.offset) <= GAP_BYTES)
+    }
+}
+
 impl Neighbours {
-    /// The window to cut this block from; `None` if it is to be fetched by itself.
-    pub(super) fn window(&self, id: &BlockId) -> Option<Arc<Window>> {
-        if id.len >= SMALL_BYTES {
+    /// A block out of a window that is here.
+    pub(super) fn cut(&self, id: &BlockId) -> Option<Bytes> {
+        let window = self.inner.lock().find(id)?;
+        window.cut(id)
+    }
+
+    /// The window to cut this block from; `None` if it is to be fetched by itself. A long one has a window
+    /// only if that is wanted.
+    pub(super) fn window(&self, id: &BlockId, or_large: bool) -> Option<Arc<Window>> {
+        let is_small = is_small(id);
+        if !is_small && !or_large {
             return None;
         }
         let mut inner = self.inner.lock();
-        if let Some(at) = inner.windows.iter().position(|window| window.covers(id)) {
-            let window = inner.windows.remove(at)?;
-            inner.windows.push_back(Arc::clone(&window));
+        if let Some(window) = inner.find(id) {
             return Some(window);
         }
-        let near = |&(segment, offset): &(SegmentId, u32)| {
-            segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= WINDOW_BYTES
-        };
-        let neighbour = inner.lately.iter().rev().find(|&asked| near(asked)).copied();
-        inner.lately.push_back((id.segment, id.offset));
-        if inner.lately.len() > LATELY_MAX {
-            inner.lately.pop_front();
+        let end = id.offset.saturating_add(id.len);
+        if !is_small {
+            // A segment is no longer than a few of these.
+            inner.asked_near(id, u32::MAX)?;
+            let start = id.offset / LONG_WINDOW_BYTES * LONG_WINDOW_BYTES;
+            return Some(inner.add(id.segment, start..end.max(start.saturating_add(LONG_WINDOW_BYTES))));
         }
-        let (_, asked_before) = neighbour?;
-        let end = id.offset + id.len;
+        let asked_before = inner.asked_near(id, WINDOW_BYTES)?;
         let range = if asked_before > id.offset {
             // Somebody reads backwards.
             end.saturating_sub(WINDOW_BYTES)..end
         } else {
-            id.offset..id.offset.saturating_add(WINDOW_BYTES)
+            let len = if inner.goes_on(id) { LONG_WINDOW_BYTES } else { WINDOW_BYTES };
+            id.offset..id.offset.saturating_add(len)
         };
-        let window = Arc::new(Window { segment: id.segment, range, bytes: OnceCell::new() });
-        inner.windows.push_back(Arc::clone(&window));
-        if inner.windows.len() > WINDOWS_MAX {
-            inner.windows.pop_front();
-        }
-        Some(window)
+        Some(inner.add(id.segment, range))
+    }
+
+    /// The window around a small block that lies in this part of a segment, which can be had at once.
+    pub(super) fn window_within(&self, id: &BlockId, part: Range<u32>) -> Arc<Window> {
+        let mut inner = self.inner.lock();
+        inner.find(id).unwrap_or_else(|| {
+            let start = part.start.max(id.offset.saturating_sub(WINDOW_BYTES));
+            inner.add(id.segment, start..part.end.min(start.saturating_add(2 * WINDOW_BYTES)))
+        })
     }
 
     /// Forgets a window that was of no use.
@@ -100,10 +157,16 @@ impl Neighbours {
     }
 }
 
+/// Whether a block is worth fetching with others.
+pub(super) fn is_small(id: &BlockId) -> bool {
+    id.len < SMALL_BYTES
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use artifacts_core::namespace::Checksums;
 
     fn id(segment: u128, offset: u32, len: u32) -> BlockId {
         BlockId::unchecked(segment, offset, len)
@@ -112,33 +175,33 @@ mod tests {
     #[test]
     fn the_second_in_a_neighbourhood_opens_a_window_for_the_rest() {
         let neighbours = Neighbours::default();
-        assert!(neighbours.window(&id(1, 0, 1000)).is_none());
-        assert!(neighbours.window(&id(2, 1000, 1000)).is_none(), "another segment");
-        assert!(neighbours.window(&id(1, 4 << 20, 1000)).is_none(), "too far");
-        let window = neighbours.window(&id(1, 1000, 1000)).unwrap();
+        assert!(neighbours.window(&id(1, 0, 1000), false).is_none());
+        assert!(neighbours.window(&id(2, 1000, 1000), false).is_none(), "another segment");
+        assert!(neighbours.window(&id(1, 4 << 20, 1000), false).is_none(), "too far");
+        let window = neighbours.window(&id(1, 1000, 1000), false).unwrap();
         assert_eq!(window.range, 1000..1000 + WINDOW_BYTES);
-        assert!(Arc::ptr_eq(&window, &neighbours.window(&id(1, 500_000, 1000)).unwrap()));
-        assert!(neighbours.window(&id(1, 2000, SMALL_BYTES)).is_none(), "large");
+        assert!(Arc::ptr_eq(&window, &neighbours.window(&id(1, 500_000, 1000), false).unwrap()));
+        assert!(neighbours.window(&id(1, 2000, SMALL_BYTES), false).is_none(), "large");
         neighbours.forget(&window);
-        assert!(!Arc::ptr_eq(&window, &neighbours.window(&id(1, 3000, 1000)).unwrap()));
+        assert!(!Arc::ptr_eq(&window, &neighbours.window(&id(1, 3000, 1000), false).unwrap()));
     }
 
     #[test]
     fn a_reader_that_goes_backwards_gets_what_lies_before() {
         let neighbours = Neighbours::default();
-        assert!(neighbours.window(&id(1, 3 << 20, 10)).is_none());
-        assert_eq!(neighbours.window(&id(1, (3 << 20) - 10, 10)).unwrap().range, (2 << 20)..(3 << 20));
+        assert!(neighbours.window(&id(1, 3 << 20, 10), false).is_none());
+        assert_eq!(neighbours.window(&id(1, (3 << 20) - 10, 10), false).unwrap().range, (2 << 20)..(3 << 20));
         neighbours.clear();
-        assert!(neighbours.window(&id(1, 20, 10)).is_none());
-        assert_eq!(neighbours.window(&id(1, 10, 10)).unwrap().range, 0..20);
+        assert!(neighbours.window(&id(1, 20, 10), false).is_none());
+        assert_eq!(neighbours.window(&id(1, 10, 10), false).unwrap().range, 0..20);
     }
 
     #[test]
     fn windows_are_few() {
         let neighbours = Neighbours::default();
         for segment in 0..20 {
-            neighbours.window(&id(segment, 0, 10));
-            neighbours.window(&id(segment, 10, 10)).unwrap();
+            neighbours.window(&id(segment, 0, 10), false);
+            neighbours.window(&id(segment, 10, 10), false).unwrap();
         }
         assert_eq!(neighbours.inner.lock().windows.len(), WINDOWS_MAX);
         assert!(neighbours.inner.lock().lately.len() <= LATELY_MAX);
@@ -146,10 +209,52 @@ mod tests {
 
     #[test]
     fn a_window_that_is_shorter_than_hoped_for_gives_what_it_has() {
-        let window = Window { segment: SegmentId::from_bits(1), range: 100..200, bytes: OnceCell::new() };
-        let bytes = Bytes::from_static(b"0123456789");
-        assert_eq!(window.cut(&id(1, 102, 3), &bytes).unwrap(), "234");
-        assert_eq!(window.cut(&id(1, 108, 3), &bytes), None);
-        assert_eq!(window.cut(&id(1, 99, 3), &bytes), None);
+        let mut window = Window::new(SegmentId::from_bits(1), 100..200);
+        let block = |offset, bytes: &[u8]| BlockId { digest: Checksums::of(bytes).digest(), ..id(1, offset, bytes.len() as u32) };
+        assert_eq!(window.cut(&block(102, b"234")), None, "not there yet");
+        window.bytes = OnceCell::new_with(Some(Bytes::from_static(b"0123456789")));
+        assert_eq!(window.cut(&block(102, b"234")).unwrap(), "234");
+        for (offset, bytes) in [(108, b"89?"), (99, b"?01"), (102, b"233")] {
+            assert_eq!(window.cut(&block(offset, bytes)), None);
+        }
+    }
+
+    #[test]
+    fn who_goes_on_behind_a_window_gets_a_longer_one() {
+        let neighbours = Neighbours::default();
+        neighbours.window(&id(1, 0, 1000), false);
+        let end = neighbours.window(&id(1, 1000, 1000), false).unwrap().range.end;
+        assert_eq!(neighbours.window(&id(1, end - 500, 1000), false).unwrap().range, end - 500..end - 500 + LONG_WINDOW_BYTES);
+    }
+
+    #[test]
+    fn where_there_is_room_the_second_large_block_of_a_segment_brings_others() {
+        const MIB: u32 = 1 << 20;
+        let neighbours = Neighbours::default();
+        assert!(neighbours.window(&id(1, 6 * MIB, MIB), true).is_none());
+        assert!(neighbours.window(&id(2, MIB, MIB), true).is_none());
+        assert_eq!(neighbours.window(&id(1, 3 * MIB + 5, MIB), true).unwrap().range, 0..4 * MIB + 5);
+        assert_eq!(neighbours.window(&id(1, 5 * MIB, MIB), true).unwrap().range, 4 * MIB..8 * MIB);
+    }
+
+    #[test]
+    fn what_lies_within_reach_at_once_is_no_more_than_that() {
+        const MIB: u32 = 1 << 20;
+        let neighbours = Neighbours::default();
+        let window = neighbours.window_within(&id(1, 3 * MIB, 10), MIB..8 * MIB);
+        assert_eq!(window.range, 2 * MIB..4 * MIB);
+        assert!(Arc::ptr_eq(&window, &neighbours.window_within(&id(1, 4 * MIB - 10, 10), MIB..8 * MIB)));
+        assert_eq!(neighbours.window_within(&id(2, 20, 10), 10..100).range, 10..100);
+    }
+
+    #[test]
+    fn what_is_cut_is_checked() {
+        let neighbours = Neighbours::default();
+        let wrong = id(1, 1000, 1000);
+        neighbours.window(&id(1, 0, 1000), false);
+        let window = neighbours.window(&wrong, false).unwrap();
+        assert!(window.bytes.set(vec![7; 5000].into()).is_ok() && neighbours.cut(&wrong).is_none());
+        let right = BlockId { digest: Checksums::of(&[7; 1000]).digest(), ..wrong };
+        assert_eq!(neighbours.cut(&right).unwrap(), [7; 1000][..]);
     }
 }

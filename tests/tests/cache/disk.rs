@@ -33,7 +33,7 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
         ensure!(fetched + figure(&cold, "/cache/prefetched_bytes")? >= FILE_BYTES as u64, "read from nowhere: {}", cold.status()?);
         cold.unmount()?;
         let files = below(&dir);
-        ensure!(files.len() >= 6, "the cache holds {files:?}");
+        ensure!(files.len() >= 2, "the cache holds {files:?}");
         for file in &files {
             ensure!(fs::metadata(file)?.permissions().mode() & 0o777 == 0o600, "{} is not private", file.display());
         }
