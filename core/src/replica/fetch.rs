@@ -43,9 +43,7 @@ impl Fetch {
     /// of a directory are worth having when one is missing.
     pub fn of(missing: &Missing, neighbours: u32) -> Self {
         match missing {
-            Missing::Key(key @ Key::Dentry(dir, _)) => {
-                Self::range(key.encode().into(), Key::dentries_of(*dir).into(), neighbours.max(1))
-            }
+            Missing::Key(key @ Key::Dentry(dir, _)) => Self::range(key.encode().into(), Key::dentries_of(*dir).into(), neighbours.max(1)),
             Missing::Key(Key::Xattr(ino, _)) => {
                 let prefix = Bytes::from(Key::xattrs_of(*ino));
                 Self::range(prefix.clone(), prefix, ROWS)

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::fetch::{Fetch, Records};
 use super::known::Known;
 use crate::namespace::{
-    self, Applied, Attr, Changes, Context, FileKind, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord, Source, Stop,
-    Usage, View, key,
+    self, Applied, Attr, Changes, Context, FileKind, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord,
+    Source, Stop, Usage, View, key,
 };
 
 /// The fewest and the most entries of a directory that are asked for when one is missing: the more are missing, the more

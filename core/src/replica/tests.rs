@@ -209,6 +209,40 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn the_second_file_of_a_directory_brings_where_the_others_lie() {
+    let mut bench = Bench::new();
+    let (files, data) = (16..24, Bytes::from_static(b"content"));
+    for ino in files.clone() {
+        let (name, parent) = (Name::new(format!("f{ino}")).unwrap(), Ino::ROOT);
+        bench.commit(Mutation::Create { parent, name, ino: Ino(0), node: NewNode::File, mode: 0, umask: 0, uid: 0, gid: 0 }).unwrap();
+        let extents = vec![Extent::inline(data.clone())];
+        bench.commit(Mutation::Write { ino: Ino(ino), position: Position::At(0), extents, kill_privileges: false }).unwrap();
+    }
+    bench.deliver(usize::MAX).unwrap();
+    let read_all = |bench: &mut Bench| {
+        bench.ask(|replica| namespace::read_dir(replica, Ino::ROOT, None, 100)).unwrap();
+        let mut fetches = Vec::new();
+        for ino in files.clone().map(Ino) {
+            while let Err(Stop::Missing(missing)) = bench.replica.pieces(ino, 0, 100, 10) {
+                let fetch = bench.replica.fetch(&missing);
+                let records = bench.serve(&fetch);
+                bench.replica.learn(&fetch, records);
+                fetches.push(fetch);
+            }
+            let (_, pieces) = bench.replica.pieces(ino, 0, 100, 10).unwrap();
+            assert!(matches!(&pieces[0].extent.source, Source::Inline { data: found, .. } if *found == data));
+        }
+        fetches
+    };
+    bench.replica = Replica::new(Limits::default());
+    let fetches = read_all(&mut bench);
+    let along: Vec<usize> = fetches.iter().map(|fetch| if let Fetch::Range { along, .. } = fetch { along.len() } else { 0 }).collect();
+    assert_eq!(along, [0, 6], "who reads one file pays for one");
+    bench.replica = Replica::of_single_inodes();
+    assert_eq!(read_all(&mut bench).len(), 8, "on the others there may be no lease");
+}
+
 proptest! {
     #[test]
     fn a_replica_that_knows_little_answers_like_one_that_knows_all(steps in proptest::collection::vec(any_step(), 1..80)) {

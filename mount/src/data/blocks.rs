@@ -19,17 +19,8 @@ use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
 const AHEAD_MAX: usize = 8;
-
-/// What is fetched with a block that is in no cache.
-#[derive(Debug, Clone, Copy)]
-enum With<'a> {
-    /// If it is small, what lies beside it.
-    Neighbours,
-    /// What lies around it, also if it is large: somebody jumps about in it, and there is room.
-    Surroundings,
-    /// The others of its run.
-    Run(&'a Run),
-}
+/// How many stretches may be on their way to the disk around what somebody has read who jumps about.
+const AROUND_MAX: usize = 1;
 
 /// Gets blocks, from the caches or from where segments are kept, and puts segments there.
 #[derive(Debug)]
@@ -40,6 +31,7 @@ pub(crate) struct Blocks {
     flights: Flights,
     neighbours: Neighbours,
     ahead: Semaphore,
+    around: Semaphore,
     counters: Counters,
 }
 
@@ -53,6 +45,7 @@ impl Blocks {
             flights: Flights::default(),
             neighbours: Neighbours::default(),
             ahead: Semaphore::new(AHEAD_MAX),
+            around: Semaphore::new(AROUND_MAX),
             counters: Counters::default(),
         }
     }
@@ -74,7 +67,7 @@ impl Blocks {
     /// [`BlockError`].
     pub(crate) async fn fill(&self, plan: &Plan) -> Result<Bytes, BlockError> {
         let fetches =
-            plan.blocks().into_iter().map(|wanted| async move { Ok((wanted, self.block(wanted, Effort::Persistent, With::Neighbours).await?)) });
+            plan.blocks().into_iter().map(|wanted| async move { Ok((wanted, self.block(wanted, Effort::Persistent, None).await?)) });
         let blocks = futures_util::future::try_join_all(fetches).await?;
         plan.fill(&blocks).map_err(BlockError::Failed)
     }
@@ -87,7 +80,7 @@ impl Blocks {
             if still_wanted() {
                 let wanted = run.blocks().iter().copied().map(Wanted::whole);
                 // The reader will meet the error, if it lasts.
-                futures_util::future::join_all(wanted.map(|wanted| self.block(wanted, Effort::Once, With::Run(&run)))).await;
+                futures_util::future::join_all(wanted.map(|wanted| self.block(wanted, Effort::Once, Some(&run)))).await;
             }
         };
         let runs = Run::gather(ids.into_iter().filter(|id| self.memory.get(id).is_none()));
@@ -102,7 +95,7 @@ impl Blocks {
     }
 
     /// A block or a part of one, checked.
-    async fn block(&self, wanted: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
+    async fn block(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
         let is_awaited = effort == Effort::Persistent;
         if let Some(bytes) = self.in_memory(&wanted) {
             self.counters.hits.add(u64::from(is_awaited));
@@ -112,27 +105,22 @@ impl Blocks {
         let mut is_ours = false;
         let result = flight.bytes(async || {
             is_ours = true;
-            self.load(wanted, effort, with).await
+            self.load(wanted, effort, run).await
         });
         let result = result.await;
         self.counters.hits.add(u64::from(is_awaited && !is_ours && result.is_ok()));
         result
     }
 
-    async fn load(&self, wanted: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
+    async fn load(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
         let is_awaited = effort == Effort::Persistent;
         if let Some(bytes) = self.from_disk(wanted).await {
             self.counters.disk_hits.add(u64::from(is_awaited));
             self.memory.put(wanted.id, bytes.clone());
             return Ok(bytes);
         }
-        if let Some(block) = wanted.part_of.filter(|_| self.disk.is_some()) {
-            // There is room to keep all of it, and its other parts will be wanted as well.
-            let block = Box::pin(self.block(Wanted::whole(block), effort, With::Surroundings)).await?;
-            return Ok(wanted.cut(&block));
-        }
         self.counters.misses.add(u64::from(is_awaited));
-        let bytes = self.fetch(wanted, effort, with).await?;
+        let bytes = self.fetch(wanted, effort, run).await?;
         if !is_awaited {
             self.counters.prefetched_bytes.add(bytes.len() as u64);
         }
@@ -158,10 +146,8 @@ impl Blocks {
         disk.get(wanted).await
     }
 
-    async fn fetch(&self, Wanted { id, part_of }: Wanted, effort: Effort, with: With<'_>) -> Result<Bytes, BlockError> {
-        if let With::Run(run) = with
-            && run.blocks().len() > 1
-        {
+    async fn fetch(&self, Wanted { id, part_of }: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
+        if let Some(run) = run.filter(|run| run.blocks().len() > 1) {
             let get = async |start, lens| {
                 let pieces = self.segments.get(id.segment, start, lens, Effort::Once).await?;
                 self.keep_on_disk(id.segment, start, &pieces);
@@ -171,7 +157,7 @@ impl Blocks {
                 return Ok(bytes);
             }
         } else if part_of.is_none()
-            && let Some(window) = self.neighbours.window(&id, matches!(with, With::Surroundings))
+            && let Some(window) = self.neighbours.window(&id, false)
         {
             if let Some(bytes) = self.cut(&window, &id).await {
                 return Ok(bytes);
@@ -183,19 +169,47 @@ impl Blocks {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
         }
-        self.keep_on_disk(id.segment, id.offset, std::slice::from_ref(&bytes));
+        if part_of.is_none() {
+            self.keep_on_disk(id.segment, id.offset, std::slice::from_ref(&bytes));
+        }
         Ok(bytes)
+    }
+
+    /// Where there is a disk to keep it, brings what lies around the parts of blocks that a read took: their blocks, and
+    /// where somebody has jumped about before, 4 MiB. Nobody waits for it, so it is done for one at a time, and left where it
+    /// fails.
+    pub(crate) async fn bring_surroundings(&self, plan: &Plan) {
+        let Some(disk) = &self.disk else { return };
+        for block in plan.blocks().iter().filter_map(|wanted| wanted.part_of) {
+            let Ok(_permit) = self.around.try_acquire() else { return };
+            if disk.file_with(&block).is_some() || self.neighbours.is_here(&block) {
+                continue;
+            }
+            match self.neighbours.window(&block, true) {
+                Some(window) => drop(self.bytes_of(&window).await),
+                None => {
+                    if let Ok(bytes) = self.get(block.segment, block.offset..block.offset + block.len, Effort::Once).await {
+                        self.keep_on_disk(block.segment, block.offset, std::slice::from_ref(&bytes));
+                    }
+                }
+            }
+        }
     }
 
     /// A block out of a window, which whoever comes first fetches.
     async fn cut(&self, window: &Window, id: &BlockId) -> Option<Bytes> {
+        self.bytes_of(window).await.ok()?;
+        window.cut(id)
+    }
+
+    async fn bytes_of<'a>(&self, window: &'a Window) -> Result<&'a Bytes, BlockError> {
         let get = async || {
             let bytes = self.get(window.segment, window.range.clone(), Effort::Once).await?;
             self.keep_on_disk(window.segment, window.range.start, std::slice::from_ref(&bytes));
-            Ok::<_, BlockError>(bytes)
+            self.counters.prefetched_bytes.add(bytes.len() as u64);
+            Ok(bytes)
         };
-        window.bytes.get_or_try_init(get).await.ok()?;
-        window.cut(id)
+        window.bytes.get_or_try_init(get).await
     }
 
     /// What has come of a segment from here on stays on disk, in one file.

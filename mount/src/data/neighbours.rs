@@ -84,9 +84,8 @@ impl Inner {
 
     /// A block that was asked for before, not this one, and lies no further away than this; this one counts as asked for.
     fn asked_near(&mut self, id: &BlockId, reach: u32) -> Option<u32> {
-        let near = |&(segment, offset): &(SegmentId, u32)| {
-            segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= reach
-        };
+        let near =
+            |&(segment, offset): &(SegmentId, u32)| segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= reach;
         let found = self.lately.iter().rev().find(|&asked| near(asked)).map(|(_, offset)| *offset);
         self.lately.push_back((id.segment, id.offset));
         if self.lately.len() > LATELY_MAX {
@@ -106,6 +105,11 @@ impl Neighbours {
     pub(super) fn cut(&self, id: &BlockId) -> Option<Bytes> {
         let window = self.inner.lock().find(id)?;
         window.cut(id)
+    }
+
+    /// Whether a window that is here has all of a block.
+    pub(super) fn is_here(&self, id: &BlockId) -> bool {
+        self.inner.lock().windows.iter().any(|window| window.covers(id) && window.bytes.initialized())
     }
 
     /// The window to cut this block from; `None` if it is to be fetched by itself. A long one has a window

@@ -36,7 +36,5 @@ pub(crate) fn bytes_of(dir: &Path, workspace: &str) -> usize {
 /// Reads the file of a workspace through the mount, and waits until the cache on disk has all of it.
 pub(crate) fn read_into_cache(mount: &Mount, dir: &Path, workspace: &str, expected: &[u8]) -> Result<()> {
     ensure!(fs::read(mount.join("file"))? == expected, "the file of {workspace} reads wrong");
-    wait_until("the cache on disk has the file", Duration::from_secs(60), || {
-        Ok(bytes_of(dir, workspace) >= expected.len())
-    })
+    wait_until("the cache on disk has the file", Duration::from_secs(60), || Ok(bytes_of(dir, workspace) >= expected.len()))
 }

@@ -463,7 +463,9 @@ impl Node {
         }
         let named = |key: &Key| Some((key.encode().into(), self.view.get(key).ok()??));
         let records = match fetch {
-            Fetch::Key(encoded) => Records { rows: Key::decode(&encoded).as_ref().and_then(named).into_iter().collect(), ..Records::default() },
+            Fetch::Key(encoded) => {
+                Records { rows: Key::decode(&encoded).as_ref().and_then(named).into_iter().collect(), ..Records::default() }
+            }
             Fetch::Range { start, prefix, limit, along } => {
                 let limit = (limit as usize).clamp(1, ROWS_MAX);
                 let mut records = Records::of(&self.view, &start, &prefix, limit).map_err(|_| Errno::EIO)?;

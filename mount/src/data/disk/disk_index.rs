@@ -24,7 +24,15 @@ pub(super) struct DiskIndex {
 impl DiskIndex {
     /// An empty index of a cache of this size.
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { max_bytes, max_files: FILES_MAX, bytes: 0, clock: 0, files: HashMap::new(), by_age: BTreeMap::new(), by_place: BTreeSet::new() }
+        Self {
+            max_bytes,
+            max_files: FILES_MAX,
+            bytes: 0,
+            clock: 0,
+            files: HashMap::new(),
+            by_age: BTreeMap::new(),
+            by_place: BTreeSet::new(),
+        }
     }
 
     /// Starts over with these files, the least recently used first.
