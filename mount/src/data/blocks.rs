@@ -18,7 +18,7 @@ use super::{BlockId, Plan, Wanted};
 use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
-const AHEAD_MAX: usize = 8;
+const AHEAD_MAX: usize = 12;
 /// How many stretches may be on their way to the disk around what somebody has read who jumps about.
 const AROUND_MAX: usize = 1;
 
@@ -157,7 +157,7 @@ impl Blocks {
                 return Ok(bytes);
             }
         } else if part_of.is_none()
-            && let Some(window) = self.neighbours.window(&id, false)
+            && let Some(window) = self.neighbours.window(&id)
         {
             if let Some(bytes) = self.cut(&window, &id).await {
                 return Ok(bytes);
@@ -175,23 +175,19 @@ impl Blocks {
         Ok(bytes)
     }
 
-    /// Where there is a disk to keep it, brings what lies around the parts of blocks that a read took: their blocks, and
-    /// where somebody has jumped about before, 4 MiB. Nobody waits for it, so it is done for one at a time, and left where it
-    /// fails.
+    /// Where there is a disk to keep it, brings what lies around the parts of blocks that a read took, if others were taken
+    /// there before. Nobody waits for it, so it is done for one at a time, and left where it fails.
     pub(crate) async fn bring_surroundings(&self, plan: &Plan) {
         let Some(disk) = &self.disk else { return };
         for block in plan.blocks().iter().filter_map(|wanted| wanted.part_of) {
-            let Ok(_permit) = self.around.try_acquire() else { return };
-            if disk.file_with(&block).is_some() || self.neighbours.is_here(&block) {
+            let is_here = disk.file_with(&block).is_some() || self.neighbours.is_here(&block);
+            if is_here || !self.neighbours.jumped_to(&block) {
                 continue;
             }
-            match self.neighbours.window(&block, true) {
-                Some(window) => drop(self.bytes_of(&window).await),
-                None => {
-                    if let Ok(bytes) = self.get(block.segment, block.offset..block.offset + block.len, Effort::Once).await {
-                        self.keep_on_disk(block.segment, block.offset, std::slice::from_ref(&bytes));
-                    }
-                }
+            let Ok(_permit) = self.around.try_acquire() else { return };
+            let window = self.neighbours.window_around(&block);
+            if self.bytes_of(&window).await.is_err() {
+                self.neighbours.forget(&window);
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::BlockId;
 /// Blocks shorter than this are worth fetching together, in bytes.
 const SMALL_BYTES: u32 = 256 << 10;
 /// How much is fetched for a small block whose neighbour was asked for before, in bytes; and when the stretch before it was
-/// fetched like that, or for a large block.
+/// fetched like that, or where somebody jumps about.
 const WINDOW_BYTES: u32 = 1 << 20;
 const LONG_WINDOW_BYTES: u32 = 4 << 20;
 /// How far behind a stretch a block may begin that goes on where it ended: no further than what lay across its end.
@@ -20,7 +20,11 @@ const GAP_BYTES: u32 = SMALL_BYTES;
 /// How many windows are kept.
 const WINDOWS_MAX: usize = 4;
 /// How many blocks are remembered as asked for.
-const LATELY_MAX: usize = 256;
+const LATELY_MAX: usize = 64;
+/// So many parts of a long stretch have been taken one by one when all of it is fetched: then they have cost about as much.
+const JUMPS_UNTIL_ALL: u32 = 8;
+/// For so many stretches the parts that were taken are counted.
+const JUMPS_MAX: usize = 4096;
 
 /// A stretch of a segment, fetched as one. What lies in it is not checked: each block cut from it is.
 #[derive(Debug)]
@@ -48,10 +52,10 @@ impl Window {
     }
 }
 
-/// Blocks that lie beside each other in one segment are fetched together: small ones, as packed small files have, and, where
-/// there is room to keep them (a disk), large ones as well, as somebody has who jumps about in a file. Where the other blocks
-/// begin is not known before they are asked for, so the stretch is kept as it is for a while: a few of them, the least recently
-/// used leaving first. A reader of one block costs one fetch; only the second in the same neighbourhood fetches the stretch.
+/// Small blocks that lie beside each other in one segment, as packed small files do, are fetched together. Where the
+/// other blocks begin is not known before they are asked for, so the stretch is kept as it is for a while: a few of
+/// them, the least recently used leaving first. A reader of one small block costs one small fetch; only the second in
+/// the same neighbourhood fetches the stretch. Somebody who jumps about in long blocks has to take several parts before.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     inner: Mutex<Inner>,
@@ -61,6 +65,8 @@ pub(super) struct Neighbours {
 struct Inner {
     lately: VecDeque<(SegmentId, u32)>,
     windows: VecDeque<Arc<Window>>,
+    /// By segment and number of the long stretch.
+    jumps: HashMap<(SegmentId, u32), u32>,
 }
 
 impl Inner {
@@ -82,10 +88,10 @@ impl Inner {
         window
     }
 
-    /// A block that was asked for before, not this one, and lies no further away than this; this one counts as asked for.
-    fn asked_near(&mut self, id: &BlockId, reach: u32) -> Option<u32> {
+    /// A block near this one that was asked for before; this one counts as asked for.
+    fn asked_near(&mut self, id: &BlockId) -> Option<u32> {
         let near =
-            |&(segment, offset): &(SegmentId, u32)| segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= reach;
+            |&(segment, offset): &(SegmentId, u32)| segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= WINDOW_BYTES;
         let found = self.lately.iter().rev().find(|&asked| near(asked)).map(|(_, offset)| *offset);
         self.lately.push_back((id.segment, id.offset));
         if self.lately.len() > LATELY_MAX {
@@ -112,11 +118,29 @@ impl Neighbours {
         self.inner.lock().windows.iter().any(|window| window.covers(id) && window.bytes.initialized())
     }
 
-    /// The window to cut this block from; `None` if it is to be fetched by itself. A long one has a window
-    /// only if that is wanted.
-    pub(super) fn window(&self, id: &BlockId, or_large: bool) -> Option<Arc<Window>> {
-        let is_small = is_small(id);
-        if !is_small && !or_large {
+    /// Somebody has taken a part of a long block. Answers whether it is time to fetch what lies around it.
+    pub(super) fn jumped_to(&self, block: &BlockId) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.jumps.len() >= JUMPS_MAX {
+            inner.jumps.clear();
+        }
+        let jumps = inner.jumps.entry((block.segment, block.offset / LONG_WINDOW_BYTES)).or_default();
+        *jumps += 1;
+        *jumps >= JUMPS_UNTIL_ALL
+    }
+
+    /// The long stretch around a block.
+    pub(super) fn window_around(&self, block: &BlockId) -> Arc<Window> {
+        let start = block.offset / LONG_WINDOW_BYTES * LONG_WINDOW_BYTES;
+        let end = start.saturating_add(LONG_WINDOW_BYTES).max(block.offset.saturating_add(block.len));
+        let mut inner = self.inner.lock();
+        inner.jumps.remove(&(block.segment, block.offset / LONG_WINDOW_BYTES));
+        inner.find(block).unwrap_or_else(|| inner.add(block.segment, start..end))
+    }
+
+    /// The window to cut this block from; `None` if it is to be fetched by itself.
+    pub(super) fn window(&self, id: &BlockId) -> Option<Arc<Window>> {
+        if !is_small(id) {
             return None;
         }
         let mut inner = self.inner.lock();
@@ -124,13 +148,7 @@ impl Neighbours {
             return Some(window);
         }
         let end = id.offset.saturating_add(id.len);
-        if !is_small {
-            // A segment is no longer than a few of these.
-            inner.asked_near(id, u32::MAX)?;
-            let start = id.offset / LONG_WINDOW_BYTES * LONG_WINDOW_BYTES;
-            return Some(inner.add(id.segment, start..end.max(start.saturating_add(LONG_WINDOW_BYTES))));
-        }
-        let asked_before = inner.asked_near(id, WINDOW_BYTES)?;
+        let asked_before = inner.asked_near(id)?;
         let range = if asked_before > id.offset {
             // Somebody reads backwards.
             end.saturating_sub(WINDOW_BYTES)..end
@@ -179,33 +197,33 @@ mod tests {
     #[test]
     fn the_second_in_a_neighbourhood_opens_a_window_for_the_rest() {
         let neighbours = Neighbours::default();
-        assert!(neighbours.window(&id(1, 0, 1000), false).is_none());
-        assert!(neighbours.window(&id(2, 1000, 1000), false).is_none(), "another segment");
-        assert!(neighbours.window(&id(1, 4 << 20, 1000), false).is_none(), "too far");
-        let window = neighbours.window(&id(1, 1000, 1000), false).unwrap();
+        assert!(neighbours.window(&id(1, 0, 1000)).is_none());
+        assert!(neighbours.window(&id(2, 1000, 1000)).is_none(), "another segment");
+        assert!(neighbours.window(&id(1, 4 << 20, 1000)).is_none(), "too far");
+        let window = neighbours.window(&id(1, 1000, 1000)).unwrap();
         assert_eq!(window.range, 1000..1000 + WINDOW_BYTES);
-        assert!(Arc::ptr_eq(&window, &neighbours.window(&id(1, 500_000, 1000), false).unwrap()));
-        assert!(neighbours.window(&id(1, 2000, SMALL_BYTES), false).is_none(), "large");
+        assert!(Arc::ptr_eq(&window, &neighbours.window(&id(1, 500_000, 1000)).unwrap()));
+        assert!(neighbours.window(&id(1, 2000, SMALL_BYTES)).is_none(), "large");
         neighbours.forget(&window);
-        assert!(!Arc::ptr_eq(&window, &neighbours.window(&id(1, 3000, 1000), false).unwrap()));
+        assert!(!Arc::ptr_eq(&window, &neighbours.window(&id(1, 3000, 1000)).unwrap()));
     }
 
     #[test]
     fn a_reader_that_goes_backwards_gets_what_lies_before() {
         let neighbours = Neighbours::default();
-        assert!(neighbours.window(&id(1, 3 << 20, 10), false).is_none());
-        assert_eq!(neighbours.window(&id(1, (3 << 20) - 10, 10), false).unwrap().range, (2 << 20)..(3 << 20));
+        assert!(neighbours.window(&id(1, 3 << 20, 10)).is_none());
+        assert_eq!(neighbours.window(&id(1, (3 << 20) - 10, 10)).unwrap().range, (2 << 20)..(3 << 20));
         neighbours.clear();
-        assert!(neighbours.window(&id(1, 20, 10), false).is_none());
-        assert_eq!(neighbours.window(&id(1, 10, 10), false).unwrap().range, 0..20);
+        assert!(neighbours.window(&id(1, 20, 10)).is_none());
+        assert_eq!(neighbours.window(&id(1, 10, 10)).unwrap().range, 0..20);
     }
 
     #[test]
     fn windows_are_few() {
         let neighbours = Neighbours::default();
         for segment in 0..20 {
-            neighbours.window(&id(segment, 0, 10), false);
-            neighbours.window(&id(segment, 10, 10), false).unwrap();
+            neighbours.window(&id(segment, 0, 10));
+            neighbours.window(&id(segment, 10, 10)).unwrap();
         }
         assert_eq!(neighbours.inner.lock().windows.len(), WINDOWS_MAX);
         assert!(neighbours.inner.lock().lately.len() <= LATELY_MAX);
@@ -226,19 +244,23 @@ mod tests {
     #[test]
     fn who_goes_on_behind_a_window_gets_a_longer_one() {
         let neighbours = Neighbours::default();
-        neighbours.window(&id(1, 0, 1000), false);
-        let end = neighbours.window(&id(1, 1000, 1000), false).unwrap().range.end;
-        assert_eq!(neighbours.window(&id(1, end - 500, 1000), false).unwrap().range, end - 500..end - 500 + LONG_WINDOW_BYTES);
+        neighbours.window(&id(1, 0, 1000));
+        let end = neighbours.window(&id(1, 1000, 1000)).unwrap().range.end;
+        assert_eq!(neighbours.window(&id(1, end - 500, 1000)).unwrap().range, end - 500..end - 500 + LONG_WINDOW_BYTES);
     }
 
     #[test]
-    fn where_there_is_room_the_second_large_block_of_a_segment_brings_others() {
+    fn who_jumps_about_in_one_stretch_gets_all_of_it_when_it_has_paid() {
         const MIB: u32 = 1 << 20;
         let neighbours = Neighbours::default();
-        assert!(neighbours.window(&id(1, 6 * MIB, MIB), true).is_none());
-        assert!(neighbours.window(&id(2, MIB, MIB), true).is_none());
-        assert_eq!(neighbours.window(&id(1, 3 * MIB + 5, MIB), true).unwrap().range, 0..4 * MIB + 5);
-        assert_eq!(neighbours.window(&id(1, 5 * MIB, MIB), true).unwrap().range, 4 * MIB..8 * MIB);
+        for jump in 1..JUMPS_UNTIL_ALL {
+            assert!(!neighbours.jumped_to(&id(1, jump % 4 * MIB, MIB)) && !neighbours.jumped_to(&id(2, 5 * MIB, MIB)));
+            assert!(!neighbours.jumped_to(&id(100 + u128::from(jump), 6 * MIB, MIB)));
+        }
+        assert!(neighbours.jumped_to(&id(1, 3 * MIB + 5, MIB)));
+        assert_eq!(neighbours.window_around(&id(1, 3 * MIB + 5, MIB)).range, 0..4 * MIB + 5);
+        assert!(!neighbours.jumped_to(&id(1, 0, MIB)), "it counts anew");
+        assert_eq!(neighbours.window_around(&id(1, 5 * MIB, MIB)).range, 4 * MIB..8 * MIB);
     }
 
     #[test]
@@ -255,8 +277,8 @@ mod tests {
     fn what_is_cut_is_checked() {
         let neighbours = Neighbours::default();
         let wrong = id(1, 1000, 1000);
-        neighbours.window(&id(1, 0, 1000), false);
-        let window = neighbours.window(&wrong, false).unwrap();
+        neighbours.window(&id(1, 0, 1000));
+        let window = neighbours.window(&wrong).unwrap();
         assert!(window.bytes.set(vec![7; 5000].into()).is_ok() && neighbours.cut(&wrong).is_none());
         let right = BlockId { digest: Checksums::of(&[7; 1000]).digest(), ..wrong };
         assert_eq!(neighbours.cut(&right).unwrap(), [7; 1000][..]);
