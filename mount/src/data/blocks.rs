@@ -114,7 +114,7 @@ impl Blocks {
 
     async fn load(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
         let is_awaited = effort == Effort::Persistent;
-        if let Some(bytes) = self.from_disk(wanted).await {
+        if let Some(bytes) = self.look_on_disk(wanted).await {
             self.counters.disk_hits.add(u64::from(is_awaited));
             self.memory.put(wanted.id, bytes.clone());
             return Ok(bytes);
@@ -129,7 +129,7 @@ impl Blocks {
     }
 
     /// From the cache on disk. With a small block comes what lies around it.
-    async fn from_disk(&self, wanted: Wanted) -> Option<Bytes> {
+    async fn look_on_disk(&self, wanted: Wanted) -> Option<Bytes> {
         let (disk, block) = (self.disk.as_ref()?, wanted.block());
         if is_small(&block)
             && let Some(file) = disk.file_with(&block).filter(|file| file.len > block.len)
@@ -240,7 +240,7 @@ impl Blocks {
     /// in the background; [`Blocks::settle`] waits for it.
     pub(crate) fn close(&self, access_ended: bool) {
         self.memory.close();
-        self.neighbours.clear();
+        self.neighbours.close();
         if let Some(disk) = &self.disk {
             disk.close(access_ended);
         }

@@ -67,6 +67,7 @@ struct Inner {
     windows: VecDeque<Arc<Window>>,
     /// By segment and number of the long stretch.
     jumps: HashMap<(SegmentId, u32), u32>,
+    is_closed: bool,
 }
 
 impl Inner {
@@ -81,7 +82,9 @@ impl Inner {
 
     fn add(&mut self, segment: SegmentId, range: Range<u32>) -> Arc<Window> {
         let window = Arc::new(Window::new(segment, range));
-        self.windows.push_back(Arc::clone(&window));
+        if !self.is_closed {
+            self.windows.push_back(Arc::clone(&window));
+        }
         if self.windows.len() > WINDOWS_MAX {
             self.windows.pop_front();
         }
@@ -90,8 +93,9 @@ impl Inner {
 
     /// A block near this one that was asked for before; this one counts as asked for.
     fn asked_near(&mut self, id: &BlockId) -> Option<u32> {
-        let near =
-            |&(segment, offset): &(SegmentId, u32)| segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= WINDOW_BYTES;
+        let near = |&(segment, offset): &(SegmentId, u32)| {
+            segment == id.segment && offset != id.offset && offset.abs_diff(id.offset) <= WINDOW_BYTES
+        };
         let found = self.lately.iter().rev().find(|&asked| near(asked)).map(|(_, offset)| *offset);
         self.lately.push_back((id.segment, id.offset));
         if self.lately.len() > LATELY_MAX {
@@ -173,9 +177,9 @@ impl Neighbours {
         self.inner.lock().windows.retain(|known| !Arc::ptr_eq(known, window));
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&self) {
-        *self.inner.lock() = Inner::default();
+    /// Forgets everything, and keeps nothing any more.
+    pub(super) fn close(&self) {
+        *self.inner.lock() = Inner { is_closed: true, ..Inner::default() };
     }
 }
 
@@ -213,9 +217,12 @@ mod tests {
         let neighbours = Neighbours::default();
         assert!(neighbours.window(&id(1, 3 << 20, 10)).is_none());
         assert_eq!(neighbours.window(&id(1, (3 << 20) - 10, 10)).unwrap().range, (2 << 20)..(3 << 20));
-        neighbours.clear();
-        assert!(neighbours.window(&id(1, 20, 10)).is_none());
-        assert_eq!(neighbours.window(&id(1, 10, 10)).unwrap().range, 0..20);
+        neighbours.window(&id(2, 20, 10));
+        assert_eq!(neighbours.window(&id(2, 10, 10)).unwrap().range, 0..20);
+        neighbours.close();
+        neighbours.window(&id(1, 20, 10));
+        neighbours.window(&id(1, 10, 10));
+        assert!(neighbours.inner.lock().windows.is_empty());
     }
 
     #[test]
