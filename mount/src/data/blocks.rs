@@ -18,7 +18,7 @@ use super::{BlockId, Plan, Wanted};
 use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
-const AHEAD_MAX: usize = 12;
+const AHEAD_MAX: usize = 8;
 /// How many stretches may be on their way to the disk around what somebody has read who jumps about.
 const AROUND_MAX: usize = 1;
 

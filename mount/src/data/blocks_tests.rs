@@ -223,7 +223,7 @@ async fn who_jumps_about_waits_for_a_part_and_has_its_surroundings_later() {
         (asked, bench.asked())
     };
     let part = |block: usize, number: usize| (block * MIB + number * 65_536) as u32..(block * MIB + (number + 1) * 65_536) as u32;
-    for number in 1..8 {
+    for number in 1..4 {
         assert_eq!(jump(number % 3, number * 65_536).await, (vec![part(number % 3, number)], vec![]));
     }
     let stretch = std::iter::once(0..4 << 20).collect();

@@ -21,8 +21,9 @@ const GAP_BYTES: u32 = SMALL_BYTES;
 const WINDOWS_MAX: usize = 4;
 /// How many blocks are remembered as asked for.
 const LATELY_MAX: usize = 64;
-/// So many parts of a long stretch have been taken one by one when all of it is fetched: then they have cost about as much.
-const JUMPS_UNTIL_ALL: u32 = 8;
+/// So many parts of a long stretch have been taken one by one when all of it is fetched: then waiting for them, over a network,
+/// has taken about as long as that does.
+const JUMPS_UNTIL_ALL: u32 = 4;
 /// For so many stretches the parts that were taken are counted.
 const JUMPS_MAX: usize = 4096;
 

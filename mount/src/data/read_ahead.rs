@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 
 /// How much is read ahead at first, and at the most, in bytes.
 const WINDOW_MIN_BYTES: u64 = 1 << 20;
-const WINDOW_MAX_BYTES: u64 = 12 << 20;
+const WINDOW_MAX_BYTES: u64 = 8 << 20;
 /// So much of a file must have been read in order before anything is read ahead, in bytes.
 const TRUST_BYTES: u64 = 256 << 10;
 /// The kernel sends the requests of one sequential reader side by side; this far out of order they still count as one
@@ -56,9 +56,9 @@ struct Stream {
 }
 
 impl ReadAhead {
-    /// For a cache of this size, of which it uses no more than three eighths for one file: half of it is for newcomers.
+    /// For a cache of this size, of which it uses a quarter for one file.
     pub(crate) fn new(cache_bytes: u64) -> Self {
-        Self { window_max: WINDOW_MAX_BYTES.min(cache_bytes / 8 * 3), inner: Mutex::default() }
+        Self { window_max: WINDOW_MAX_BYTES.min(cache_bytes / 4), inner: Mutex::default() }
     }
 
     /// A file of this size was read in this range. Answers what to read ahead, if anything.
@@ -81,7 +81,7 @@ impl ReadAhead {
         stream.ahead = stream.ahead.max(stream.end);
         let goes_on = stream.in_order >= TRUST_BYTES && !stream.is_useless;
         let target = stream.end.saturating_add(stream.window).min(size);
-        let ahead = (goes_on && stream.ahead < target && stream.ahead - stream.end <= stream.window / 4 * 3).then(|| {
+        let ahead = (goes_on && stream.ahead < target && stream.ahead - stream.end <= stream.window / 2).then(|| {
             let ahead = Ahead { ino, offset: stream.ahead, len: target - stream.ahead, stream: stream.begun };
             stream.ahead = target;
             stream.window = (stream.window * 2).min(self.window_max);
