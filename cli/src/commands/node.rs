@@ -263,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn the_store_is_chosen_by_the_option_or_the_file() {
+        assert_eq!(configuration(&[]).unwrap().store, StoreKind::Sled);
+        let config = configuration(&["--store", "slate", "--cluster-directory", "/b"]).unwrap();
+        assert_eq!((config.store, config.cluster.directory), (StoreKind::Slate, Some(PathBuf::from("/b"))));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"store":"slate","cluster":{"directory":"/b","shards":4}}"#).unwrap();
+        let config = configuration(&["--config", file.to_str().unwrap()]).unwrap();
+        assert_eq!((config.store, config.cluster.shards, config.cluster.ownership_ttl_ms), (StoreKind::Slate, 4, 2_000));
+        let config = configuration(&["--config", file.to_str().unwrap(), "--store", "sled"]).unwrap();
+        assert_eq!(config.store, StoreKind::Sled);
+        assert!(Line::try_parse_from(["node", "--store", "other"]).is_err());
+    }
+
+    #[test]
     fn s3_options_go_before_the_file_and_need_a_bucket() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.json");

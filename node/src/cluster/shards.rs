@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use super::{Bucket, ClusterError, ClusterRecord, OwnedStore, OwnerRules};
 use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
-use crate::store::{BlockCache, ShardedStore, SlateLimits, SlateStore};
+use crate::store::{BlockCache, ShardedStore, SlateLimits, SlateStore, StoreError};
 use crate::time::SharedClock;
 
 /// How many shards are opened at once.
-const OPENED_AT_ONCE: usize = 4;
+const OPENED_AT_ONCE: usize = 16;
 
 /// The shards of a cluster, and those of them that this node owns.
 pub struct Shards {
@@ -94,6 +94,18 @@ impl Shards {
         Ok(())
     }
 
+    /// Lets go of a shard: answers nothing about it any more, makes everything durable and says so on record, so that the next
+    /// owner need not wait. Nothing if this node does not have it.
+    ///
+    /// # Errors
+    /// The store's; then the next owner waits.
+    pub async fn release(&self, shard: Shard) -> Result<(), StoreError> {
+        match self.store.detach(shard) {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        }
+    }
+
     /// Becomes the owner of a shard: takes it from whoever has it.
     ///
     /// # Errors
@@ -113,5 +125,58 @@ impl Shards {
         self.alone_from_ms.fetch_max(owned.alone_from_ms(), Ordering::Relaxed);
         self.store.attach(shard, owned.clone());
         Ok(owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cluster::ClusterConfig;
+    use crate::random::SystemEntropy;
+    use crate::store::{Batch, Durability, Store as _};
+    use crate::time::{Clock as _, SystemClock};
+
+    async fn join(directory: &std::path::Path, shards: u16) -> Shards {
+        let cluster = ClusterConfig { directory: Some(directory.to_owned()), shards, ..ClusterConfig::default() };
+        let config = NodeConfig { cluster, ..NodeConfig::default() };
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        Shards::join(&config, &Bucket::of(&config).unwrap(), Arc::new(SystemClock), &entropy).await.unwrap()
+    }
+
+    fn row(id: u128) -> Vec<u8> {
+        [b"W", &id.to_be_bytes()[..], b"row"].concat()
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_let_go_is_followed_at_once_and_one_that_is_taken_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = join(directory.path(), 2).await;
+        first.own_all().await.unwrap();
+        for id in 0..8 {
+            let mut batch = Batch::new();
+            batch.put(row(id), "v");
+            first.store().write(batch, Durability::Durable).await.unwrap();
+        }
+        let second = join(directory.path(), 5).await;
+        assert_eq!(second.record(), first.record(), "the number of shards was decided");
+
+        first.release(Shard(0)).await.unwrap();
+        let now_ms = SystemClock.monotonic_ms();
+        assert!(second.own(Shard(0)).await.unwrap().alone_from_ms() <= SystemClock.monotonic_ms());
+        assert!(second.own(Shard(1)).await.unwrap().alone_from_ms() >= now_ms + 2_000, "the first does not know yet");
+        let lost = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            let mut lost = first.lost();
+            // The first finds out as soon as it writes.
+            let mut batch = Batch::new();
+            let mine = (0..8).find(|id| crate::store::shard_of(first.record().shards, &row(*id)) == Shard(1)).unwrap();
+            batch.put(row(mine), "late");
+            assert!(matches!(first.store().write(batch, Durability::Durable).await, Err(StoreError::Fenced)));
+            *lost.wait_for(Option::is_some).await.unwrap()
+        });
+        assert_eq!(lost.await.unwrap(), Some(Shard(1)));
+        let found = second.store().scan(crate::store::KeyRange::prefix(b"W"), 20).await.unwrap();
+        assert_eq!(found.len(), 8);
+        assert!(found.iter().all(|(_, value)| value == "v"));
     }
 }

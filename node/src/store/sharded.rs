@@ -30,12 +30,19 @@ impl ShardedStore {
         if let Some(slot) = self.slot(shard) {
             *slot.write() = Some(store);
         }
+        self.count();
     }
 
     /// From now on this node does not answer for the shard. What is under way ends as it may; the store is given back to be
     /// closed.
     pub fn detach(&self, shard: Shard) -> Option<Arc<dyn Store>> {
-        self.slot(shard)?.write().take()
+        let store = self.slot(shard)?.write().take();
+        self.count();
+        store
+    }
+
+    fn count(&self) {
+        metrics::gauge!("artifacts_shards_owned").set(self.attached().len() as f64);
     }
 
     /// The shards that this node answers for.

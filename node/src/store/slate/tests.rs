@@ -10,7 +10,7 @@ use super::*;
 use crate::store::fault::{DelayHook, Fault, FaultPlan};
 use crate::store::tests::{agrees_with_the_model, block_on, conforms, op};
 use crate::store::{FaultyObjects, ObjectOp};
-use crate::time::{Clock as _, SystemClock};
+use crate::time::{Clock as _, SystemClock, pause};
 use proptest::prelude::*;
 
 const PATH: &str = "cluster/meta/00";
@@ -168,6 +168,22 @@ async fn what_was_confirmed_while_the_store_was_taken_over_is_there() {
     assert_eq!(names(&second).await, seen, "what was not confirmed is there or not, once and for all");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_that_an_opening_reads_is_bounded() {
+    let (faulty, objects) = faulty();
+    let store = open(&objects).await;
+    for i in 0..1500 {
+        store.write(put(format!("{i}"), "v"), Durability::Durable).await.unwrap();
+    }
+    // A table that is under way when the log is read again counts for nothing.
+    pause(Duration::from_millis(500)).await;
+    let before = faulty.gets();
+    let reopened = open(&objects).await;
+    let gets = faulty.gets() - before;
+    assert!(gets < 1200, "{gets} reads after 1500 flushes");
+    assert_eq!(names(&reopened).await.len(), 1500);
+}
+
 /// Runs on a runtime of its own, which ends as abruptly as a process that is killed.
 fn in_a_process<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -224,7 +240,7 @@ async fn many_who_wait_share_one_put_and_nobody_who_waits_costs_none() {
     let puts = faulty.puts() - before;
     assert!(puts <= 60, "{puts} puts for 200 durable writes");
     let before = faulty.puts();
-    crate::time::pause(Duration::from_secs(1)).await;
+    pause(Duration::from_secs(1)).await;
     assert_eq!(faulty.puts() - before, 0, "an idle store puts nothing");
     store.write(Batch::new(), Durability::Durable).await.unwrap();
     assert_eq!(faulty.puts() - before, 0, "a barrier with nothing before it puts nothing");
@@ -261,7 +277,7 @@ async fn an_object_store_that_fails_often_loses_nothing_durable() {
 async fn a_slow_object_store_makes_groups_larger() {
     let (faulty, objects) = faulty();
     let store = Arc::new(open(&objects).await);
-    let slow: DelayHook<ObjectOp> = Arc::new(|_| Box::pin(crate::time::pause(Duration::from_millis(500))));
+    let slow: DelayHook<ObjectOp> = Arc::new(|_| Box::pin(pause(Duration::from_millis(500))));
     faulty.set_plan(FaultPlan::new(1).delayed_by(slow));
     let start = SystemClock.monotonic_ms();
     let writers = (0..100).map(|i| {
