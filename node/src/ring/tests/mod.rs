@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod chitchat;
 mod codec;
 mod fixture;
 mod lives;
