@@ -129,6 +129,12 @@ impl CallSeat {
         self.incarnation
     }
 
+    /// Begins a new life, later than the one before, to which no earlier call is addressed: so all who called may be forgotten.
+    /// That is how a seat goes on after [`SendersError::Full`].
+    pub fn renew(&mut self, incarnation: Incarnation) {
+        (self.incarnation, self.counter, self.senders) = (incarnation, 0, Senders::default());
+    }
+
     /// Seals a call for one life of another node.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub struct Facts {
     pub protocol: VersionRange,
     /// The version of its program.
     pub release: String,
-    /// The life to which calls are addressed: one for the whole process.
+    /// The life to which calls are addressed; it does not end when gossip begins anew.
     pub calls: Incarnation,
     /// Whether it can be given work.
     pub phase: NodePhase,

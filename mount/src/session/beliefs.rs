@@ -50,6 +50,11 @@ impl Beliefs {
         self.now.load(Ordering::SeqCst)
     }
 
+    /// Answers the stamp that calls carry at most which began before now; later ones carry another.
+    pub(crate) fn tick(&self) -> u64 {
+        self.next()
+    }
+
     fn next(&self) -> u64 {
         self.now.fetch_add(1, Ordering::SeqCst)
     }

@@ -296,8 +296,10 @@ impl MountSession {
 
     /// What is left to do once no lock is held.
     pub(super) fn finish(self: &Arc<Self>, done: Done) {
-        let Done { ready, uploads, alone, .. } = done;
-        self.outlet.pump();
+        let Done { ready, frames, uploads, alone } = done;
+        if !frames.is_empty() {
+            self.outlet.pump();
+        }
         ready.into_iter().for_each(Ready::run);
         self.start(uploads);
         if let Some((upload, steps)) = alone {

@@ -119,21 +119,30 @@ impl Inner {
 
     /// Gets a proof: of those who want one at a time, one asks.
     async fn prove(self: &Arc<Self>) -> Result<(), StoreError> {
-        let asking = {
-            let mut asking = self.asking.lock();
-            match asking.as_ref().filter(|asking| asking.peek().is_none()) {
-                Some(asking) => asking.clone(),
-                None => {
-                    // A task of its own: whoever waits may give up, and the others not.
-                    let task = tokio::spawn(Arc::clone(self).ask());
-                    let stopped = |_| Err(StoreError::unavailable("the runtime is shutting down"));
-                    let started: Asking = task.map(move |outcome| outcome.unwrap_or_else(stopped)).boxed().shared();
-                    *asking = Some(started.clone());
-                    started
-                }
+        // The first answer may be one that nobody waited for in the end, and old.
+        for _ in 0..2 {
+            self.question().await?;
+            match self.claim() {
+                Claim::Holds { .. } => return Ok(()),
+                Claim::Lost => return Err(StoreError::Fenced),
+                Claim::Unproven => {}
             }
-        };
-        asking.await
+        }
+        Err(StoreError::unavailable("the object store takes too long to say who owns this part of the store"))
+    }
+
+    /// The question that is under way, or a new one.
+    fn question(self: &Arc<Self>) -> Asking {
+        let mut asking = self.asking.lock();
+        if let Some(under_way) = asking.as_ref().filter(|asking| asking.peek().is_none()) {
+            return under_way.clone();
+        }
+        // A task of its own: whoever waits may give up, and the others not.
+        let task = tokio::spawn(Arc::clone(self).ask());
+        let stopped = |_| Err(StoreError::unavailable("the runtime is shutting down"));
+        let started: Asking = task.map(move |outcome| outcome.unwrap_or_else(stopped)).boxed().shared();
+        *asking = Some(started.clone());
+        started
     }
 
     async fn ask(self: Arc<Self>) -> Result<(), StoreError> {
@@ -157,12 +166,7 @@ impl Inner {
                 Err(_) => break,
             }
         }
-        outcome?;
-        match self.claim() {
-            Claim::Holds { .. } => Ok(()),
-            Claim::Lost => Err(StoreError::Fenced),
-            Claim::Unproven => Err(StoreError::unavailable("the object store takes too long to say who owns this part of the store")),
-        }
+        outcome
     }
 
     fn note<T>(&self, outcome: &Result<T, StoreError>) {

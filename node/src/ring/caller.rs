@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::mesh::limits::CALL_MAX_BYTES;
-use artifacts_core::mesh::{Answer, CallError, CallSeat, IncomingCall, Member};
+use artifacts_core::mesh::{Answer, CallError, CallSeat, Incarnation, IncomingCall, Member, SendersError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// The header that a call's head travels in.
 pub(super) const HEAD: &str = "artifacts-call";
@@ -36,6 +37,8 @@ pub enum CallFailed {
 #[derive(Clone)]
 pub struct Caller {
     seat: Arc<Mutex<CallSeat>>,
+    /// Whether more nodes have called than a seat can tell apart.
+    full: Arc<watch::Sender<bool>>,
     http: Option<reqwest::Client>,
 }
 
@@ -50,7 +53,7 @@ impl Caller {
             .tls_danger_accept_invalid_certs(true)
             .build();
         let http = client.inspect_err(|error| tracing::error!(%error, "no calls to other nodes")).ok();
-        Self { seat: Arc::new(Mutex::new(seat)), http }
+        Self { seat: Arc::new(Mutex::new(seat)), full: Arc::new(watch::Sender::new(false)), http }
     }
 
     /// Calls a member and waits for its answer, at most so long.
@@ -103,7 +106,28 @@ impl Caller {
 
     /// Judges the head of a call to this node.
     pub(super) fn open(&self, path: &str, head: &[u8]) -> Result<IncomingCall, CallError> {
-        self.seat.lock().open(path, head)
+        let opened = self.seat.lock().open(path, head);
+        if matches!(opened, Err(CallError::Sender(SendersError::Full))) {
+            self.full.send_replace(true);
+        }
+        opened
+    }
+
+    /// Waits until the seat needs a new life.
+    pub(super) async fn filled(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.full.subscribe().wait_for(|full| *full).await;
+    }
+
+    /// Whether the seat needs a new life.
+    pub(super) fn is_full(&self) -> bool {
+        *self.full.borrow()
+    }
+
+    /// Gives the seat a new life, of which others have to hear.
+    pub(super) fn renew(&self, incarnation: Incarnation) {
+        self.seat.lock().renew(incarnation);
+        self.full.send_replace(false);
     }
 }
 

@@ -20,6 +20,9 @@ use crate::time::SharedClock;
 /// How long the others get to hear that this node leaves.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long the task may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
 /// A place in the ring that is taken, before anything is said: socket, name and first life.
 pub struct RingSeat {
     pub(super) config: RingConfig,
@@ -68,7 +71,7 @@ impl RingSeat {
             region,
             protocol: artifacts_core::protocol::VersionRange::OURS,
             release: env!("CARGO_PKG_VERSION").to_owned(),
-            // Calls are addressed to the process: the ring's next lives do not disturb them.
+            // Calls have a life of their own, which is the ring's first: its next ones do not disturb them.
             calls: self.first,
             phase: NodePhase::Joining,
         };
@@ -86,8 +89,8 @@ impl RingSeat {
         let caller = Caller::new(seat);
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
-        let inner = Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller, words };
-        let task = tokio::spawn(RingTask::new(self, facts, view, heard).run());
+        let inner = Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller: caller.clone(), words };
+        let task = tokio::spawn(RingTask::new(self, facts, caller, view, heard).run());
         Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
     }
 }
@@ -163,9 +166,11 @@ impl Ring {
     pub async fn stop(&self) {
         let _ = self.inner.words.send(Word::Stop).await;
         let task = self.task.lock().take();
-        if let Some(task) = task {
-            // A panic of the task was logged where it happened.
-            let _ = task.await;
+        if let Some(mut task) = task {
+            // It may be waiting for a name server. A panic of it was logged where it happened.
+            if tokio::time::timeout(STOP_LIMIT, &mut task).await.is_err() {
+                task.abort();
+            }
         }
     }
 }

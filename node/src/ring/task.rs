@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::RingView;
+use super::caller::Caller;
 use super::handle::RingSeat;
 use super::socket::{Ending, SealedTransport};
 use crate::time::pause;
@@ -51,17 +52,18 @@ pub(super) struct RingTask {
     facts: Facts,
     view: watch::Sender<RingView>,
     words: mpsc::Receiver<Word>,
+    caller: Caller,
     membership: Membership,
     /// When this node first looked around.
     joined_ms: u64,
 }
 
 impl RingTask {
-    pub(super) fn new(seat: RingSeat, facts: Facts, view: watch::Sender<RingView>, words: mpsc::Receiver<Word>) -> Self {
+    pub(super) fn new(seat: RingSeat, facts: Facts, caller: Caller, view: watch::Sender<RingView>, words: mpsc::Receiver<Word>) -> Self {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        Self { seat, facts, view, words, membership, joined_ms }
+        Self { seat, facts, view, words, caller, membership, joined_ms }
     }
 
     pub(super) async fn run(mut self) {
@@ -79,6 +81,11 @@ impl RingTask {
                 Some(incarnation) => incarnation,
                 None => return,
             };
+            // Nodes that remember a later life would refuse the calls of this one as well.
+            if above > 0 || self.caller.is_full() {
+                self.caller.renew(incarnation);
+                self.facts.calls = incarnation;
+            }
         }
     }
 
@@ -154,6 +161,10 @@ impl RingTask {
                     }
                     None => {}
                 },
+                () = self.caller.filled() => {
+                    tracing::info!("more nodes have called than can be told apart; the node joins anew");
+                    return End::Again { above: 0 };
+                }
                 word = self.words.recv() => match word {
                     Some(Word::Leave(told)) => {
                         self.facts.phase = NodePhase::Leaving;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, sleep, wait_until};
-use artifacts_tests::{Lab, Network, NodeOptions, Relay, S3Server, Scratch, mounted};
-use serde_json::json;
+use artifacts_tests::{Api, Credential, Lab, Mount, Network, NodeOptions, NodeProcess, Relay, S3Server, Scratch, mounted};
+use serde_json::{Value, json};
 
 use crate::place::with;
 
@@ -15,14 +15,25 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// How long the bucket is away.
 const OUTAGE: Duration = Duration::from_secs(20);
 
-/// A node whose way to its bucket leads through the relay; `None` where there is no server.
-fn start(scratch: &Arc<Scratch>) -> Result<Option<(Lab, Relay)>> {
-    let Some(server) = S3Server::shared()? else { return Ok(None) };
-    let relay = Relay::start(server.endpoint().trim_start_matches("http://"))?;
-    let mut blobs = server.bucket()?;
-    blobs["s3"]["endpoint"] = json!(format!("http://{}", relay.address()));
-    let config = with(&json!({ "blobs": blobs }), &json!({ "store": "slate", "data_path": "proxied" }));
-    Ok(Some((Lab::start_with(scratch, NodeOptions { config, ..NodeOptions::default() })?, relay)))
+/// A node whose way to its bucket leads through the relay.
+struct Trouble {
+    lab: Lab,
+    relay: Relay,
+    /// Of a node with a way of its own to the same bucket.
+    straight: Value,
+}
+
+impl Trouble {
+    /// `None` where there is no server.
+    fn start(scratch: &Arc<Scratch>) -> Result<Option<Self>> {
+        let Some(server) = S3Server::shared()? else { return Ok(None) };
+        let relay = Relay::start(server.endpoint().trim_start_matches("http://"))?;
+        let straight = with(&json!({ "blobs": server.bucket()? }), &json!({ "store": "slate", "data_path": "proxied" }));
+        let mut config = straight.clone();
+        config["blobs"]["s3"]["endpoint"] = json!(format!("http://{}", relay.address()));
+        let lab = Lab::start_with(scratch, NodeOptions { config, ..NodeOptions::default() })?;
+        Ok(Some(Self { lab, relay, straight }))
+    }
 }
 
 fn write_through(path: &Path, content: &[u8]) -> std::io::Result<()> {
@@ -44,7 +55,7 @@ fn expect_after_restart(lab: &mut Lab, directory: &Path, names: &[String]) -> Re
 #[test]
 fn a_slow_bucket_loses_nothing() -> Result<()> {
     mounted("bucket-slow", LIMIT, |scratch| {
-        let Some((mut lab, relay)) = start(scratch)? else { return Ok(()) };
+        let Some(Trouble { mut lab, relay, .. }) = Trouble::start(scratch)? else { return Ok(()) };
         let workspace = lab.workspace("task")?;
         let mount = lab.mount("first", &workspace)?;
         relay.set(Network::Slow(Duration::from_millis(500)));
@@ -74,7 +85,7 @@ fn a_slow_bucket_loses_nothing() -> Result<()> {
 #[test]
 fn a_bucket_that_is_away_is_told_and_survived() -> Result<()> {
     mounted("bucket-away", LIMIT, |scratch| {
-        let Some((mut lab, relay)) = start(scratch)? else { return Ok(()) };
+        let Some(Trouble { mut lab, relay, .. }) = Trouble::start(scratch)? else { return Ok(()) };
         let workspace = lab.workspace("task")?;
         let mount = lab.mount("first", &workspace)?;
         write_through(&mount.join("before"), b"before")?;
@@ -123,6 +134,68 @@ fn a_bucket_that_is_away_is_told_and_survived() -> Result<()> {
         let mut names = saved;
         names.push("after".to_owned());
         expect_after_restart(&mut lab, mount.path(), &names)?;
+        mount.unmount()
+    })
+}
+
+/// The owner before is alive, has a mount on its side, and does not know.
+#[test]
+fn a_node_that_is_cut_off_confirms_nothing_that_its_follower_does_not_have() -> Result<()> {
+    mounted("bucket-cut-off", LIMIT, |scratch| {
+        let Some(Trouble { lab, relay, straight }) = Trouble::start(scratch)? else { return Ok(()) };
+        let workspace = lab.workspace("task")?;
+        let mount = lab.mount("first", &workspace)?;
+        let ticket = lab.ticket("other", "runtime-1", &workspace, "rw")?;
+        let done = AtomicBool::new(false);
+        let other: Arc<Scratch> = Arc::new(Scratch::new("bucket-cut-off-2", LIMIT)?);
+        let (saved, second) = std::thread::scope(|scope| -> Result<_> {
+            let writer = scope.spawn(|| {
+                let mut saved = Vec::new();
+                for number in 0.. {
+                    let name = format!("{number}");
+                    if write_through(&mount.join(&name), name.as_bytes()).is_ok() {
+                        saved.push(name);
+                    }
+                    if done.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(10));
+                }
+                saved
+            });
+            sleep(Duration::from_millis(500));
+            relay.set(Network::Cut);
+            let second = NodeProcess::start(&other, &straight);
+            // It is cut off still, and says nothing about what is the second's now.
+            let told = lab.api.send("GET", "/v1/workspaces", None);
+            done.store(true, Ordering::SeqCst);
+            let saved = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+            ensure!(told?.status == 503, "the node that is cut off answers");
+            Ok((saved, second?))
+        })?;
+        ensure!(!saved.is_empty(), "nothing was saved before");
+        let first = lab.node.process()?;
+        relay.set(Network::Open);
+        first.wait_gone(Duration::from_secs(60)).context("it hears that it is superseded")?;
+        mount.tear_down()?;
+
+        let api = Api::new(&second.url())?.with_token(lab.api.token());
+        let mut ticket = ticket;
+        ticket["endpoints"] = json!([second.url()]);
+        let (mut found, mut attempts) = (None, 0);
+        wait_until("the second node serves the workspace", Duration::from_secs(60), || {
+            attempts += 1;
+            let name = format!("second-{attempts}");
+            found = Mount::new(&other, &name, &Credential::Ticket(ticket.clone())).ok();
+            Ok(found.is_some())
+        })?;
+        let mount = found.context("no mount")?;
+        for name in &saved {
+            ensure!(fs::read(mount.join(name)).context(name.clone())? == name.as_bytes(), "{name} was saved");
+        }
+        println!("{} files were saved, and all are there", saved.len());
+        let report = api.post(&format!("/v1/workspaces/{workspace}/fsck"), &json!({ "data": true }))?;
+        ensure!(report["findings"].as_array().is_some_and(Vec::is_empty), "{report:#}");
         mount.unmount()
     })
 }

@@ -463,8 +463,10 @@ impl Node {
         }
         let named = |key: &Key| Some((key.encode().into(), self.view.get(key).ok()??));
         let records = match fetch {
-            Fetch::Key(encoded) => Records { rows: Key::decode(&encoded).as_ref().and_then(named).into_iter().collect(), until: None },
-            Fetch::Range { start, prefix, limit } => {
+            Fetch::Key(encoded) => {
+                Records { rows: Key::decode(&encoded).as_ref().and_then(named).into_iter().collect(), ..Records::default() }
+            }
+            Fetch::Range { start, prefix, limit, along } => {
                 let limit = (limit as usize).clamp(1, ROWS_MAX);
                 let mut records = Records::of(&self.view, &start, &prefix, limit).map_err(|_| Errno::EIO)?;
                 let inodes = records.rows.iter().filter_map(|(_, record)| match record {
@@ -472,6 +474,12 @@ impl Node {
                     _ => None,
                 });
                 records.rows.extend(inodes.collect::<Vec<_>>());
+                for ino in along {
+                    if let Some(rows) = Records::extents_of(&self.view, ino).map_err(|_| Errno::EIO)? {
+                        records.rows.extend(rows);
+                        records.whole.push(ino);
+                    }
+                }
                 records
             }
         };

@@ -1,5 +1,5 @@
 use super::fixture::*;
-use crate::mesh::limits::CALL_MAX_BYTES;
+use crate::mesh::limits::{CALL_MAX_BYTES, MEMBERS_MAX};
 use crate::mesh::{Answer, CallError, CallSeat, EnvelopeError, SendersError};
 
 const PATH: &str = "/internal/v1/status";
@@ -76,6 +76,26 @@ fn every_changed_bit_of_a_call_or_an_answer_is_noticed() {
 
 fn other_salt() -> u8 {
     identity("b", 1).incarnation.salt[0]
+}
+
+#[test]
+fn a_seat_that_is_full_goes_on_in_a_new_life() {
+    let mut busy = seat("busy", 1);
+    let caller = |index: usize| CallSeat::new(MESH, keys(7), name(&format!("n{index}")), life(1, 1));
+    let mut recorded = Vec::new();
+    for index in 0..MEMBERS_MAX {
+        let call = caller(index).seal(busy.incarnation(), PATH, b"").unwrap();
+        busy.open(PATH, &call.head).unwrap();
+        recorded.push(call);
+    }
+    let call = caller(MEMBERS_MAX).seal(busy.incarnation(), PATH, b"").unwrap();
+    assert_eq!(busy.open(PATH, &call.head).unwrap_err(), SendersError::Full.into());
+    busy.renew(life(2, 99));
+    for call in recorded {
+        assert_eq!(busy.open(PATH, &call.head).unwrap_err(), CallError::Misaddressed);
+    }
+    let call = caller(MEMBERS_MAX).seal(busy.incarnation(), PATH, b"").unwrap();
+    busy.open(PATH, &call.head).unwrap();
 }
 
 #[test]

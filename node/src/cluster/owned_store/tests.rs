@@ -130,3 +130,23 @@ async fn who_reads_all_the_time_waits_for_no_proof_and_an_idle_shard_asks_for_no
     pause(Duration::from_millis(3 * TTL_MS)).await;
     assert_eq!(faulty.gets() - before, 0, "an idle shard asks for nothing");
 }
+
+/// A stream that breaks drops its question; the answer is there, and old when the next one comes.
+#[tokio::test]
+async fn an_answer_that_nobody_took_proves_nothing_later() {
+    let (_, objects) = faulty();
+    let clock = Arc::new(ManualClock(AtomicU64::new(1_000)));
+    let store = open(&objects, clock.clone()).await;
+    store.write(put("a", "old"), Durability::Durable).await.unwrap();
+    clock.0.fetch_add(TTL_MS, Ordering::SeqCst);
+    let mut dropped = store.vouch(Shard(0));
+    assert!(futures_util::poll!(&mut dropped).is_pending());
+    drop(dropped);
+    pause(Duration::from_millis(100)).await;
+
+    clock.0.fetch_add(TTL_MS, Ordering::SeqCst);
+    let new = open(&objects, Arc::new(SystemClock)).await;
+    new.write(put("a", "new"), Durability::Durable).await.unwrap();
+    let answer = store.get(b"a").await;
+    assert!(matches!(answer, Err(StoreError::Fenced)), "{answer:?}");
+}

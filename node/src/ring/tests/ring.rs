@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use artifacts_core::mesh::NodePhase;
+use artifacts_core::mesh::limits::MEMBERS_MAX;
+use artifacts_core::mesh::{CallError, CallSeat, Incarnation, MeshKeys, NodePhase, SendersError};
 
 use super::fixture::*;
 use crate::ring::{RingConfig, RingError, RingSeat, RingView};
@@ -85,6 +86,28 @@ async fn gossip_that_ends_by_itself_begins_anew_with_a_later_generation() {
     first.places(2).await;
 }
 
+/// Nodes that come and go with new names add up. A seat that has heard as many as it can goes on in a new life.
+#[tokio::test]
+async fn calls_go_on_after_more_nodes_have_called_than_can_be_told_apart() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let life = |view: &RingView| view.members.first().and_then(|member| member.facts.clone()).map(|facts| facts.calls);
+    let calls = life(&first.counts(1).await).unwrap();
+    let call = |index: usize, to| {
+        let keys = MeshKeys::parse(OLD_KEY).unwrap();
+        let incarnation = Incarnation { generation: 1, salt: [1; 16] };
+        let mut seat = CallSeat::new("artifacts", keys, format!("n{index}").parse().unwrap(), incarnation);
+        first.ring.caller().open("/p", &seat.seal(to, "/p", b"").unwrap().head).map(|_| ())
+    };
+    for index in 0..MEMBERS_MAX {
+        call(index, calls).unwrap();
+    }
+    assert_eq!(call(MEMBERS_MAX, calls), Err(SendersError::Full.into()));
+    let view = first.sees(|view| life(view).is_some_and(|now| now != calls)).await;
+    call(MEMBERS_MAX, life(&view).unwrap()).unwrap();
+    assert_eq!(call(0, calls), Err(CallError::Misaddressed));
+}
+
 #[tokio::test]
 async fn a_member_whose_generation_was_lost_takes_a_later_one() {
     let place = Place::new();
@@ -103,6 +126,12 @@ async fn a_member_whose_generation_was_lost_takes_a_later_one() {
     let second = place.start(RingConfig { listen: address, ..place.config("b", &[&first]) });
     let view = second.sees(|view| view.generation > 4_000_000_000_001).await;
     assert_eq!(view.me.as_str(), "b");
+    // Its calls are of that life, too: the others would take those of an earlier one for recordings.
+    second
+        .sees(|view| {
+            view.member(&view.me).and_then(|member| member.facts.as_ref()).is_some_and(|facts| facts.calls.generation == view.generation)
+        })
+        .await;
     first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.live && member.id.generation > 4_000_000_000_001)).await;
 }
 
