@@ -134,8 +134,8 @@ impl Node {
         let region = config.region.clone();
         let start = Start { config, clock, entropy, urls: urls.clone(), shutdown: shutdown.clone() };
         let (role, ring, router) = match seat.zip(facts) {
-            Some((seat, facts)) if start.config.store == StoreKind::Slate => start.among(seat, facts).await?,
-            seat => start.alone(seat).await?,
+            Some((seat, facts)) if start.config.store == StoreKind::Slate => Box::pin(start.among(seat, facts)).await?,
+            seat => Box::pin(start.alone(seat)).await?,
         };
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
         tracing::info!(address = %local_addr, region, "the node serves");

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Fleet;
-use super::fleet::Inner;
+use super::handle::Inner;
 use super::peer::{PeerCall, unavailable};
 use crate::random::secret_hash;
 use crate::records::WorkspaceRecord;

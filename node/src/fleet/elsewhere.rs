@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Fleet;
-use super::fleet::Inner;
 use super::forward::Parcel;
+use super::handle::Inner;
 use crate::api::{ApiError, Attested, Elsewhere};
 
 /// Passes calls about locks on to the owners of their workspaces.

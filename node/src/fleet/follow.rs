@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Fleet;
 use super::find::Found;
-use super::fleet::Inner;
+use super::handle::Inner;
 use super::peer::PeerCall;
 
 /// For how long after it was asked for an answer counts, in milliseconds.

@@ -17,17 +17,17 @@
 mod authority;
 mod elsewhere;
 mod find;
-mod fleet;
 mod follow;
 mod forward;
 mod front;
+mod handle;
 mod host;
 mod peer;
 mod place;
 mod plane;
 mod unit;
 
-pub(crate) use fleet::{Common, Fleet, FleetParts};
 pub(crate) use front::router;
+pub(crate) use handle::{Common, Fleet, FleetParts};
 pub(crate) use host::Host;
 use unit::Unit;

@@ -55,9 +55,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use artifacts_core::AccountId;
-    use artifacts_core::ticket::{Mode, TicketClaims, sign};
+    use artifacts_core::ticket::{KeyRing, Mode, TicketClaims, sign};
     use axum::http::HeaderValue;
-    use ed25519_dalek::SigningKey;
 
     use super::*;
 
@@ -95,7 +94,10 @@ mod tests {
             exp: 2,
             renewable: false,
         };
-        let ticket = sign(&claims, "k", &SigningKey::from_bytes(&[1; 32]));
+        let mut ring = KeyRing::default();
+        ring.rotate("k".to_owned(), [1; 32], artifacts_core::Timestamp::from_unix_ms(0), 0);
+        let (kid, key) = ring.current().unwrap();
+        let ticket = sign(&claims, kid, &key);
         assert_eq!(place(&Method::POST, "/v1/workspaces/acme/w/locks/l/acquire", &ticket, ""), Some(map().of(AccountId::from_bits(5))));
     }
 

@@ -12,8 +12,8 @@ use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
 
 use super::Fleet;
-use super::fleet::{Inner, add};
 use super::follow::CURRENT_MS;
+use super::handle::{Inner, add};
 use super::peer::PeerCall;
 use crate::context::SharedContext;
 use crate::control::DataPlane;
