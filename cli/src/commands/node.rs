@@ -301,7 +301,7 @@ mod tests {
         let file = directory.path().join("node.json");
         std::fs::write(&file, r#"{"ring":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
         let ring = configuration(&["--config", file.to_str().unwrap()]).unwrap().ring.unwrap();
-        assert_eq!((ring.seeds.len(), ring.shards, ring.gossip_interval_ms), (1, 16, 200));
+        assert_eq!((ring.seeds.len(), ring.gossip_interval_ms), (1, 200));
         assert!(configuration(&[]).unwrap().ring.is_none());
     }
 
