@@ -226,13 +226,19 @@ impl Store for SlateStore {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let Some(open) = self.db.write().take() else { return Ok(()) };
-            let closing = async {
+            let letting_go = async {
                 open.db.put(RELEASED_BY, open.db.manifest().writer_epoch().to_be_bytes()).await?;
-                // Here and not in the closing, which does not say that another is the owner.
-                open.db.flush().await?;
-                open.db.close().await
+                open.db.flush().await
             };
-            self.patiently(Box::pin(closing), of_write).await
+            self.patiently(Box::pin(letting_go), of_write).await?;
+            // Everything is durable, and the next owner need not wait for a compaction to end; what it still writes after
+            // that one has opened is refused.
+            tokio::spawn(async move {
+                if let Err(error) = open.db.close().await {
+                    tracing::debug!(%error, "a database that was let go of did not close by itself");
+                }
+            });
+            Ok(())
         }
         .boxed()
     }
