@@ -86,8 +86,9 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 29] = [
+const CONTRACT: [&str; 30] = [
     "POST /v1/accounts",
+    "GET /v1/cluster",
     "GET /v1/whoami",
     "POST /v1/api-keys",
     "GET /v1/api-keys",
@@ -128,6 +129,7 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
             (About::Public, template.to_owned(), None)
         }
         ("POST", "/v1/accounts") => (About::Cluster, template.to_owned(), Some(json!({ "handle": "intruder" }))),
+        ("GET", "/v1/cluster") => (About::Cluster, template.to_owned(), None),
         ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage") => {
             (About::Caller, template.to_owned(), None)
         }
