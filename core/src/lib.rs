@@ -8,6 +8,7 @@ pub mod error_code;
 pub mod id;
 pub mod leases;
 pub mod locks;
+pub mod mount;
 pub mod name;
 pub mod namespace;
 pub mod protocol;
