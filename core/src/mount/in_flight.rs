@@ -166,6 +166,11 @@ impl<O, R, D> InFlight<O, R, D> {
         seq <= self.sent
     }
 
+    /// The last op that has been sent.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The number of the last op.
     pub(super) fn last_seq(&self) -> u64 {
         self.outbox.last_seq()

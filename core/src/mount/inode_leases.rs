@@ -37,6 +37,7 @@ impl<O, R, D> Mount<O, R, D> {
             self.in_flight.outbox.void(seq);
             steps.steps.push_front(Step::Commit(op, waiter));
             match self.in_flight.interrupted() {
+                None if seq <= self.resent => self.run(steps, now_ms),
                 None => drop(self.come_again.insert(seq, steps)),
                 Some(errno) => self.refuse(steps, errno),
             }

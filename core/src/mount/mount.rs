@@ -47,6 +47,8 @@ pub struct Mount<O, R, D> {
     pub(super) takes_leases: bool,
     /// What waits until something else is out of the way: see [`Pause::Wait`].
     pub(super) held: VecDeque<Steps<O, R, D>>,
+    /// Ops up to this one were sent again over a new stream. Of those, that they may come again was perhaps said over the last.
+    pub(super) resent: u64,
     /// What waits to be told to come again, by the op that was refused.
     pub(super) come_again: BTreeMap<u64, Steps<O, R, D>>,
     /// The lease that will be given back once the kernel's caches are dropped.
@@ -68,6 +70,7 @@ impl<O, R, D> Mount<O, R, D> {
             linked: true,
             takes_leases: false,
             held: VecDeque::new(),
+            resent: 0,
             come_again: BTreeMap::new(),
             returning: None,
             coming: None,

@@ -21,7 +21,7 @@ impl<O, R, D> Mount<O, R, D> {
         self.linked = true;
         self.is_stale = self.in_flight.has_undecided();
         self.settle(settled, now_ms);
-        // That they may come again was perhaps said over the stream that broke.
+        self.resent = self.in_flight.last_sent();
         for steps in std::mem::take(&mut self.come_again).into_values() {
             self.run(steps, now_ms);
         }
