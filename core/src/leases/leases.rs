@@ -104,6 +104,17 @@ impl Leases {
         Self { next_number: first_number.max(1), ..Self::default() }
     }
 
+    /// The number of the next lease. Leases and ops are numbered as one: an op that comes before a lease has a lower place, and
+    /// one that comes after it a higher one.
+    pub const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Ops have places up to below this.
+    pub fn advance(&mut self, next_order: u64) {
+        self.next_number = self.next_number.max(next_order);
+    }
+
     /// Whether there is no lease at all, so that nothing can be in anybody's way, and nobody waits.
     pub fn is_empty(&self) -> bool {
         self.inodes.is_empty() && self.waits.is_empty()

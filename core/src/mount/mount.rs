@@ -260,6 +260,11 @@ impl<O, R, D> Mount<O, R, D> {
         self.in_flight.unsaved()
     }
 
+    /// Whether this mount has decided an op that is not durable.
+    pub fn is_decided(&self, seq: u64) -> bool {
+        self.in_flight.outbox.is_decided(seq)
+    }
+
     /// How many ops, and memory for them in bytes, are not durable.
     pub fn unsaved_size(&self) -> (usize, usize) {
         self.in_flight.unsaved_size()

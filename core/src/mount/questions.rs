@@ -64,6 +64,9 @@ impl<O, R, D> Mount<O, R, D> {
             }
             (Mode::Shared(local), Ok(answer @ (Answer::Learnt { .. } | Answer::Leases(_)))) => {
                 if is_current {
+                    if let Answer::Learnt { leases, .. } | Answer::Leases(leases) = &answer {
+                        leases.iter().for_each(|lease| self.in_flight.outbox.saw(lease.number));
+                    }
                     let belief = leased(local, asked, answer, now_ms);
                     self.out.beliefs.extend(belief);
                 }

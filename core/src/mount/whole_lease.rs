@@ -94,6 +94,7 @@ impl<O, R, D> Mount<O, R, D> {
                 }
                 self.end_inode_leases(leaving);
                 if begins && let Some((epoch, limits)) = self.coming.take() {
+                    self.in_flight.outbox.saw(epoch);
                     self.mode = Mode::Local(Box::new(Local::whole(epoch, limits)));
                     self.out.beliefs.push(Belief::Everything);
                     self.out.notes.push(Note::Alone(epoch));

@@ -496,7 +496,10 @@ impl WorkspaceState {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
                 // Orphans are looked for when all of it is there: a later op may be one on them.
-                Admission::Apply => self.execute(myself, resent.session, resent.op, Decider::Past).await?,
+                Admission::Apply => {
+                    let decider = if resent.had_happened() { Decider::Past } else { Decider::Node };
+                    self.execute(myself, resent.session, resent.op, decider).await?
+                }
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use artifacts_core::SegmentId;
 use artifacts_core::mount::{self, Effects, LeaseEnd, Note, Settled, Steps};
 use artifacts_core::namespace::{Errno, Ino, Op};
-use artifacts_core::protocol::{ClientFrame, FenceReason, NumberedOp, ServerFrame};
+use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
 use artifacts_core::session::{Standing, Verdict};
 
 use crate::kernel::Kernel;
@@ -82,7 +82,7 @@ impl Mount {
     /// The times of ops behind `applied` that this mount has decided.
     pub(crate) fn decided_behind(&self, applied: u64) -> Vec<i64> {
         let unsaved = self.machine.unsaved();
-        unsaved.into_iter().filter(|op| op.seq > applied && op.order == Some(NumberedOp::DECIDED)).map(|op| op.op.time).collect()
+        unsaved.into_iter().filter(|op| op.seq > applied && self.machine.is_decided(op.seq)).map(|op| op.op.time).collect()
     }
 
     /// Does several things one after the other for a program. Answers the time of the op among them.

@@ -16,6 +16,8 @@ const OPEN_MAX: usize = 3;
 pub(crate) struct Program {
     pub(crate) number: u16,
     random: Random,
+    /// It mostly looks at what is there, again and again.
+    looks: bool,
     written: u32,
     open: Vec<(u8, FileId)>,
 }
@@ -45,11 +47,16 @@ pub(crate) enum Next {
 
 impl Program {
     pub(crate) fn new(number: u16, seed: u64) -> Self {
-        Self { number, random: Random::new(seed), written: 0, open: Vec::new() }
+        let mut random = Random::new(seed);
+        let looks = random.below(3) == 0;
+        Self { number, random, looks, written: 0, open: Vec::new() }
     }
 
     /// Something, by chance. `fresh` is the number that a file would get.
     pub(crate) fn call(&mut self, fresh: Ino) -> (u8, Call) {
+        if self.looks && self.random.below(3) > 0 {
+            return self.look();
+        }
         let kind = self.random.below(100);
         if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
             let (group, slot) = (self.group(), self.slot());
@@ -66,6 +73,13 @@ impl Program {
             return (group, self.use_open(file));
         }
         (self.group(), self.use_names())
+    }
+
+    fn look(&mut self) -> (u8, Call) {
+        match self.open.first() {
+            Some(&(group, file)) if self.random.below(2) == 0 => (group, Call::Length(file)),
+            _ => (self.group(), Call::Lookup(self.slot())),
+        }
     }
 
     /// One that is open, to be closed; `None` if none is.

@@ -12,7 +12,7 @@ use super::noting::Noting;
 pub(super) enum Decider {
     Node,
     Mount,
-    /// It was visible before the node crashed, or nobody has seen what it came from.
+    /// It was visible before the node crashed.
     Past,
 }
 
@@ -54,7 +54,9 @@ impl Node {
     }
 
     pub(super) fn execute(&mut self, session: SessionId, NumberedOp { seq, op, .. }: NumberedOp, decider: Decider) -> OpResult {
-        self.order += 1;
+        self.order = self.order.max(self.lease.next_epoch()).max(self.desk.table.next_number()) + 1;
+        self.lease.advance(self.order + 1);
+        self.desk.table.advance(self.order + 1);
         let result = self.apply_beside_leases(session, seq, &op, decider);
         if let Some(member) = self.members.get_mut(&session) {
             member.inbox.record(seq, result.clone());

@@ -50,7 +50,10 @@ impl Node {
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
-                Admission::Apply => self.execute(resent.session, resent.op, Decider::Past),
+                Admission::Apply => {
+                    let decider = if resent.had_happened() { Decider::Past } else { Decider::Node };
+                    self.execute(resent.session, resent.op, decider)
+                }
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };

@@ -1,5 +1,7 @@
 //! What goes wrong, and whose sessions end of it.
 
+use artifacts_tests::linearizability::files::Answer;
+
 use super::event::{Event, Fault};
 use super::world::{LEASE_MS, World};
 
@@ -89,8 +91,11 @@ impl World {
         }
         let lost = of.mount.as_ref().map(|mount| mount.decided_behind(applied)).unwrap_or_default();
         let first_lost = of.answered.iter().position(|(_, time)| time.is_some_and(|time| lost.contains(&time)));
-        for (record, _) in of.answered.drain(first_lost.unwrap_or(of.answered.len())..) {
-            self.records[record].is_lost = true;
+        for (record, time) in of.answered.drain(first_lost.unwrap_or(of.answered.len())..) {
+            let record = &mut self.records[record];
+            // What the node has taken in stays, also if its call went on for longer.
+            let is_kept = time.is_some_and(|time| !lost.contains(&time)) && !matches!(record.op.answer, Some(Answer::Failed(_)));
+            record.is_lost |= !is_kept;
         }
         let now_ns = self.now_us * 1_000;
         for record in self.records.iter_mut().filter(|record| record.life == life && record.op.answer.is_none()) {
