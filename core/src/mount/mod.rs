@@ -31,6 +31,9 @@ mod steps;
 mod stream;
 mod whole_lease;
 
+#[cfg(test)]
+mod tests;
+
 pub use believed::{Belief, Believed};
 pub use effects::{Effects, LeaseEnd, Note};
 pub use in_flight::{Settled, touched};
