@@ -28,6 +28,17 @@ impl Mode {
     }
 }
 
+/// Whether the node goes along with the leases that this mount takes itself to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claims {
+    /// It does, as far as this mount knows.
+    Taken,
+    /// It is to be asked.
+    Doubted,
+    /// It has been asked.
+    Asked,
+}
+
 /// Who waits for an op that the node decides, and what comes after it.
 #[derive(Debug)]
 pub(super) struct Committer<O, R, D> {
@@ -49,6 +60,8 @@ pub struct Mount<O, R, D> {
     pub(super) held: VecDeque<Steps<O, R, D>>,
     /// Ops up to this one were sent again over a new stream. Of those, that they may come again was perhaps said over the last.
     pub(super) resent: u64,
+    /// The node may not take what this mount claims, and until it has answered nothing is served here.
+    pub(super) claims: Claims,
     /// What waits to be told to come again, by the op that was refused.
     pub(super) come_again: BTreeMap<u64, Steps<O, R, D>>,
     /// The lease that will be given back once the kernel's caches are dropped.
@@ -71,6 +84,7 @@ impl<O, R, D> Mount<O, R, D> {
             takes_leases: false,
             held: VecDeque::new(),
             resent: 0,
+            claims: Claims::Taken,
             come_again: BTreeMap::new(),
             returning: None,
             coming: None,
@@ -87,6 +101,10 @@ impl<O, R, D> Mount<O, R, D> {
 
     /// Does what is to be done, as far as that goes now. What waits for something goes on when that is there.
     pub fn run(&mut self, mut steps: Steps<O, R, D>, now_ms: u64) {
+        if self.claims != Claims::Taken && self.in_flight.interrupted().is_none() {
+            self.held.push_back(steps);
+            return;
+        }
         while let Some(step) = steps.steps.pop_front() {
             if let Some(errno) = self.in_flight.interrupted() {
                 self.out.settled.push(step.refused(errno));
@@ -128,6 +146,7 @@ impl<O, R, D> Mount<O, R, D> {
             match settled {
                 Settled::Applied(committer, result) => self.node_has_decided(committer, result, now_ms),
                 Settled::Answered(Asker::Caller(waiter), result) => self.out.settled.push(Settled::Answered(waiter, result)),
+                Settled::Answered(Asker::Claims, result) => self.claims_answered(&result, now_ms),
                 Settled::Answered(Asker::Learning { epoch, asked, steps }, result) => self.learnt(epoch, &asked, result, steps, now_ms),
                 Settled::Durable(waiter, result) => self.out.settled.push(Settled::Durable(waiter, result)),
             }
@@ -223,8 +242,9 @@ impl<O, R, D> Mount<O, R, D> {
     }
 
     /// Waits may begin again.
-    pub fn revive(&mut self) {
+    pub fn revive(&mut self, now_ms: u64) {
         self.in_flight.revive();
+        self.ask_for_claims(now_ms);
     }
 
     /// Why nothing may wait now.
@@ -287,6 +307,7 @@ impl<O, R, D> Mount<O, R, D> {
             && self.in_flight.outbox.is_empty()
             && self.held.is_empty()
             && self.come_again.is_empty()
+            && self.claims == Claims::Taken
             && !matches!(self.mode, Mode::Draining(_))
     }
 }

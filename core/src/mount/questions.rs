@@ -16,6 +16,8 @@ const FETCHES_MAX: u32 = 100_000;
 pub(super) enum Asker<O, R, D> {
     /// Whoever asked.
     Caller(R),
+    /// This mount: whether the node takes what it claims.
+    Claims,
     /// These steps go on once more is known. Asked under the lease of this number on the whole workspace, if any.
     Learning { epoch: Option<u64>, asked: Request, steps: Steps<O, R, D> },
 }

@@ -1,9 +1,10 @@
 //! What the node says, and streams that break and are resumed.
 
 use super::Note;
-use super::mount::{Mode, Mount};
+use super::mount::{Claims, Mode, Mount};
+use super::questions::Asker;
 use crate::namespace::{Errno, Limits};
-use crate::protocol::{ClientFrame, ServerFrame};
+use crate::protocol::{Answer, ClientFrame, Request, ServerFrame};
 
 impl<O, R, D> Mount<O, R, D> {
     /// The stream is gone.
@@ -14,7 +15,14 @@ impl<O, R, D> Mount<O, R, D> {
 
     /// The session has been resumed over a new stream, on which it holds or asks for these locks. Everything up to `durable` is
     /// durable. Answers the frames with which the stream begins, before all that come later.
-    pub fn relink(&mut self, durable: u64, locks: ClientFrame, now_ms: u64) -> Vec<ClientFrame> {
+    ///
+    /// A session that `had_lapsed` is welcome all the same, but if the node has restarted meanwhile it does not know what this
+    /// mount holds, and may have served others. So nothing is served here before the node has gone along with what is claimed.
+    pub fn relink(&mut self, durable: u64, locks: ClientFrame, had_lapsed: bool, now_ms: u64) -> Vec<ClientFrame> {
+        if had_lapsed {
+            self.doubt();
+            self.claims = Claims::Doubted;
+        }
         let mut settled = Vec::new();
         self.in_flight.durable(durable, &mut settled);
         let frames = self.resume(locks);
@@ -22,10 +30,30 @@ impl<O, R, D> Mount<O, R, D> {
         self.is_stale = self.in_flight.has_undecided();
         self.settle(settled, now_ms);
         self.resent = self.in_flight.last_sent();
+        self.ask_for_claims(now_ms);
         for steps in std::mem::take(&mut self.come_again).into_values() {
             self.run(steps, now_ms);
         }
         frames
+    }
+
+    /// Asks something that the node answers only if it has taken the claims.
+    pub(super) fn ask_for_claims(&mut self, now_ms: u64) {
+        if self.claims != Claims::Doubted || self.in_flight.interrupted().is_some() {
+            return;
+        }
+        self.claims = Claims::Asked;
+        self.ask_node(Request::Acquire { inodes: Vec::new() }, Asker::Claims, now_ms);
+    }
+
+    pub(super) fn claims_answered(&mut self, result: &Result<Answer, Errno>, now_ms: u64) {
+        // The node says no such thing: the wait was ended here.
+        if *result == Err(Errno::EIO) {
+            self.claims = Claims::Doubted;
+            return;
+        }
+        self.claims = Claims::Taken;
+        self.run_held(now_ms);
     }
 
     /// What a new stream of this session begins with.
@@ -83,6 +111,7 @@ impl<O, R, D> Mount<O, R, D> {
 
     /// The heartbeat: sends what was decided, reports closed inodes, asks for a proof.
     pub fn beat(&mut self, now_ms: u64) {
+        self.ask_for_claims(now_ms);
         self.stop_idle(now_ms);
         self.send_decided(now_ms);
         if self.linked && self.in_flight.open.closed_len() > 0 {

@@ -77,7 +77,7 @@ fn an_op_that_was_told_to_come_again_over_a_stream_that_broke_comes_again() {
     commit(&mut bench, truncate(7), 1);
     assert_eq!(ops(&deny(&mut bench)).len(), 1);
     bench.unlink();
-    let first = bench.relink(0, no_locks(), 0);
+    let first = bench.relink(0, no_locks(), false, 0);
     assert_eq!(ops(&first).iter().map(|op| op.seq).collect::<Vec<_>>(), [1]);
     bench.take_effects();
     bench.receive(result(1, 0, Err(COME_AGAIN)), 0);
@@ -112,4 +112,25 @@ fn what_is_decided_says_behind_which_lease_and_which_op() {
     commit(&mut bench, truncate(100), 2);
     bench.send_decided(0);
     assert_eq!(ops(&bench.take_effects().frames)[0].order, Some(70));
+}
+
+/// It is welcome, but the node may have restarted and served others meanwhile, and then does not take what it claims.
+#[test]
+fn a_mount_that_had_lapsed_serves_nothing_before_the_node_has_taken_its_claims() {
+    let mut bench = bench();
+    bench.receive(ServerFrame::Lease { epoch: 9, bytes: None, inodes: None }, 0);
+    assert_eq!(bench.whole_lease(), Some(9));
+    bench.unlink();
+    bench.interrupt(Errno::EIO, 0);
+    let first = bench.relink(0, no_locks(), true, 0);
+    assert_eq!(first[0], ClientFrame::ClaimLease { epoch: 9 });
+    bench.revive(0);
+    let frames = bench.take_effects().frames;
+    let [ClientFrame::Request { id, request: Request::Acquire { inodes } }] = &frames[..] else { panic!("{frames:?}") };
+    assert!(inodes.is_empty());
+    commit(&mut bench, truncate(7), 1);
+    let effects = bench.take_effects();
+    assert!(effects.frames.is_empty() && effects.settled.is_empty());
+    bench.receive(ServerFrame::Reply { id: *id, result: Ok(Answer::Leases(vec![])) }, 0);
+    assert!(matches!(&bench.take_effects().frames[..], [ClientFrame::Request { request: Request::Fetch(_), .. }]));
 }

@@ -128,7 +128,7 @@ impl MountSession {
         let (effects, room) = {
             let mut shared = self.shared.lock();
             let locks = shared.locks.claims();
-            let first = shared.mount.relink(welcome.durable_seq, locks, now_ms);
+            let first = shared.mount.relink(welcome.durable_seq, locks, self.gate.has_lapsed(), now_ms);
             self.outlet.attach(socket, first.iter().filter_map(encoded).collect::<Vec<_>>());
             self.leave(&mut shared, now_ms)
         };
@@ -316,8 +316,8 @@ impl MountSession {
     fn proven(self: &Arc<Self>, asked_at_ms: u64, open_gate: impl FnOnce()) {
         self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
         if self.interrupted.borrow().is_some() && self.gate.fenced().is_none() {
-            self.enter_with(|shared, _| {
-                shared.mount.revive();
+            self.enter_with(|shared, now_ms| {
+                shared.mount.revive(now_ms);
                 // What was let go of meanwhile the node has not been told.
                 let locks = shared.locks.claims();
                 shared.mount.say(locks);

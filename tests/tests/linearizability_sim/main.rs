@@ -6,7 +6,8 @@
 //! `Believed` and `Standing` say what a kernel may be shown. Frames of one stream stay in order, those of several do not. Streams break and are resumed, mounts freeze, die, leave and come, the node
 //! crashes and gets back what was not durable. A seed determines everything.
 //!
-//! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin.
+//! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin. `SIM_TRACE` says from how many operations on to
+//! remember what happens, to be printed with a violation.
 
 mod kernel;
 mod link;
@@ -32,8 +33,14 @@ fn simulated_mounts_are_one_file_system() -> Result<()> {
     println!("linearizability, simulated: SIM_SEED={seed} SIM_OPS={ops}");
     let start = now();
     let mut world = World::new(seed);
+    if let Some(from) = number("SIM_TRACE")? {
+        world.trace_from(from);
+    }
     while world.ops() < ops {
-        world.segment().with_context(|| format!("SIM_SEED={seed}"))?;
+        if let Err(violation) = world.segment() {
+            world.trace().iter().for_each(|line| println!("{line}"));
+            return Err(violation.context(format!("SIM_SEED={seed}")));
+        }
     }
     println!("{}, 0 violations, {:.1} s, SIM_SEED={seed}", world.summary(), start.elapsed().as_secs_f64());
     world.expect_everything_happened()

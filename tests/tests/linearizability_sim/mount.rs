@@ -134,10 +134,10 @@ impl Mount {
         self.machine.say(ClientFrame::Goodbye);
     }
 
-    fn proven(&mut self, asked_at_ms: u64) {
+    fn proven(&mut self, asked_at_ms: u64, now_us: u64) {
         self.standing.prove(asked_at_ms);
         if self.standing.fenced().is_none() {
-            self.machine.revive();
+            self.machine.revive(now_us / 1_000);
         }
     }
 
@@ -156,15 +156,16 @@ impl Mount {
     /// The session has been resumed over a new stream. Answers the frames with which that begins.
     pub(crate) fn relink(&mut self, durable_seq: u64, asked_at_ms: u64, now_us: u64) -> Vec<ClientFrame> {
         let no_locks = ClientFrame::ClaimLocks { held: Vec::new(), asked: Vec::new(), waiting: Vec::new() };
-        let first = self.machine.relink(durable_seq, no_locks, now_us / 1_000);
-        self.proven(asked_at_ms);
+        let had_lapsed = matches!(self.verdict(now_us), Verdict::Fail(_)) && !self.is_rash;
+        let first = self.machine.relink(durable_seq, no_locks, had_lapsed, now_us / 1_000);
+        self.proven(asked_at_ms, now_us);
         first
     }
 
     /// A frame has come.
     pub(crate) fn receive(&mut self, frame: ServerFrame, now_us: u64) {
         match frame {
-            ServerFrame::Proof { sent_ms } => self.proven(sent_ms),
+            ServerFrame::Proof { sent_ms } => self.proven(sent_ms, now_us),
             ServerFrame::Fenced(_) => self.fenced(now_us),
             frame => self.machine.receive(frame, now_us / 1_000),
         }

@@ -4,6 +4,7 @@ use artifacts_core::protocol::{ClientFrame, ServerFrame};
 use crate::node::Durable;
 
 /// Something that happens at its time.
+#[derive(Debug)]
 pub(super) enum Event {
     /// A program goes on.
     Act(usize),
@@ -59,7 +60,7 @@ pub(super) enum Event {
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
     Break { life: usize, for_us: u64 },
     Freeze { life: usize, for_us: u64 },

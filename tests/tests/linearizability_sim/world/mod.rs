@@ -7,6 +7,7 @@ mod life;
 mod network;
 mod programs;
 mod tally;
+mod trace;
 #[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod world;
 

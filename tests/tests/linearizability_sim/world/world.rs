@@ -9,6 +9,7 @@ use artifacts_tests::linearizability::files::State;
 use super::event::Event;
 use super::life::{Client, Life, Recorded};
 use super::tally::Tally;
+use super::trace::Trace;
 use crate::node::Node;
 use crate::tree::{GROUPS, planted};
 
@@ -56,7 +57,7 @@ pub(crate) struct World {
     pub(super) lost: Vec<String>,
     pub(super) tally: Tally,
     pub(super) planted: Planted,
-    pub(super) traced: Vec<String>,
+    trace: Trace,
 }
 
 impl World {
@@ -84,10 +85,20 @@ impl World {
             lost: Vec::new(),
             tally: Tally::default(),
             planted: fault,
-            traced: Vec::new(),
+            trace: Trace::default(),
         };
         world.after(0, Event::NodeTick);
         world
+    }
+
+    /// From so many operations on remembers what happens in a segment.
+    pub(crate) fn trace_from(&mut self, ops: u64) {
+        self.trace = Trace::from(ops);
+    }
+
+    /// What has happened in this segment, as far as that is remembered.
+    pub(crate) fn trace(&self) -> &[String] {
+        self.trace.lines()
     }
 
     pub(crate) fn ops(&self) -> u64 {
@@ -125,14 +136,8 @@ impl World {
         }
         self.plan_faults(&lives);
         self.run_until(|world| world.clients.iter().all(|client| client.is_over) && world.is_at_rest())?;
-        let judged = self.judge();
-        if judged.is_err() {
-            for line in &self.traced {
-                eprintln!("{line}");
-            }
-        }
-        self.traced.clear();
-        judged?;
+        self.judge()?;
+        self.trace.clear();
         // Some leave in good order.
         let staying: Vec<usize> = self.standing().collect();
         for life in staying {
@@ -169,7 +174,7 @@ impl World {
                     self.events.insert(number, event);
                 }
                 None => {
-                    self.trace(&event);
+                    self.trace.happens(self.now_us, self.tally.ops, &event);
                     self.handle(event);
                 }
             }
@@ -200,50 +205,6 @@ impl World {
         self.lives.push(Life::new(SessionId::from_bits(life as u128 + 1)));
         self.after(delay_us, Event::Hello { life, connection: 0 });
         life
-    }
-
-    fn trace(&mut self, event: &Event) {
-        if std::env::var_os("SIM_TRACE").is_none() {
-            return;
-        }
-        match event {
-            Event::ToNode { frame: artifacts_core::protocol::ClientFrame::Heartbeat { .. }, .. }
-            | Event::ToMount { frame: artifacts_core::protocol::ServerFrame::Proof { .. }, .. }
-            | Event::NodeTick
-            | Event::Beat(_) => {}
-            Event::ToNode { life, connection, frame } => self.traced.push(format!(
-                "{} {life} -> node {}: {frame:?}",
-                self.now_us,
-                if self.lives[*life].attached == Some(*connection) { "" } else { "LOST" }
-            )),
-            Event::ToMount { life, connection, frame } => self.traced.push(format!(
-                "{} node -> {life} {}: {frame:?}",
-                self.now_us,
-                if self.lives[*life].link.connection == *connection { "" } else { "LOST" }
-            )),
-            Event::Act(client) => self.traced.push(format!(
-                "{} act {client} {:?}",
-                self.now_us,
-                self.clients.get(*client).map(|c| (c.life, c.program.number))
-            )),
-            Event::Hello { life, .. } => self.traced.push(format!("{} hello {life}", self.now_us)),
-            Event::Attach { life, .. } => self.traced.push(format!("{} attach {life}", self.now_us)),
-            Event::Welcomed { life, .. } => self.traced.push(format!("{} welcomed {life}", self.now_us)),
-            Event::LeaseEnds { life, end } => self.traced.push(format!("{} ends {life} {end:?}", self.now_us)),
-            Event::Fault(f) => self.traced.push(format!(
-                "{} FAULT {}",
-                self.now_us,
-                match f {
-                    super::event::Fault::Break { life, .. } => format!("break {life}"),
-                    super::event::Fault::Freeze { life, for_us } => format!("freeze {life} {for_us}"),
-                    super::event::Fault::Kill { life } => format!("kill {life}"),
-                    _ => "crash".into(),
-                }
-            )),
-            Event::Broken { life, .. } => self.traced.push(format!("{} broken {life}", self.now_us)),
-            Event::EndSession(life) => self.traced.push(format!("{} endsession {life}", self.now_us)),
-            _ => {}
-        }
     }
 
     fn handle(&mut self, event: Event) {
