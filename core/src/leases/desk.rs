@@ -190,14 +190,25 @@ impl<M> Desk<M> {
         self.carry_out(effects)
     }
 
+    /// A session has a new stream, over which it says what it holds and asks again. What it asked over the last one must not
+    /// bring leases in between: it would not have claimed them.
+    pub fn reconnect(&mut self, session: SessionId) {
+        self.forget_waits(session);
+        self.table.end_waits_of(session);
+    }
+
     /// A session is over, and with it its leases and waits.
     pub fn depart(&mut self, session: SessionId, now_ms: u64) -> Vec<DeskEffect> {
+        self.forget_waits(session);
+        let effects = self.table.depart(session, now_ms);
+        self.carry_out(effects)
+    }
+
+    fn forget_waits(&mut self, session: SessionId) {
         self.waiting.retain(|_, waiting| {
             let (Waiting::Message(of, _) | Waiting::Op(of, _)) = waiting;
             *of != session
         });
-        let effects = self.table.depart(session, now_ms);
-        self.carry_out(effects)
     }
 
     /// Time has passed: looks whether holders have answered.

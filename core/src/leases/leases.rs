@@ -401,9 +401,14 @@ impl Leases {
     pub fn depart(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
         self.lapsed.remove(&session);
         self.claimed.remove(&session);
+        self.end_waits_of(session);
+        self.release_all(session, now_ms)
+    }
+
+    /// A session does not wait for anything any more.
+    pub fn end_waits_of(&mut self, session: SessionId) {
         let own: Vec<_> = self.waits.iter().filter(|(_, wait)| wait.session == session).map(|(&ticket, _)| ticket).collect();
         own.into_iter().for_each(|ticket| self.end_wait(ticket));
-        self.release_all(session, now_ms)
     }
 
     /// Time has passed: who has not answered in time is to be fenced, and ops that did not come again are not waited for.

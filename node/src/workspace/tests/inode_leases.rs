@@ -212,3 +212,20 @@ async fn leases_and_ops_are_numbered_as_one() {
         b.send(ClientFrame::GiveBack { leases, keep_read: false });
     }
 }
+
+/// It would be granted between what the mount says that it holds and the end of what it sends again, and be taken back.
+#[tokio::test]
+async fn a_question_that_waited_when_its_stream_broke_brings_no_lease_over_the_next() {
+    let (_lab, actor, mut a, mut b) = shared().await;
+    let leases = a.learn(inode(FILE), Kind::Write).await.unwrap();
+    b.ask_later(7, Request::Acquire { inodes: vec![FILE] });
+    assert_eq!(a.inodes_recalled().await, (leases.clone(), false));
+    b = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    b.send(ClientFrame::ClaimLeases { leases: vec![] });
+    a.send(ClientFrame::GiveBack { leases, keep_read: false });
+    assert!(matches!(a.ask(Request::Attr { ino: FILE }).await, Ok(Answer::Attr(_))));
+    assert!(b.frames.try_recv().is_err());
+    b.send(ClientFrame::ResendDone { open: vec![] });
+    b.ask_later(7, Request::Acquire { inodes: vec![FILE] });
+    assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(Answer::Leases(leases)) } if leases.len() == 1));
+}

@@ -130,6 +130,9 @@ impl Node {
                 member.lifecycle.hear(now_ms);
                 if resumes {
                     member.resending.get_or_insert_default();
+                    // It asks again.
+                    self.desk.reconnect(session);
+                    self.waiting_for_lease.retain(|message| !matches!(message, Message::Frame(of, _) if *of == session));
                 }
             }
             None if resumes => return,
