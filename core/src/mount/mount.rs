@@ -48,6 +48,9 @@ pub(super) struct Committer<O, R, D> {
     pub(super) rest: Steps<O, R, D>,
 }
 
+/// A wait of the machine's own that has come to its end.
+type Ended<O, R, D> = Settled<Committer<O, R, D>, Asker<O, R, D>, D>;
+
 /// The mount's side of a session; see the module.
 #[derive(Debug)]
 pub struct Mount<O, R, D> {
@@ -141,7 +144,7 @@ impl<O, R, D> Mount<O, R, D> {
     }
 
     /// Tells those who waited, and goes on with what waited behind.
-    pub(super) fn settle(&mut self, settled: Vec<Settled<Committer<O, R, D>, Asker<O, R, D>, D>>, now_ms: u64) {
+    pub(super) fn settle(&mut self, settled: Vec<Ended<O, R, D>>, now_ms: u64) {
         for settled in settled {
             match settled {
                 Settled::Applied(committer, result) => self.node_has_decided(committer, result, now_ms),

@@ -114,9 +114,14 @@ impl Node {
             Request::Acquire { inodes } => inodes.clone(),
             _ => return,
         };
-        for ((reader, _), lease) in self.readers.extract_if(.., |&(reader, ino), _| reader != session && wanted.contains(&ino)) {
-            let _ = self.desk.give_back(reader, &[lease], false, self.now_ms);
-        }
+        let (desk, now_ms) = (&mut self.desk, self.now_ms);
+        self.readers.retain(|&(reader, ino), lease| {
+            let is_forgotten = reader != session && wanted.contains(&ino);
+            if is_forgotten {
+                let _ = desk.give_back(reader, &[*lease], false, now_ms);
+            }
+            !is_forgotten
+        });
     }
 
     fn records(&self, fetch: &Fetch) -> Result<Records, Errno> {
