@@ -3,8 +3,9 @@
 //!
 //! The shells here do what those of the node and the mount do, and nothing else: what decides is `mount::Mount` in the mounts,
 //! `namespace::apply`, `Inbox`, `WorkspaceLease`, `leases::Desk`, `OpenFiles`, `Lifecycle` and `Recovery` in the node, and
-//! `Believed` and `Standing` say what a kernel may be shown. Frames of one stream stay in order, those of several do not. Streams break and are resumed, mounts freeze, die, leave and come, the node
-//! crashes and gets back what was not durable. A seed determines everything.
+//! `Believed` and `Standing` say what a kernel may be shown. Frames of one stream stay in order, those of several do not.
+//! Streams break and are resumed, mounts freeze, die, leave and come, the node crashes and gets back what was not durable. A
+//! seed determines everything.
 //!
 //! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin. `SIM_TRACE` says from how many operations on to
 //! remember what happens, to be printed with a violation.

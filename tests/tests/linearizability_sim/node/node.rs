@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use artifacts_core::SessionId;
-use artifacts_core::leases::{Desk, DeskEffect, Lease};
+use artifacts_core::leases::{Desk, Lease};
 use artifacts_core::namespace::{Ino, MemoryView};
 use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
-use artifacts_core::session::{LeaseEffect, Lifecycle, LifecycleEffect, OpenFiles, Phase, Recovery, WorkspaceLease};
+use artifacts_core::session::{Lifecycle, LifecycleEffect, OpenFiles, Phase, Recovery, WorkspaceLease};
 
 use super::commit::Decider;
 use super::member::Member;
@@ -240,7 +240,7 @@ impl Node {
     }
 
     /// A session is over because of what it held.
-    fn fence(&mut self, session: SessionId) {
+    pub(super) fn fence(&mut self, session: SessionId) {
         let Some(member) = self.members.get_mut(&session) else { return };
         for effect in member.lifecycle.fence(FenceReason::LeaseLost) {
             match effect {
@@ -325,45 +325,6 @@ impl Node {
             return self.perform(effects);
         }
         self.take(session, frame);
-    }
-
-    fn perform(&mut self, effects: Vec<LeaseEffect>) {
-        for effect in effects {
-            match effect {
-                LeaseEffect::Grant { session, epoch } => {
-                    self.counts.grants += 1;
-                    // It covers every inode.
-                    let effects = self.desk.release_all(session, self.now_ms);
-                    self.perform_on_inodes(effects);
-                    self.todo.push(Todo::Send(session, ServerFrame::Lease { epoch, bytes: None, inodes: None }));
-                }
-                LeaseEffect::Recall { session, epoch } => {
-                    self.counts.recalls += 1;
-                    self.todo.push(Todo::Send(session, ServerFrame::Recall { epoch }));
-                    self.todo.push(Todo::Recalled(epoch));
-                }
-                LeaseEffect::Fence(session) => self.fence(session),
-                LeaseEffect::Released => self.released = true,
-            }
-        }
-    }
-
-    pub(super) fn perform_on_inodes(&mut self, effects: Vec<DeskEffect>) {
-        for effect in effects {
-            match effect {
-                DeskEffect::Send(session, frame) => {
-                    self.counts.inode_recalls += u64::from(matches!(frame, ServerFrame::RecallLeases { .. }));
-                    self.send(session, frame);
-                }
-                DeskEffect::Fence(session) => self.fence(session),
-            }
-        }
-    }
-
-    /// Tells the workspace's lease who holds leases on inodes.
-    fn count_inode_holders(&mut self) {
-        let holders: Vec<SessionId> = self.desk.table.holders().collect();
-        self.lease.set_holding_inodes(holders);
     }
 
     fn take(&mut self, session: SessionId, frame: ClientFrame) {
