@@ -31,6 +31,8 @@ test-e2e: build ## Run the tests on real nodes and mounts
 	$(CARGO) test --workspace --test '*' --no-fail-fast -- --test-threads=$(E2E_THREADS)
 	ARTIFACTS_TEST_BLOBS=s3 $(CARGO) test --workspace --test real_work --test isolation --no-fail-fast -- --test-threads=$(E2E_THREADS) \
 		real_work crashes:: coherence:: data::
+	ARTIFACTS_TEST_BLOBS=slate $(CARGO) test --workspace --test real_work --test locks --no-fail-fast -- --test-threads=$(E2E_THREADS) \
+		real_work crashes:: coherence:: sharing:: holders::
 
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins

@@ -126,6 +126,8 @@ fn of_api_error(error: &ApiError) -> Report {
 fn of_node_error(error: &artifacts_node::NodeError) -> Report {
     use artifacts_node::NodeError;
     use artifacts_node::blob::BlobError;
+    use artifacts_node::cluster::ClusterError;
+    use artifacts_node::ring::RingError;
     use artifacts_node::server::ServerError;
     use artifacts_node::store::StoreError;
 
@@ -133,10 +135,17 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Server(ServerError::Bind { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
             (Exit::Conflict, "address_in_use")
         }
+        NodeError::Ring(RingError::Socket { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
+            (Exit::Conflict, "address_in_use")
+        }
+        NodeError::Ring(RingError::Config(_) | RingError::Keys { .. }) => (Exit::Usage, "usage"),
         NodeError::Store(StoreError::Locked { .. }) | NodeError::Blobs(BlobError::Locked { .. }) => {
             (Exit::Conflict, "data_directory_locked")
         }
-        NodeError::Blobs(BlobError::Unusable { .. }) => (Exit::Usage, "object_store_unusable"),
+        NodeError::Blobs(BlobError::Unusable { .. })
+        | NodeError::Cluster(ClusterError::Unusable { .. } | ClusterError::Directory { .. } | ClusterError::Record(_)) => {
+            (Exit::Usage, "object_store_unusable")
+        }
         NodeError::Config(_) | NodeError::Server(ServerError::ReadTls { .. } | ServerError::InvalidTls { .. }) => (Exit::Usage, "usage"),
         _ => (Exit::Failed, "failed"),
     };

@@ -27,7 +27,8 @@ pub(crate) fn start(verbose: u8, quiet: bool, usual: Usual, format: LogFormat, s
     let level = match (verbose, usual) {
         (0, _) if quiet => "error",
         (0, Usual::Command) => "warn",
-        (0, Usual::Server) => "info",
+        // An object store that is away is told by whoever uses it, once and not for each request.
+        (0, Usual::Server) => "info,object_store=warn",
         (1, _) => "info,artifacts=debug,artifacts_core=debug,artifacts_mount=debug,artifacts_node=debug",
         _ => "trace",
     };

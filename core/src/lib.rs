@@ -4,10 +4,12 @@
 //! out. The control node, the mount agent and the simulator run these same machines and differ only in the
 //! shells around them. `core` depends on no other crate of the workspace.
 
+pub mod cluster;
 pub mod error_code;
 pub mod id;
 pub mod leases;
 pub mod locks;
+pub mod mesh;
 pub mod mount;
 pub mod name;
 pub mod namespace;

@@ -87,6 +87,9 @@ names! {
     /// A named lock within its workspace.
     LockName, "a lock name", "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
         |text| matches(text, 128, |byte| byte.is_ascii_alphanumeric(), is_runtime_byte);
+    /// A member of a mesh: a control node or a host's agent.
+    NodeName, "a node name", "^[a-z0-9][a-z0-9.-]{0,62}$",
+        |text| matches(text, 63, is_lower_or_digit, |byte| is_lower_or_digit(byte) || byte == b'.' || byte == b'-');
 }
 
 fn is_runtime_byte(byte: u8) -> bool {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use artifacts_core::leases::Lease;
 use artifacts_core::mount::LeaseEnd;
-use artifacts_core::namespace::{Errno, Ino};
+use artifacts_core::namespace::{Attr, Errno, FileKind, Ino};
 use artifacts_core::protocol::FenceReason;
 use fuser::INodeNo;
 
 use crate::data::{Blocks, ReadAhead, SegmentUploader};
-use crate::fs::{Directories, InodeNumbers, InodeTable, LockFiles};
+use crate::fs::{Asker, Audiences, Directories, InodeNumbers, InodeTable, LockFiles};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
 use crate::session::MountSession;
@@ -36,6 +36,8 @@ pub(crate) struct Agent {
     pub(crate) read_ahead: ReadAhead,
     /// What the kernel knows of each inode.
     pub(crate) inodes: InodeTable,
+    /// Who may still be taking in what was said of directories.
+    pub(crate) audiences: Audiences,
     /// What the kernel caches.
     pub(crate) caches: Arc<Caches>,
     /// Open directories.
@@ -63,6 +65,7 @@ impl Agent {
             read_ahead: ReadAhead::new(blocks.memory().max_bytes() as u64),
             blocks: Arc::new(blocks),
             inodes: InodeTable::default(),
+            audiences: Audiences::default(),
             caches: Arc::default(),
             directories: Directories::default(),
             lock_files: LockFiles::default(),
@@ -131,6 +134,22 @@ impl Agent {
                 self.drop_inodes(leases.iter().map(|lease| lease.ino));
                 self.session.give_back(leases);
             }
+        }
+    }
+
+    /// Shows the kernel attributes that a call has found. `inodes` are those of which the answer says something; `show` is told
+    /// for how long it may be believed.
+    pub(crate) fn show(&self, asker: Asker, inodes: &[Ino], attr: &Attr, show: impl FnOnce(Duration)) {
+        self.session.beliefs.show(asker.stamp, inodes, |ttl| {
+            let is_old = !ttl.is_zero() && attr.kind == FileKind::Directory && !self.audiences.show(attr.ino, asker);
+            show(if is_old { Duration::ZERO } else { ttl });
+        });
+    }
+
+    /// A call has changed names in a directory, and is about to be answered.
+    pub(crate) fn names_changed(&self, dir: Ino, asker: Asker) {
+        if self.audiences.changed(dir, self.session.beliefs.tick(), asker) {
+            self.caches.drop_inodes(std::iter::once((self.numbers.to_kernel(dir), false)));
         }
     }
 

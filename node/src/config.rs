@@ -7,7 +7,20 @@ use artifacts_core::protocol::DataPath;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
+use crate::cluster::ClusterConfig;
+use crate::ring::RingConfig;
 pub use crate::workspace::UpkeepRules;
+
+/// What a node keeps its metadata in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// Files below the data directory, of this node alone.
+    #[default]
+    Sled,
+    /// Objects in the cluster's bucket; whatever is on the node's disk can be lost.
+    Slate,
+}
 
 /// The configuration of a control node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,10 +48,16 @@ pub struct NodeConfig {
     pub max_connections: usize,
     /// Memory for the store's cache, in bytes.
     pub store_cache_bytes: u64,
+    /// What the metadata is kept in.
+    pub store: StoreKind,
+    /// How the node takes part in a cluster, if `store` is `slate`.
+    pub cluster: ClusterConfig,
     /// Where segments are kept.
     pub blobs: BlobsConfig,
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
+    /// How the node finds the others of its cluster; absent: it is alone.
+    pub ring: Option<RingConfig>,
     /// When workspaces are tidied up; not for the file.
     #[serde(skip)]
     pub upkeep: UpkeepRules,
@@ -69,8 +88,11 @@ impl Default for NodeConfig {
             rate_limit: 1_000,
             max_connections: 10_000,
             store_cache_bytes: 32 << 20,
+            store: StoreKind::default(),
+            cluster: ClusterConfig::default(),
             blobs: BlobsConfig::Directory,
             data_path: None,
+            ring: None,
             upkeep: UpkeepRules::default(),
         }
     }

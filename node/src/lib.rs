@@ -6,19 +6,24 @@
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
+//! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
 
 pub mod actors;
 pub mod api;
+pub mod archive;
 pub mod blob;
 pub mod catalog;
+pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod control;
 pub mod locks;
 mod node;
+mod opening;
 pub mod random;
 pub mod records;
+pub mod ring;
 pub mod secret;
 pub mod server;
 pub mod sessions;

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 
 use crate::S3Server;
 
-/// Chooses where the nodes of tests keep segments: `directory`, `s3`, or `s3-proxied`, where agents go through the node.
+/// Chooses where the nodes of tests keep segments: `directory`, `s3`, or `s3-proxied`, where agents go through the node; or
+/// `slate`, where metadata is in the bucket too.
 const VARIABLE: &str = "ARTIFACTS_TEST_BLOBS";
 
 /// Where a node keeps segments, and how agents get at them.
@@ -15,6 +16,8 @@ pub enum Backend {
     S3,
     /// A bucket that agents do not reach.
     S3Proxied,
+    /// A bucket, and in it all that the node keeps.
+    Slate,
 }
 
 impl Backend {
@@ -27,7 +30,8 @@ impl Backend {
             Err(_) | Ok("" | "directory") => Ok(Self::Directory),
             Ok("s3") => Ok(Self::S3),
             Ok("s3-proxied") => Ok(Self::S3Proxied),
-            Ok(other) => bail!("{VARIABLE}={other}: expected directory, s3 or s3-proxied"),
+            Ok("slate") => Ok(Self::Slate),
+            Ok(other) => bail!("{VARIABLE}={other}: expected directory, s3, s3-proxied or slate"),
         }
     }
 
@@ -52,6 +56,11 @@ impl Backend {
         config["blobs"] = server.bucket()?;
         if self == Self::S3Proxied {
             config["data_path"] = json!("proxied");
+        }
+        if self == Self::Slate {
+            config["store"] = json!("slate");
+            // Tests have short leases, which have to outlast it.
+            config["cluster"] = json!({ "ownership_ttl_ms": 800 });
         }
         Ok(config)
     }

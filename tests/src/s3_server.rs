@@ -101,7 +101,7 @@ impl S3Server {
         keeper.args(["-filer", "-filer.localSocket", &at("filer.sock"), "-s3", "-s3.localSocket", &at("s3.sock")]);
         keeper.args(["-s3.config", &at("identities.json"), "-s3.iam=false", "-s3.port.iceberg", "0", "-s3.port.lance", "0"]);
         // Small volumes, as many as it takes, whatever else is on the disk.
-        keeper.args(["-volume.max", "100", "-master.volumeSizeLimitMB", "64", "-volume.minFreeSpace", "0", "-master.telemetry=false"]);
+        keeper.args(["-volume.max", "1000", "-master.volumeSizeLimitMB", "64", "-volume.minFreeSpace", "0", "-master.telemetry=false"]);
         let sockets = format!("/tmp/seaweedfs-filer-grpc-{}.sock /tmp/seaweedfs-s3-grpc-{}.sock", ports[5], ports[7]);
         keeper.env("SCRATCH", &scratch).env("SOCKETS", sockets).env("GOMEMLIMIT", "384MiB");
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(scratch.join("keeper-log"))?);

@@ -88,6 +88,12 @@ impl Client {
         self.call(Method::GET, "/v1/whoami", None).await
     }
 
+    /// `GET /v1/cluster`, with the admin token.
+    #[cfg(feature = "node")]
+    pub(crate) async fn cluster(&self) -> Result<super::ClusterStatus, ApiError> {
+        self.call(Method::GET, "/v1/cluster", None).await
+    }
+
     /// `POST /v1/api-keys`
     pub(crate) async fn create_key(&self, body: &Value) -> Result<Key, ApiError> {
         self.post("/v1/api-keys", body).await

@@ -1,4 +1,4 @@
-//! `artifacts node`: runs a control node until it is told to stop.
+//! `artifacts node`: runs a control node until it is told to stop, or moves all that a stopped one keeps.
 //!
 //! SIGTERM and SIGINT let it end in good order; a second one ends it at once, which loses nothing that was durable.
 
@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use artifacts_node::NodeError;
+use artifacts_node::archive::{self, ArchiveError};
 use artifacts_node::blob::{BlobsConfig, S3Config};
-use artifacts_node::config::NodeConfig;
-use clap::Args;
+
+use artifacts_node::config::{NodeConfig, StoreKind};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -16,17 +19,24 @@ use crate::logging::LogFormat;
 use crate::output::{Format, Output};
 use crate::stop::Stop;
 
+mod status;
+
 /// Arguments of `node`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
 region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
-secret_access_key, session_token. Options go before the file.
+secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
+ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, listen,
+advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms, shards. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
 or in the file.
+
+With --store slate the metadata goes to the bucket too, and what is on the machine's disk can be lost: a node that is started
+anew on the bucket has everything. A node that was started without moves there with `export` and `import`, while it is stopped.
 
 At the first start the node makes an admin token in the file `admin-token` of its data directory; with it you create accounts.
 
@@ -35,8 +45,13 @@ Examples:
   artifacts node --data /var/lib/artifacts --listen 0.0.0.0:7700 --public-url https://artifacts.example.com
   artifacts node --config /etc/artifacts/node.json --log-format json
   artifacts node --data /var/lib/artifacts --s3-bucket acme-artifacts --s3-region eu-central-1
+  artifacts node --data /var/lib/artifacts --s3-bucket acme-artifacts --store slate
+  artifacts node --data /var/lib/artifacts export /backup/node.export
+  artifacts node --data /var/lib/new --s3-bucket acme-artifacts --store slate import /backup/node.export
   artifacts platform account create acme --admin-token-file /var/lib/artifacts/admin-token")]
 pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// A configuration file in JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -58,11 +73,35 @@ pub(crate) struct NodeArgs {
     /// The name of this node's region
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
+    /// What the metadata is kept in: files of this node, or objects in the bucket [default: sled]
+    #[arg(long, value_name = "STORE", value_parser = ["sled", "slate"])]
+    store: Option<String>,
+    /// Keep everything below this directory as if it were a bucket; for one node with --store slate
+    #[arg(long, value_name = "DIR")]
+    cluster_directory: Option<PathBuf>,
     #[command(flatten)]
     s3: S3Args,
     /// How log lines on stderr look
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+}
+
+/// What to do instead of running a node. To export and to import, the node has to be stopped, and the options that it is
+/// started with come before.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write all that a stopped node keeps into a file, which then holds its secrets too
+    Export {
+        /// The file to be written
+        file: PathBuf,
+    },
+    /// Bring what was exported into the store and the place for segments that the options name, and compare
+    Import {
+        /// The file that `export` has written
+        file: PathBuf,
+    },
+    /// Show the nodes of the cluster as one of them sees it
+    Status(status::StatusArgs),
 }
 
 /// Where the bucket is. Credentials are no arguments: anybody on the machine can read those.
@@ -125,13 +164,53 @@ impl NodeArgs {
             config.public_urls = self.public_url;
         }
         config.blobs = self.s3.over(config.blobs)?;
+        config.store = match self.store.as_deref() {
+            Some("slate") => StoreKind::Slate,
+            Some(_) => StoreKind::Sled,
+            None => config.store,
+        };
+        config.cluster.directory = self.cluster_directory.or(config.cluster.directory);
         Ok(config)
     }
 }
 
-/// Serves until a signal comes.
-pub(crate) async fn run(args: NodeArgs, output: Output) -> anyhow::Result<()> {
+/// Serves until a signal comes, or does what is asked instead.
+pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()> {
+    let action = args.action.take();
     let config = args.configuration()?;
+    match action {
+        None => serve(config, output).await,
+        Some(Action::Export { file }) => {
+            let moved = archive::export(&config, &file).await.map_err(of_archive)?;
+            report(output, "exported", &moved)
+        }
+        Some(Action::Import { file }) => {
+            let moved = archive::import(&config, &file).await.map_err(of_archive)?;
+            report(output, "imported and compared", &moved)
+        }
+        Some(Action::Status(args)) => status::run(args, &config, output).await,
+    }
+}
+
+/// What a node would have said is said as if by a node.
+fn of_archive(error: ArchiveError) -> anyhow::Error {
+    match error {
+        ArchiveError::Node(error) => (*error).into(),
+        ArchiveError::Store(error) => NodeError::Store(error).into(),
+        error => error.into(),
+    }
+}
+
+fn report(output: Output, done: &str, moved: &archive::Summary) -> anyhow::Result<()> {
+    let archive::Summary { rows, segments, segment_bytes } = moved;
+    match output.format {
+        Format::Json => output.json(&json!({ "rows": rows, "segments": segments, "segment_bytes": segment_bytes }))?,
+        Format::Text => output.line(&format!("{done} {rows} rows and {segments} segments of {segment_bytes} bytes"))?,
+    }
+    Ok(())
+}
+
+async fn serve(config: NodeConfig, output: Output) -> anyhow::Result<()> {
     // From here on a signal no longer kills the process half way through its start.
     let mut stop = Stop::new()?;
     let node = tokio::select! {
@@ -143,7 +222,10 @@ pub(crate) async fn run(args: NodeArgs, output: Output) -> anyhow::Result<()> {
         Format::Json => output.json(&json!({ "listening": node.urls(), "address": node.local_addr(), "admin_token_file": admin_token }))?,
         Format::Text => output.line(&format!("listening on {} (admin token: {})", node.urls().join(", "), admin_token.display()))?,
     }
-    stop.asked().await;
+    tokio::select! {
+        () = stop.asked() => {}
+        () = node.superseded() => return Err(Failure::failed("another node has taken over from this one").into()),
+    }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         stopped = node.shutdown() => Ok(stopped?),
@@ -181,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn the_store_is_chosen_by_the_option_or_the_file() {
+        assert_eq!(configuration(&[]).unwrap().store, StoreKind::Sled);
+        let config = configuration(&["--store", "slate", "--cluster-directory", "/b"]).unwrap();
+        assert_eq!((config.store, config.cluster.directory), (StoreKind::Slate, Some(PathBuf::from("/b"))));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"store":"slate","cluster":{"directory":"/b","shards":4}}"#).unwrap();
+        let config = configuration(&["--config", file.to_str().unwrap()]).unwrap();
+        assert_eq!((config.store, config.cluster.shards, config.cluster.ownership_ttl_ms), (StoreKind::Slate, 4, 2_000));
+        let config = configuration(&["--config", file.to_str().unwrap(), "--store", "sled"]).unwrap();
+        assert_eq!(config.store, StoreKind::Sled);
+        assert!(Line::try_parse_from(["node", "--store", "other"]).is_err());
+    }
+
+    #[test]
     fn s3_options_go_before_the_file_and_need_a_bucket() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.json");
@@ -196,6 +293,16 @@ mod tests {
         assert_eq!(bucket.endpoint.as_deref(), Some("http://h:1"));
         assert!(configuration(&["--s3-prefix", "p"]).is_err());
         assert_eq!(configuration(&[]).unwrap().blobs, BlobsConfig::Directory);
+    }
+
+    #[test]
+    fn a_ring_comes_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"ring":{"listen":"10.0.0.1:7701","seeds":["10.0.0.2:7701"],"key_file":"/k"}}"#).unwrap();
+        let ring = configuration(&["--config", file.to_str().unwrap()]).unwrap().ring.unwrap();
+        assert_eq!((ring.seeds.len(), ring.shards, ring.gossip_interval_ms), (1, 16, 200));
+        assert!(configuration(&[]).unwrap().ring.is_none());
     }
 
     #[test]

@@ -18,10 +18,10 @@ impl Bench {
         let mut local = Local::whole(7, Limits::default());
         for (key, record) in namespace::format(0, 0, 0o777, 0) {
             let encoded = Bytes::from(key.encode());
-            local.replica.learn(&Fetch::Key(encoded.clone()), Records { rows: vec![(encoded, record.unwrap())], until: None });
+            local.replica.learn(&Fetch::Key(encoded.clone()), Records { rows: vec![(encoded, record.unwrap())], ..Records::default() });
         }
         let prefix = Bytes::from(namespace::Key::dentries_of(Ino::ROOT));
-        local.replica.learn(&Fetch::Range { start: prefix.clone(), prefix, limit: 1 }, Records::default());
+        local.replica.learn(&Fetch::range(prefix.clone(), prefix, 1), Records::default());
         Self { local, outbox: Outbox::default(), open: OpenCounts::default(), segments: 0 }
     }
 

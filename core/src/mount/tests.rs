@@ -102,7 +102,7 @@ fn what_is_decided_says_behind_which_lease_and_which_op() {
         let leases = vec![Lease { ino: fetch.owner().unwrap(), kind, number }];
         let found = stored.iter().filter(|(key, _)| key.owner() == fetch.owner() && matches!(key, Key::Inode(_)));
         let rows = found.map(|(key, record)| (key.encode().into(), record.clone().unwrap())).collect();
-        bench.receive(ServerFrame::Reply { id, result: Ok(Answer::Learnt { leases, records: Records { rows, until: None } }) }, 0);
+        bench.receive(ServerFrame::Reply { id, result: Ok(Answer::Learnt { leases, records: Records { rows, ..Records::default() } }) }, 0);
     }
     bench.send_decided(0);
     let sent = ops(&bench.take_effects().frames);

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::namespace::{Extent, Key, Missing, Record, Source, Stop, View};
+use crate::namespace::{Extent, Ino, Key, Missing, Record, Source, Stop, View};
 
 /// How many rows of a file or of its attributes one fetch brings at the most.
 const ROWS: u32 = 256;
@@ -22,6 +22,8 @@ pub enum Fetch {
         prefix: Bytes,
         /// At most so many (what comes along does not count); the node may give fewer.
         limit: u32,
+        /// Files whose extents are welcome as well: each all of them, or nothing.
+        along: Vec<Ino>,
     },
 }
 
@@ -32,6 +34,8 @@ pub struct Records {
     pub rows: Vec<(Bytes, Record)>,
     /// Of a range: the first key that is not spoken of; `None` if all of it is.
     pub until: Option<Bytes>,
+    /// Files that have no other extents than those among the rows.
+    pub whole: Vec<Ino>,
 }
 
 impl Fetch {
@@ -39,24 +43,34 @@ impl Fetch {
     /// of a directory are worth having when one is missing.
     pub fn of(missing: &Missing, neighbours: u32) -> Self {
         match missing {
-            Missing::Key(key @ Key::Dentry(dir, _)) => {
-                Self::Range { start: key.encode().into(), prefix: Key::dentries_of(*dir).into(), limit: neighbours.max(1) }
-            }
+            Missing::Key(key @ Key::Dentry(dir, _)) => Self::range(key.encode().into(), Key::dentries_of(*dir).into(), neighbours.max(1)),
             Missing::Key(Key::Xattr(ino, _)) => {
                 let prefix = Bytes::from(Key::xattrs_of(*ino));
-                Self::Range { start: prefix.clone(), prefix, limit: ROWS }
+                Self::range(prefix.clone(), prefix, ROWS)
             }
             Missing::Key(key) => Self::Key(key.encode().into()),
             Missing::From { start, prefix } => {
-                Self::Range { start: Bytes::copy_from_slice(start), prefix: Bytes::copy_from_slice(prefix), limit: ROWS.max(neighbours) }
+                Self::range(Bytes::copy_from_slice(start), Bytes::copy_from_slice(prefix), ROWS.max(neighbours))
             }
         }
     }
-}
 
-impl Fetch {
+    /// A range, and nothing along with it.
+    pub fn range(start: Bytes, prefix: Bytes, limit: u32) -> Self {
+        Self::Range { start, prefix, limit, along: Vec::new() }
+    }
+
+    /// The same, with the extents of these files along.
+    #[must_use]
+    pub fn with(mut self, files: Vec<Ino>) -> Self {
+        if let Self::Range { along, .. } = &mut self {
+            *along = files;
+        }
+        self
+    }
+
     /// The inode to which what is asked for belongs.
-    pub fn owner(&self) -> Option<crate::namespace::Ino> {
+    pub fn owner(&self) -> Option<Ino> {
         match self {
             Self::Key(encoded) => Key::decode(encoded)?.owner(),
             Self::Range { prefix, .. } => Key::owner_of(prefix),
@@ -66,6 +80,10 @@ impl Fetch {
 
 /// How much data the rows of one answer carry before it ends.
 const DATA_MAX_BYTES: usize = 512 << 10;
+/// How much of that files which come along may take.
+const ALONG_MAX_BYTES: usize = 256 << 10;
+/// A file that has more extents does not come along.
+const ALONG_ROWS: usize = 4;
 
 impl Records {
     /// The rows of a view from `start` on, at most `limit` of them, whose encoded keys begin with `prefix`. What
@@ -90,14 +108,34 @@ impl Records {
                 records.until = Some(key.encode().into());
                 break;
             }
-            data_bytes += match &record {
-                Record::Extent(Extent { source: Source::Inline { data, .. }, .. }) | Record::Xattr(data) => data.len(),
-                _ => 0,
-            };
+            data_bytes += data_of(&record);
             records.rows.push((key.encode().into(), record));
             bound = Bound::Excluded(key);
         }
         Ok(records)
+    }
+
+    /// Whether there is room for another file that came along.
+    pub fn has_room(&self) -> bool {
+        self.rows.iter().map(|(_, record)| data_of(record)).sum::<usize>() < ALONG_MAX_BYTES
+    }
+
+    /// All extents of a file come along, unless they are many or carry much.
+    ///
+    /// # Errors
+    /// Only [`Stop::Missing`].
+    pub fn extents_of(view: &impl View, ino: Ino) -> Result<Option<Vec<(Bytes, Record)>>, Stop> {
+        let prefix = Key::extents_of(ino);
+        let found = Self::of(view, &prefix, &prefix, ALONG_ROWS)?;
+        Ok(found.until.is_none().then_some(found.rows))
+    }
+}
+
+/// The data that a record carries, in bytes.
+fn data_of(record: &Record) -> usize {
+    match record {
+        Record::Extent(Extent { source: Source::Inline { data, .. }, .. }) | Record::Xattr(data) => data.len(),
+        _ => 0,
     }
 }
 
@@ -105,7 +143,7 @@ impl Records {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::namespace::{self, Context, Ino, MemoryView, Mutation, Name, NewNode, Op};
+    use crate::namespace::{self, Context, MemoryView, Mutation, Name, NewNode, Op};
 
     #[test]
     fn what_comes_behind_an_entry_begins_behind_it() {

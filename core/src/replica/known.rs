@@ -22,6 +22,8 @@ pub(super) struct Known {
     pub(super) used: u64,
     /// How often an entry was missing that could have been had with another.
     pub(super) misses: u32,
+    /// Of a directory: how often the extents of a file in it were missing.
+    pub(super) file_misses: u32,
     /// What data in it takes, in bytes.
     pub(super) data_bytes: usize,
 }

@@ -6,19 +6,25 @@ use bytes::Bytes;
 use super::fetch::{Fetch, Records};
 use super::known::Known;
 use crate::namespace::{
-    self, Applied, Attr, Changes, Context, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord, Source, Stop,
-    Usage, View, key,
+    self, Applied, Attr, Changes, Context, FileKind, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord,
+    Source, Stop, Usage, View, key,
 };
 
 /// The fewest and the most entries of a directory that are asked for when one is missing: the more are missing, the more
 /// are fetched at once.
 const NEIGHBOURS: (u32, u32) = (16, 1024);
 
+/// The most files whose extents are asked for along with those of another, and how long such a file may be, in bytes.
+const ALONG: u32 = 256;
+const ALONG_FILE_BYTES: u64 = 1 << 20;
+
 /// What a mount under the lease knows of the workspace; see the module.
 #[derive(Debug)]
 pub struct Replica {
     context: Context,
     usage: Option<Usage>,
+    /// Whether whatever it asks for it may have.
+    is_of_everything: bool,
     known: HashMap<Ino, Known>,
     /// Estimated memory, in bytes.
     bytes: usize,
@@ -28,13 +34,14 @@ pub struct Replica {
 impl Replica {
     /// Knows nothing yet. `limits` are the workspace's quotas.
     pub fn new(limits: Limits) -> Self {
-        Self { context: Context { scope: Ino::ROOT, limits }, usage: None, known: HashMap::new(), bytes: 0, uses: 0 }
+        let context = Context { scope: Ino::ROOT, limits };
+        Self { context, usage: None, is_of_everything: true, known: HashMap::new(), bytes: 0, uses: 0 }
     }
 
     /// Knows nothing yet, and what the workspace holds in all is not its business: others change that as well.
     pub fn of_single_inodes() -> Self {
         let usage = Usage { bytes: 1 << 60, inodes: 1 << 60 };
-        Self { usage: Some(usage), ..Self::new(Limits::default()) }
+        Self { usage: Some(usage), is_of_everything: false, ..Self::new(Limits::default()) }
     }
 
     /// Applies an op that will be this mount's `seq`th, as the node will. A number under which it creates an inode is one
@@ -137,16 +144,43 @@ impl Replica {
                 known.misses += 1;
             });
         } else if let Missing::From { prefix, .. } = missing
-            && let Some((Prefix::Entries | Prefix::Extents, _)) = Prefix::parse(prefix)
+            && let Some((table @ (Prefix::Entries | Prefix::Extents), ino)) = Prefix::parse(prefix)
         {
             neighbours = NEIGHBOURS.1;
+            if table == Prefix::Extents && self.is_of_everything {
+                let along = self.files_beside(ino);
+                return Fetch::of(missing, neighbours).with(along);
+            }
         }
         Fetch::of(missing, neighbours)
     }
 
+    /// Files of the same directory whose extents will be wanted as well, perhaps: those that were made soon after the file,
+    /// or before. None for the first file of a directory that is asked for, and then more each time.
+    fn files_beside(&mut self, ino: Ino) -> Vec<Ino> {
+        let Ok(Some(parent)) = self.inode(ino).map(|inode| inode.map(|inode| inode.parent)) else { return Vec::new() };
+        let mut most = 0;
+        if self.known.contains_key(&parent) {
+            self.with(parent, |known| {
+                most = if known.file_misses == 0 { 0 } else { (8 << known.file_misses.min(8)).min(ALONG) };
+                known.file_misses += 1;
+            });
+        }
+        let is_wanted = |ino: &Ino| {
+            let known = self.known.get(ino)?;
+            let attr = known.inode.as_ref()?.as_ref().filter(|inode| inode.parent == parent).map(|inode| &inode.attr)?;
+            let is_small = attr.kind == FileKind::File && attr.allocated_bytes > 0 && attr.size <= ALONG_FILE_BYTES;
+            (is_small && known.extents.first_from(&0).is_err()).then_some(())
+        };
+        let reach = 2 * u64::from(most);
+        let behind = (1..=reach).filter_map(|far| ino.0.checked_add(far));
+        let before = (1..=reach).filter_map(|far| ino.0.checked_sub(far));
+        behind.chain(before).map(Ino).filter(|ino| is_wanted(ino).is_some()).take(most as usize).collect()
+    }
+
     /// Takes in the node's answer. What an op of this mount has changed since is newer and stays.
     pub fn learn(&mut self, fetch: &Fetch, records: Records) {
-        let Records { rows, until } = records;
+        let Records { rows, until, whole } = records;
         if let Fetch::Key(asked) = fetch
             && !rows.iter().any(|(key, _)| key == asked)
             && let Some(key) = Key::decode(asked)
@@ -160,6 +194,11 @@ impl Replica {
         }
         if let Fetch::Range { start, prefix, .. } = fetch {
             self.know_range(start, prefix, until.as_deref());
+        }
+        for ino in whole {
+            if self.known.contains_key(&ino) {
+                self.with(ino, |known| known.extents.know(0, None));
+            }
         }
     }
 

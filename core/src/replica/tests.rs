@@ -47,14 +47,20 @@ impl Bench {
         match fetch {
             Fetch::Key(key) => {
                 let record = self.node.get(&Key::decode(key).unwrap()).unwrap();
-                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), until: None }
+                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
             }
-            Fetch::Range { start, prefix, limit } => {
+            Fetch::Range { start, prefix, limit, along } => {
                 let mut records = Records::of(&self.node, start, prefix, (*limit as usize).min(3)).unwrap();
                 for (_, record) in records.rows.clone() {
                     if let Record::Dentry(ino, _) = record {
                         let key = Key::Inode(ino);
                         records.rows.push((key.encode().into(), self.node.get(&key).unwrap().unwrap()));
+                    }
+                }
+                for &ino in along {
+                    if let Some(rows) = Records::extents_of(&self.node, ino).unwrap() {
+                        records.rows.extend(rows);
+                        records.whole.push(ino);
                     }
                 }
                 records
@@ -201,6 +207,40 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0usize..4_000).prop_map(Step::Forget),
         2 => Just(Step::Compare),
     ]
+}
+
+#[test]
+fn the_second_file_of_a_directory_brings_where_the_others_lie() {
+    let mut bench = Bench::new();
+    let (files, data) = (16..24, Bytes::from_static(b"content"));
+    for ino in files.clone() {
+        let (name, parent) = (Name::new(format!("f{ino}")).unwrap(), Ino::ROOT);
+        bench.commit(Mutation::Create { parent, name, ino: Ino(0), node: NewNode::File, mode: 0, umask: 0, uid: 0, gid: 0 }).unwrap();
+        let extents = vec![Extent::inline(data.clone())];
+        bench.commit(Mutation::Write { ino: Ino(ino), position: Position::At(0), extents, kill_privileges: false }).unwrap();
+    }
+    bench.deliver(usize::MAX).unwrap();
+    let read_all = |bench: &mut Bench| {
+        bench.ask(|replica| namespace::read_dir(replica, Ino::ROOT, None, 100)).unwrap();
+        let mut fetches = Vec::new();
+        for ino in files.clone().map(Ino) {
+            while let Err(Stop::Missing(missing)) = bench.replica.pieces(ino, 0, 100, 10) {
+                let fetch = bench.replica.fetch(&missing);
+                let records = bench.serve(&fetch);
+                bench.replica.learn(&fetch, records);
+                fetches.push(fetch);
+            }
+            let (_, pieces) = bench.replica.pieces(ino, 0, 100, 10).unwrap();
+            assert!(matches!(&pieces[0].extent.source, Source::Inline { data: found, .. } if *found == data));
+        }
+        fetches
+    };
+    bench.replica = Replica::new(Limits::default());
+    let fetches = read_all(&mut bench);
+    let along: Vec<usize> = fetches.iter().map(|fetch| if let Fetch::Range { along, .. } = fetch { along.len() } else { 0 }).collect();
+    assert_eq!(along, [0, 6], "who reads one file pays for one");
+    bench.replica = Replica::of_single_inodes();
+    assert_eq!(read_all(&mut bench).len(), 8, "on the others there may be no lease");
 }
 
 proptest! {

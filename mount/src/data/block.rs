@@ -2,7 +2,7 @@ use artifacts_core::SegmentId;
 use artifacts_core::namespace::{Checksums, EXTENT_MAX_BYTES, PART_BYTES};
 
 /// A block of a segment, or one part of a block: what is fetched, checked and cached as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BlockId {
     /// The segment.
     pub(crate) segment: SegmentId,
@@ -20,10 +20,20 @@ impl BlockId {
         Self { segment, offset, len, digest: checksums.digest() }
     }
 
+    /// A stretch of a segment, in which blocks lie. Nothing checks it as a whole.
+    pub(super) fn stretch(segment: SegmentId, offset: u32, len: u32) -> Self {
+        Self { segment, offset, len, digest: 0 }
+    }
+
+    /// Whether another lies in it.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.segment == other.segment && self.offset <= other.offset && other.offset + other.len <= self.offset + self.len
+    }
+
     /// One that nothing checks.
     #[cfg(test)]
     pub(super) fn unchecked(segment: u128, offset: u32, len: u32) -> Self {
-        Self { segment: SegmentId::from_bits(segment), offset, len, digest: 0 }
+        Self::stretch(SegmentId::from_bits(segment), offset, len)
     }
 
     /// The part that this byte of the block lies in, given the block's checksums, and where in the block it begins.

@@ -11,7 +11,7 @@ use super::block_cache::BlockCache;
 use super::counters::Counters;
 use super::disk::DiskCache;
 use super::flights::Flights;
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbours, Window, is_small};
 use super::run::Run;
 use super::segments::{BlockError, Effort, Segments};
 use super::{BlockId, Plan, Wanted};
@@ -19,6 +19,8 @@ use crate::control::CacheStatus;
 
 /// How many blocks may be on their way ahead of their readers at once, all files together.
 const AHEAD_MAX: usize = 8;
+/// How many stretches may be on their way to the disk around what somebody has read who jumps about.
+const AROUND_MAX: usize = 1;
 
 /// Gets blocks, from the caches or from where segments are kept, and puts segments there.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(crate) struct Blocks {
     flights: Flights,
     neighbours: Neighbours,
     ahead: Semaphore,
+    around: Semaphore,
     counters: Counters,
 }
 
@@ -42,6 +45,7 @@ impl Blocks {
             flights: Flights::default(),
             neighbours: Neighbours::default(),
             ahead: Semaphore::new(AHEAD_MAX),
+            around: Semaphore::new(AROUND_MAX),
             counters: Counters::default(),
         }
     }
@@ -83,10 +87,11 @@ impl Blocks {
         futures_util::stream::iter(runs).map(fetch).buffer_unordered(AHEAD_MAX).collect::<()>().await;
     }
 
-    /// From the cache in memory, by itself or as a part of its block.
+    /// From the cache in memory, by itself or as a part of its block, or from what was fetched around it.
     fn in_memory(&self, wanted: &Wanted) -> Option<Bytes> {
         let by_itself = self.memory.get(&wanted.id);
-        by_itself.or_else(|| wanted.part_of.and_then(|block| Some(wanted.cut(&self.memory.get(&block)?))))
+        let kept = by_itself.or_else(|| wanted.part_of.and_then(|block| Some(wanted.cut(&self.memory.get(&block)?))));
+        kept.or_else(|| self.neighbours.cut(&wanted.id).inspect(|bytes| self.memory.put(wanted.id, bytes.clone())))
     }
 
     /// A block or a part of one, checked.
@@ -108,55 +113,107 @@ impl Blocks {
     }
 
     async fn load(&self, wanted: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
-        if let Some(disk) = &self.disk {
-            if let Some(bytes) = disk.get(wanted).await {
-                self.counters.disk_hits.add(u64::from(effort == Effort::Persistent));
-                self.memory.put(wanted.id, bytes.clone());
-                return Ok(bytes);
-            }
-            if let Some(block) = wanted.part_of {
-                // There is room to keep all of it, and its other parts will be wanted as well.
-                let block = Box::pin(self.block(Wanted::whole(block), effort, None)).await?;
-                return Ok(wanted.cut(&block));
-            }
+        let is_awaited = effort == Effort::Persistent;
+        if let Some(bytes) = self.look_on_disk(wanted).await {
+            self.counters.disk_hits.add(u64::from(is_awaited));
+            self.memory.put(wanted.id, bytes.clone());
+            return Ok(bytes);
         }
-        if effort == Effort::Persistent {
-            self.counters.misses.add(1);
-        }
-        let bytes = self.fetch(&wanted, effort, run).await?;
-        if effort == Effort::Once {
+        self.counters.misses.add(u64::from(is_awaited));
+        let bytes = self.fetch(wanted, effort, run).await?;
+        if !is_awaited {
             self.counters.prefetched_bytes.add(bytes.len() as u64);
         }
         self.memory.put(wanted.id, bytes.clone());
-        if let Some(disk) = &self.disk {
-            disk.put(wanted.id, bytes.clone());
-        }
         Ok(bytes)
     }
 
-    async fn fetch(&self, wanted: &Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
-        let id = wanted.id;
+    /// From the cache on disk. With a small block comes what lies around it.
+    async fn look_on_disk(&self, wanted: Wanted) -> Option<Bytes> {
+        let (disk, block) = (self.disk.as_ref()?, wanted.block());
+        if is_small(&block)
+            && let Some(file) = disk.file_with(&block).filter(|file| file.len > block.len)
+        {
+            let window = self.neighbours.window_within(&block, file.offset..file.offset + file.len);
+            let get = async || disk.stretch(file, window.range.clone()).await.ok_or(());
+            if window.bytes.get_or_try_init(get).await.is_ok()
+                && let Some(bytes) = window.cut(&wanted.id)
+            {
+                return Some(bytes);
+            }
+            self.neighbours.forget(&window);
+        }
+        disk.get(wanted).await
+    }
+
+    async fn fetch(&self, Wanted { id, part_of }: Wanted, effort: Effort, run: Option<&Run>) -> Result<Bytes, BlockError> {
         if let Some(run) = run.filter(|run| run.blocks().len() > 1) {
-            let get = async |start, lens| self.segments.get(id.segment, start, lens, Effort::Once).await;
+            let get = async |start, lens| {
+                let pieces = self.segments.get(id.segment, start, lens, Effort::Once).await?;
+                self.keep_on_disk(id.segment, start, &pieces);
+                Ok::<_, BlockError>(pieces)
+            };
             if let Some(bytes) = run.bytes_of(&id, get).await.filter(|bytes| id.matches(bytes)) {
                 return Ok(bytes);
             }
-        } else if wanted.part_of.is_none()
+        } else if part_of.is_none()
             && let Some(window) = self.neighbours.window(&id)
         {
-            let get = async || self.get(window.segment, window.range.clone(), Effort::Once).await;
-            let fetched = window.bytes.get_or_try_init(get).await;
-            match fetched.ok().and_then(|bytes| window.cut(&id, bytes)).filter(|bytes| id.matches(bytes)) {
-                Some(bytes) => return Ok(bytes),
-                None => self.neighbours.forget(&window),
+            if let Some(bytes) = self.cut(&window, &id).await {
+                return Ok(bytes);
             }
+            self.neighbours.forget(&window);
         }
         let bytes = self.get(id.segment, id.offset..id.offset + id.len, effort).await?;
         if !id.matches(&bytes) {
             tracing::error!(segment = %id.segment, offset = id.offset, len = bytes.len(), "a block does not match its checksum");
             return Err(BlockError::Failed(Errno::EIO));
         }
+        if part_of.is_none() {
+            self.keep_on_disk(id.segment, id.offset, std::slice::from_ref(&bytes));
+        }
         Ok(bytes)
+    }
+
+    /// Where there is a disk to keep it, brings what lies around the parts of blocks that a read took, if others were taken
+    /// there before. Nobody waits for it, so it is done for one at a time, and left where it fails.
+    pub(crate) async fn bring_surroundings(&self, plan: &Plan) {
+        let Some(disk) = &self.disk else { return };
+        for block in plan.blocks().iter().filter_map(|wanted| wanted.part_of) {
+            let is_here = disk.file_with(&block).is_some() || self.neighbours.is_here(&block);
+            if is_here || !self.neighbours.jumped_to(&block) {
+                continue;
+            }
+            let Ok(_permit) = self.around.try_acquire() else { return };
+            let window = self.neighbours.window_around(&block);
+            if self.bytes_of(&window).await.is_err() {
+                self.neighbours.forget(&window);
+            }
+        }
+    }
+
+    /// A block out of a window, which whoever comes first fetches.
+    async fn cut(&self, window: &Window, id: &BlockId) -> Option<Bytes> {
+        self.bytes_of(window).await.ok()?;
+        window.cut(id)
+    }
+
+    async fn bytes_of<'a>(&self, window: &'a Window) -> Result<&'a Bytes, BlockError> {
+        let get = async || {
+            let bytes = self.get(window.segment, window.range.clone(), Effort::Once).await?;
+            self.keep_on_disk(window.segment, window.range.start, std::slice::from_ref(&bytes));
+            self.counters.prefetched_bytes.add(bytes.len() as u64);
+            Ok(bytes)
+        };
+        window.bytes.get_or_try_init(get).await
+    }
+
+    /// What has come of a segment from here on stays on disk, in one file.
+    fn keep_on_disk(&self, segment: SegmentId, start: u32, pieces: &[Bytes]) {
+        let len = pieces.iter().map(Bytes::len).sum::<usize>() as u32;
+        if let Some(disk) = self.disk.as_ref().filter(|_| len > 0) {
+            disk.put(BlockId::stretch(segment, start, len), pieces.to_vec());
+        }
     }
 
     /// A stretch of a segment, unchecked.
@@ -183,7 +240,7 @@ impl Blocks {
     /// in the background; [`Blocks::settle`] waits for it.
     pub(crate) fn close(&self, access_ended: bool) {
         self.memory.close();
-        self.neighbours.clear();
+        self.neighbours.close();
         if let Some(disk) = &self.disk {
             disk.close(access_ended);
         }

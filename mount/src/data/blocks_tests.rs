@@ -186,6 +186,77 @@ async fn small_blocks_beside_each_other_are_fetched_together() {
 }
 
 #[tokio::test]
+async fn small_blocks_of_a_stretch_that_is_here_are_cut_from_it_on_the_spot() {
+    let bench = bench(2_000_000);
+    bench.read(0, 1_000).await.unwrap();
+    assert!(bench.blocks.fill_from_memory(&bench.plan(5_000, 1_000)).is_none());
+    bench.read(1_000, 1_000).await.unwrap();
+    let found = bench.blocks.fill_from_memory(&bench.plan(5_000, 1_000)).unwrap().unwrap();
+    assert_eq!(found, bench.data.slice(5_000..6_000));
+    assert!(bench.blocks.fill_from_memory(&plan_of(bench.segment, 7_000, &[1; 1_000])).is_none(), "not these bytes");
+    assert_eq!(bench.blocks.status().memory_bytes, 3_000);
+}
+
+/// Blocks with a disk as well.
+fn with_disk(dir: &std::path::Path) -> Bench {
+    let mut bench = bench(8 << 20);
+    let clock = Arc::new(crate::time::ManualClock::default());
+    let disk = DiskCache::new(dir, "acme/task", 64 << 20, clock).unwrap();
+    while !disk.status().working {
+        std::thread::yield_now();
+    }
+    bench.blocks = Blocks::new(Arc::clone(&bench.fake) as Arc<dyn Segments>, 8 << 20, Some(disk));
+    bench
+}
+
+#[tokio::test]
+async fn who_jumps_about_waits_for_a_part_and_has_its_surroundings_later() {
+    const MIB: usize = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let bench = with_disk(dir.path());
+    let jump = async |block: usize, offset: usize| {
+        let plan = plan_within(&bench, block * MIB..(block + 1) * MIB, offset, 10);
+        let read = bench.blocks.fill(&plan).await.unwrap();
+        assert_eq!(read, bench.data.slice(block * MIB + offset..block * MIB + offset + 10));
+        let asked = bench.asked();
+        bench.blocks.bring_surroundings(&plan).await;
+        (asked, bench.asked())
+    };
+    let part = |block: usize, number: usize| (block * MIB + number * 65_536) as u32..(block * MIB + (number + 1) * 65_536) as u32;
+    for number in 1..4 {
+        assert_eq!(jump(number % 3, number * 65_536).await, (vec![part(number % 3, number)], vec![]));
+    }
+    let stretch = std::iter::once(0..4 << 20).collect();
+    assert_eq!(jump(1, 600_000).await, (vec![part(1, 9)], stretch));
+    assert_eq!(jump(3, 900_000).await, (vec![], vec![]));
+    assert_eq!(jump(5, 700_000).await, (vec![part(5, 10)], vec![]), "another stretch");
+    bench.blocks.settle();
+    let rest = with_disk(dir.path());
+    for block in 0..4 {
+        let plan = plan_within(&rest, block * MIB..(block + 1) * MIB, 500_000, 10);
+        assert_eq!(rest.blocks.fill(&plan).await.unwrap(), rest.data.slice(block * MIB + 500_000..block * MIB + 500_010));
+    }
+    assert!(rest.asked().is_empty(), "all of it was kept");
+}
+
+#[tokio::test]
+async fn small_blocks_come_from_disk_with_what_lies_around_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = with_disk(dir.path());
+    for at in 0..3 {
+        bench.read(at * 3_000, 3_000).await.unwrap();
+    }
+    bench.blocks.settle();
+    assert_eq!(bench.asked(), [0..3_000, 3_000..3_000 + (1 << 20)]);
+    let again = with_disk(dir.path());
+    for at in 100..300 {
+        assert_eq!(again.read(at * 3_000, 3_000).await.unwrap(), again.data.slice(at * 3_000..(at + 1) * 3_000));
+    }
+    assert!(again.asked().is_empty());
+    assert_eq!((again.blocks.status().disk_hits, again.blocks.status().hits), (1, 199));
+}
+
+#[tokio::test]
 async fn a_stretch_that_does_not_come_or_does_not_fit_costs_no_read() {
     let bench = bench(100_000);
     bench.read(0, 1_000).await.unwrap();

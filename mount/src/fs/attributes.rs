@@ -8,6 +8,7 @@ use fuser::{INodeNo, ReplyAttr, ReplyStatfs, TimeOrNow};
 
 use super::call::{Call, attr_of};
 use super::convert::to_nanos;
+use super::thread::Thread;
 use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
@@ -18,9 +19,9 @@ const STATFS_BLOCK_BYTES: u32 = 4096;
 const NO_QUOTA_BYTES: u64 = 1 << 50;
 const NO_QUOTA_INODES: u64 = 1 << 32;
 
-pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyAttr) {
+pub(super) fn get(agent: &Arc<Agent>, thread: Thread, ino: INodeNo, reply: ReplyAttr) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| call.ask(Request::Attr { ino }, show));
+    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| call.ask(Request::Attr { ino }, show));
 }
 
 fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
@@ -29,9 +30,9 @@ fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
         Err(errno) => return call.fail(errno::of_inode(errno)),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+        let (agent, asker) = (Arc::clone(&call.agent), call.asker);
         call.finish(Ok(attr), move |reply, attr| {
-            agent.session.beliefs.show(stamp, &[attr.ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+            agent.show(asker, &[attr.ino], &attr, |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
         });
     });
 }
@@ -39,6 +40,7 @@ fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
 /// What a program sets.
 #[derive(Debug)]
 pub(super) struct Setting {
+    pub(super) thread: Thread,
     pub(super) caller: u32,
     pub(super) mode: Option<u32>,
     pub(super) uid: Option<u32>,
@@ -70,14 +72,14 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
     let ino = agent.numbers.to_node(ino);
     // While a file is cut the kernel allows no writing back of its pages.
     let holds = if setting.size.is_some() { Holds::Pages } else { Holds::Nothing };
-    Call::begin(agent, holds, reply, move |call| {
+    Call::begin_for(Some(setting.thread), agent, holds, reply, move |call| {
         let mutation = setting.to_op(ino, call.agent.session.clock.wall_ns());
         call.commit(mutation, move |call, result| match result.map(|outcome| outcome.attr) {
             Ok(Some(attr)) => {
-                let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+                let (agent, asker) = (Arc::clone(&call.agent), call.asker);
                 call.finish(Ok(attr), move |reply, attr| {
-                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.session.beliefs.has_everything(stamp);
-                    agent.session.beliefs.show(stamp, &[ino], |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
+                    let is_suspect = agent.inodes.observe_set(&attr) && !agent.session.beliefs.has_everything(asker.stamp);
+                    agent.show(asker, &[ino], &attr, |ttl| reply.attr(&ttl, &agent.numbers.attr(&attr)));
                     if is_suspect {
                         let dropped = Arc::clone(&agent);
                         agent.caches.drop_file(agent.numbers.to_kernel(ino), move || dropped.inodes.dropped(&attr));
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
 
     fn kills(caller: u32, mode: Option<u32>, size: Option<u64>, mtime: Option<TimeOrNow>) -> bool {
-        let setting = Setting { caller, mode, uid: None, gid: None, size, atime: None, mtime };
+        let setting = Setting { thread: Thread(0), caller, mode, uid: None, gid: None, size, atime: None, mtime };
         matches!(setting.to_op(Ino(5), 7), Mutation::SetAttr { set: SetAttr { kill_privileges: true, .. }, .. })
     }
 

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use artifacts_core::namespace::{Attr, Errno, Mutation, Outcome};
+use artifacts_core::namespace::{Attr, Errno, Ino, Mutation, Outcome};
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{
     Generation, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen,
     ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
+use super::thread::Thread;
 use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
@@ -32,12 +33,21 @@ macro_rules! replies {
 
 replies! { ReplyAttr ReplyCreate ReplyData ReplyDirectory ReplyEmpty ReplyEntry ReplyIoctl ReplyLock ReplyLseek ReplyOpen ReplyStatfs ReplyWrite ReplyXattr }
 
+/// Who asks, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    /// When the call began: see `Beliefs::show` of the session.
+    pub(crate) stamp: u64,
+    /// The thread, if it is known.
+    pub(crate) thread: Option<u32>,
+}
+
 /// A call that the gate has let in. Its answer goes through the gate again; dropped unanswered it fails with EIO.
 pub(crate) struct Call<R> {
     /// The mount.
     pub(super) agent: Arc<Agent>,
-    /// When it began: see `Beliefs::show` of the session.
-    pub(super) stamp: u64,
+    /// Who asks, and since when.
+    pub(super) asker: Asker,
     holds: Holds,
     reply: R,
 }
@@ -45,7 +55,14 @@ pub(crate) struct Call<R> {
 impl<R: Reply> Call<R> {
     /// Lets a call in: `work` runs when the mount may serve.
     pub(super) fn begin(agent: &Arc<Agent>, holds: Holds, reply: R, work: impl FnOnce(Self) + Send + 'static) {
-        let call = Self { agent: Arc::clone(agent), stamp: agent.session.beliefs.stamp(), holds, reply };
+        Self::begin_for(None, agent, holds, reply, work);
+    }
+
+    /// As [`Call::begin`], of this thread.
+    pub(super) fn begin_for(thread: Option<Thread>, agent: &Arc<Agent>, holds: Holds, reply: R, work: impl FnOnce(Self) + Send + 'static) {
+        // Threads of another namespace have the number 0.
+        let thread = thread.map(|Thread(thread)| thread).filter(|&thread| thread != 0);
+        let call = Self { agent: Arc::clone(agent), asker: Asker { stamp: agent.session.beliefs.stamp(), thread }, holds, reply };
         agent.gate.enter(holds, move |verdict| match verdict {
             Ok(()) => work(call),
             Err(errno) => call.reply.fail(errno),
@@ -59,6 +76,11 @@ impl<R: Reply> Call<R> {
             Ok(value) => success(reply, value),
             Err(errno) => reply.fail(errno),
         });
+    }
+
+    /// Names in these directories were made, removed or renamed by this call. Comes before its answer.
+    pub(super) fn names_changed(&self, directories: &[Ino]) {
+        directories.iter().for_each(|&dir| self.agent.names_changed(dir, self.asker));
     }
 
     /// Answers with an error.
@@ -81,7 +103,7 @@ impl<R: Reply> Call<R> {
     /// Goes on once pages that these attributes would make look fresh, and are not, have been dropped. Under a lease nobody
     /// else writes, so pages are fresh.
     pub(super) fn with_pages_checked(self, attr: &Attr, then: impl FnOnce(Self) + Send + 'static) {
-        if self.agent.inodes.observe(attr) && !self.agent.session.beliefs.has_everything(self.stamp) {
+        if self.agent.inodes.observe(attr) && !self.agent.session.beliefs.has_everything(self.asker.stamp) {
             let agent = Arc::clone(&self.agent);
             agent.caches.drop_file(agent.numbers.to_kernel(attr.ino), move || then(self));
         } else {

@@ -66,9 +66,13 @@ impl Range {
             return finish(call, bytes);
         }
         let agent = Arc::clone(&call.agent);
-        agent.work.spawn(async move {
-            let bytes = self.fetch(&call.agent, plan, rest).await;
+        agent.work.clone().spawn(async move {
+            let (bytes, plan) = self.fetch(&agent, plan, rest).await;
+            let is_good = bytes.is_ok();
             finish(call, bytes);
+            if is_good {
+                agent.blocks.bring_surroundings(&plan).await;
+            }
         });
     }
 
@@ -88,20 +92,26 @@ impl Range {
         if end <= asked_from { Err(Errno::EIO) } else { Ok(Some(end).filter(|&end| end < self.offset.saturating_add(self.len))) }
     }
 
-    async fn fetch(self, agent: &Agent, mut plan: Plan, mut rest: Option<u64>) -> Result<Bytes, Errno> {
+    /// The bytes, and how they were put together at last.
+    async fn fetch(self, agent: &Agent, mut plan: Plan, rest: Option<u64>) -> (Result<Bytes, Errno>, Plan) {
+        let bytes = self.try_fetch(agent, &mut plan, rest).await;
+        (bytes, plan)
+    }
+
+    async fn try_fetch(self, agent: &Agent, plan: &mut Plan, mut rest: Option<u64>) -> Result<Bytes, Errno> {
         for _ in 0..READ_ATTEMPTS {
             while let Some(from) = rest {
                 let Answer::Pieces { pieces, more, .. } = agent.session.answer(self.request(from)).await? else { return Err(Errno::EIO) };
                 rest = self.rest(from, &pieces, more)?;
                 plan.add(self.offset, pieces)?;
             }
-            match agent.blocks.fill(&plan).await {
+            match agent.blocks.fill(plan).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(BlockError::Failed(errno)) => return Err(errno),
                 Err(BlockError::Gone) => {
                     pause(GONE_PAUSE_MS).await;
                     agent.session.forget_extents(self.ino);
-                    (plan, rest) = self.plan(agent.session.answer(self.request(self.offset)).await)?;
+                    (*plan, rest) = self.plan(agent.session.answer(self.request(self.offset)).await)?;
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::call::{Call, GENERATION, Reply, attr_of};
 use super::files::{after_change, how_to_cache};
 use super::join::join;
 use super::names::{checked, enter_outcome};
+use super::thread::Thread;
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -22,6 +23,7 @@ pub(super) struct Maker {
     pub(super) gid: u32,
     pub(super) mode: u32,
     pub(super) umask: u32,
+    pub(super) thread: Thread,
 }
 
 impl Maker {
@@ -50,11 +52,14 @@ pub(super) fn make(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, node: Resu
         Err(errno) => return reply.fail(errno),
     };
     let parent = agent.numbers.to_node(parent);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(maker.thread), agent, Holds::Nothing, reply, move |call| {
         let session = Arc::clone(&call.agent.session);
         session.with_ino(move |ino| match ino {
             Ok(ino) => call.commit(maker.create(parent, name.clone(), ino, node), move |call, result| match result {
-                Ok(outcome) => enter_outcome(call, outcome.attr, ino, parent, name),
+                Ok(outcome) => {
+                    call.names_changed(&[parent]);
+                    enter_outcome(call, outcome.attr, ino, parent, name);
+                }
                 Err(errno) => call.fail(errno),
             }),
             Err(errno) => call.fail(errno),
@@ -77,7 +82,7 @@ pub(super) fn create(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, maker: M
         Err(errno) => return reply.fail(errno),
     };
     let creation = Creation { parent: agent.numbers.to_node(parent), name, maker, flags };
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(maker.thread), agent, Holds::Nothing, reply, move |call| {
         let session = Arc::clone(&call.agent.session);
         session.with_ino(move |ino| match ino {
             Ok(ino) => call.agent.session.clone().when_room(move || creation.make(call, ino)),
@@ -93,6 +98,9 @@ impl Creation {
         let mutation = self.maker.create(self.parent, self.name.clone(), ino, NewNode::File);
         let (created, opened) = join(move |created: Result<(), Errno>, opened: Result<Answer, Errno>| {
             let (existed, made) = (created == Err(Errno::EEXIST), created.is_ok());
+            if made {
+                call.names_changed(&[self.parent]);
+            }
             match after_change(&call.agent.session, ino, created, opened) {
                 Ok(attr) => self.finish(call, attr),
                 Err(_) if existed && self.flags & libc::O_EXCL == 0 => self.open_existing(call),
@@ -151,10 +159,10 @@ impl Creation {
 
     fn finish(self, call: Call<ReplyCreate>, attr: Attr) {
         call.with_pages_checked(&attr.clone(), move |call| {
-            let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+            let (agent, asker) = (Arc::clone(&call.agent), call.asker);
             call.finish(Ok(attr), move |reply, attr| {
                 let caching = how_to_cache(&agent, self.flags);
-                agent.session.beliefs.show(stamp, &[self.parent, attr.ino], |ttl| {
+                agent.show(asker, &[self.parent, attr.ino], &attr, |ttl| {
                     agent.inodes.entered(&attr, self.parent, &self.name);
                     agent.inodes.opened(attr.ino);
                     reply.created(&ttl, &agent.numbers.attr(&attr), GENERATION, agent.lock_files.new_handle(self.flags), caching);

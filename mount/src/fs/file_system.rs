@@ -44,7 +44,7 @@ impl ArtifactsFs {
 }
 
 fn maker(request: &Request, mode: u32, umask: u32) -> Maker {
-    Maker { uid: request.uid(), gid: request.gid(), mode, umask }
+    Maker { uid: request.uid(), gid: request.gid(), mode, umask, thread: Thread(request.pid()) }
 }
 
 fn caller(request: &Request) -> Caller {
@@ -87,16 +87,19 @@ impl Filesystem for ArtifactsFs {
         Ok(())
     }
 
-    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        names::lookup(&self.agent, parent, name, reply);
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        names::lookup(&self.agent, Thread(request.pid()), parent, name, reply);
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
-        self.agent.inodes.forgotten(self.agent.numbers.to_node(ino), lookups);
+        let ino = self.agent.numbers.to_node(ino);
+        if self.agent.inodes.forgotten(ino, lookups) {
+            self.agent.audiences.forgotten(ino);
+        }
     }
 
-    fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        attributes::get(&self.agent, ino, reply);
+    fn getattr(&self, request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        attributes::get(&self.agent, Thread(request.pid()), ino, reply);
     }
 
     fn setattr(
@@ -117,7 +120,8 @@ impl Filesystem for ArtifactsFs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        attributes::set(&self.agent, ino, Setting { caller: request.uid(), mode, uid, gid, size, atime, mtime }, reply);
+        let thread = Thread(request.pid());
+        attributes::set(&self.agent, ino, Setting { thread, caller: request.uid(), mode, uid, gid, size, atime, mtime }, reply);
     }
 
     fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
@@ -137,17 +141,17 @@ impl Filesystem for ArtifactsFs {
         creation::make(&self.agent, parent, name, Ok(NewNode::Symlink(target)), maker(request, 0o777, 0), reply);
     }
 
-    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        names::unlink(&self.agent, parent, name, reply);
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        names::unlink(&self.agent, Thread(request.pid()), parent, name, reply);
     }
 
-    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        names::remove_dir(&self.agent, parent, name, reply);
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        names::remove_dir(&self.agent, Thread(request.pid()), parent, name, reply);
     }
 
     fn rename(
         &self,
-        _request: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         new_parent: INodeNo,
@@ -155,11 +159,11 @@ impl Filesystem for ArtifactsFs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        names::rename(&self.agent, (parent, name), (new_parent, new_name), flags, reply);
+        names::rename(&self.agent, Thread(request.pid()), (parent, name), (new_parent, new_name), flags, reply);
     }
 
-    fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        names::link(&self.agent, ino, parent, name, reply);
+    fn link(&self, request: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        names::link(&self.agent, Thread(request.pid()), ino, parent, name, reply);
     }
 
     fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, flags: i32, reply: ReplyCreate) {

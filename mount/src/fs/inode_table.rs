@@ -88,16 +88,18 @@ impl InodeTable {
         }
     }
 
-    /// The kernel has forgotten an inode, and with it its pages.
-    pub(super) fn forgotten(&self, ino: Ino, lookups: u64) {
+    /// The kernel has forgotten what it was shown so often. Answers whether it has forgotten the inode, and with it its pages.
+    pub(super) fn forgotten(&self, ino: Ino, lookups: u64) -> bool {
         let mut inner = self.inner.lock();
-        let Some(known) = inner.known.get_mut(&ino) else { return };
+        let Some(known) = inner.known.get_mut(&ino) else { return true };
         known.lookups = known.lookups.saturating_sub(lookups);
+        let is_gone = known.lookups == 0;
         if known.lookups == 0
             && let Some(known) = inner.known.remove(&ino)
         {
             inner.places -= usize::from(known.place.is_some());
         }
+        is_gone
     }
 
     /// A program has opened a file.

@@ -13,6 +13,7 @@ mod access_times;
 mod acls;
 mod ahead;
 mod attributes;
+mod audiences;
 mod call;
 mod caller;
 mod content;
@@ -30,6 +31,8 @@ mod seek;
 mod thread;
 mod xattrs;
 
+pub(crate) use audiences::Audiences;
+pub(crate) use call::Asker;
 pub(crate) use convert::InodeNumbers;
 pub(crate) use directories::Directories;
 pub(crate) use file_system::ArtifactsFs;

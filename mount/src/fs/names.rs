@@ -11,6 +11,7 @@ use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 
 use super::access_times;
 use super::call::{Call, GENERATION, Reply, attr_of};
+use super::thread::Thread;
 use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
@@ -27,9 +28,9 @@ pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent:
         Err(errno) => return call.fail(errno),
     };
     call.with_pages_checked(&attr.clone(), move |call| {
-        let (agent, stamp) = (Arc::clone(&call.agent), call.stamp);
+        let (agent, asker) = (Arc::clone(&call.agent), call.asker);
         call.finish(Ok(attr), move |reply, attr| {
-            agent.session.beliefs.show(stamp, &[parent, attr.ino], |ttl| {
+            agent.show(asker, &[parent, attr.ino], &attr, |ttl| {
                 agent.inodes.entered(&attr, parent, &name);
                 reply.entry(&ttl, &agent.numbers.attr(&attr), GENERATION);
             });
@@ -37,13 +38,13 @@ pub(super) fn enter(call: Call<ReplyEntry>, result: Result<Attr, Errno>, parent:
     });
 }
 
-pub(super) fn lookup(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+pub(super) fn lookup(agent: &Arc<Agent>, thread: Thread, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
     let name = match checked(name) {
         Ok(name) => name,
         Err(errno) => return reply.fail(errno),
     };
     let parent = agent.numbers.to_node(parent);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
         call.ask(Request::Lookup { parent, name: name.clone() }, move |call, answer| enter(call, attr_of(answer), parent, name));
     });
 }
@@ -61,15 +62,18 @@ pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
     });
 }
 
-pub(super) fn link(agent: &Arc<Agent>, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+pub(super) fn link(agent: &Arc<Agent>, thread: Thread, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
     let name = match checked(name) {
         Ok(name) => name,
         Err(errno) => return reply.fail(errno),
     };
     let (ino, parent) = (agent.numbers.to_node(ino), agent.numbers.to_node(parent));
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
         call.commit(Mutation::Link { ino, parent, name: name.clone() }, move |call, result| match result {
-            Ok(outcome) => enter_outcome(call, outcome.attr, ino, parent, name),
+            Ok(outcome) => {
+                call.names_changed(&[parent]);
+                enter_outcome(call, outcome.attr, ino, parent, name);
+            }
             Err(errno) => call.fail(errno),
         });
     });
@@ -84,27 +88,41 @@ pub(super) fn enter_outcome(call: Call<ReplyEntry>, attr: Option<Attr>, ino: Ino
     }
 }
 
-fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
-        call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok()));
+fn change(agent: &Arc<Agent>, thread: Thread, reply: ReplyEmpty, mutation: Mutation, directories: impl AsRef<[Ino]> + Send + 'static) {
+    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
+        call.commit(mutation, move |call, result| {
+            if result.is_ok() {
+                call.names_changed(directories.as_ref());
+            }
+            call.finish(result, |reply, _| reply.ok());
+        });
     });
 }
 
-pub(super) fn unlink(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+pub(super) fn unlink(agent: &Arc<Agent>, thread: Thread, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    let parent = agent.numbers.to_node(parent);
     match checked(name) {
-        Ok(name) => change(agent, reply, Mutation::Unlink { parent: agent.numbers.to_node(parent), name }),
+        Ok(name) => change(agent, thread, reply, Mutation::Unlink { parent, name }, [parent]),
         Err(errno) => reply.fail(errno),
     }
 }
 
-pub(super) fn remove_dir(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+pub(super) fn remove_dir(agent: &Arc<Agent>, thread: Thread, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    let parent = agent.numbers.to_node(parent);
     match checked(name) {
-        Ok(name) => change(agent, reply, Mutation::RemoveDir { parent: agent.numbers.to_node(parent), name }),
+        Ok(name) => change(agent, thread, reply, Mutation::RemoveDir { parent, name }, [parent]),
         Err(errno) => reply.fail(errno),
     }
 }
 
-pub(super) fn rename(agent: &Arc<Agent>, from: (INodeNo, &OsStr), to: (INodeNo, &OsStr), flags: RenameFlags, reply: ReplyEmpty) {
+pub(super) fn rename(
+    agent: &Arc<Agent>,
+    thread: Thread,
+    from: (INodeNo, &OsStr),
+    to: (INodeNo, &OsStr),
+    flags: RenameFlags,
+    reply: ReplyEmpty,
+) {
     let mode = if flags.is_empty() {
         RenameMode::Replace
     } else if flags == RenameFlags::RENAME_NOREPLACE {
@@ -117,7 +135,7 @@ pub(super) fn rename(agent: &Arc<Agent>, from: (INodeNo, &OsStr), to: (INodeNo, 
     match checked(from.1).and_then(|name| Ok((name, checked(to.1)?))) {
         Ok((name, new_name)) => {
             let (parent, new_parent) = (agent.numbers.to_node(from.0), agent.numbers.to_node(to.0));
-            change(agent, reply, Mutation::Rename { parent, name, new_parent, new_name, mode });
+            change(agent, thread, reply, Mutation::Rename { parent, name, new_parent, new_name, mode }, [parent, new_parent]);
         }
         Err(errno) => reply.fail(errno),
     }

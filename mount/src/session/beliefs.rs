@@ -32,6 +32,11 @@ impl Beliefs {
         self.now.load(Ordering::SeqCst)
     }
 
+    /// Answers the stamp that calls carry at most which began before now; later ones carry another.
+    pub(crate) fn tick(&self) -> u64 {
+        self.now.fetch_add(1, Ordering::SeqCst)
+    }
+
     /// What may be believed changes, in this order.
     pub(super) fn change(&self, beliefs: impl ExactSizeIterator<Item = Belief>) {
         if beliefs.len() == 0 {

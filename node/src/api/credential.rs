@@ -1,4 +1,4 @@
-use artifacts_core::{KeyId, TicketId};
+use artifacts_core::{AccountId, KeyId, TicketId};
 
 /// Whose calls are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,13 +16,15 @@ pub(super) enum Bearer {
 pub(super) struct Credential {
     /// Which one.
     pub(super) bearer: Bearer,
+    /// Whose it is; that of the operator, whose admin token is no account's, has no bits.
+    pub(super) account: AccountId,
     secret: String,
 }
 
 impl Credential {
     /// The credential that a bearer presented.
-    pub(super) fn new(bearer: Bearer, secret: &str) -> Self {
-        Self { bearer, secret: secret.to_owned() }
+    pub(super) fn new(bearer: Bearer, account: AccountId, secret: &str) -> Self {
+        Self { bearer, account, secret: secret.to_owned() }
     }
 
     /// A key for one purpose that only the holder of the secret can make again.

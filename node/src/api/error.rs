@@ -193,7 +193,7 @@ impl From<ControlError> for ApiError {
 
 impl ApiError {
     /// Something is broken here; the log says what.
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self::new(ErrorCode::Internal, "the node failed to answer; report the request id to its operator")
     }
 }

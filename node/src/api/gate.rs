@@ -1,7 +1,7 @@
 //! Who gets in: API keys everywhere but for making accounts, the admin token only there, and mount tickets at the locks of
 //! their workspace.
 
-use artifacts_core::ErrorCode;
+use artifacts_core::{AccountId, ErrorCode};
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -26,7 +26,7 @@ const LONGEST_TICKET: usize = 8 * 1024;
 pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     let caller = caller(&state, secret).await?.ok_or_else(unauthorized)?;
-    let credential = Credential::new(Bearer::Key(caller.key().id), secret);
+    let credential = Credential::new(Bearer::Key(caller.key().id), caller.account().id, secret);
     request.extensions_mut().insert(credential);
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
@@ -50,7 +50,7 @@ pub(super) async fn with_key_or_ticket(State(state): State<ApiState>, mut reques
         Err(TicketRefusal::Store(error)) => return Err(error.into()),
         Err(error) => return Err(ApiError::new(ErrorCode::Unauthorized, error.to_string())),
     };
-    let credential = Credential::new(Bearer::Ticket(ticket.claims.jti), secret);
+    let credential = Credential::new(Bearer::Ticket(ticket.claims.jti), ticket.claims.account, secret);
     let caller = LockCaller::of_ticket(ticket);
     if !caller.stands(&state) {
         return Err(ApiError::new(ErrorCode::Unauthorized, TicketRefusal::Gone.to_string()));
@@ -68,12 +68,12 @@ pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request:
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     if !state.control().is_admin_token(secret) {
         return Err(match caller(&state, secret).await? {
-            Some(_) => ApiError::new(ErrorCode::Forbidden, "accounts are made with the admin token, not with an API key")
+            Some(_) => ApiError::new(ErrorCode::Forbidden, "this takes the admin token, not an API key")
                 .with_hint("the node's operator finds it in the file `admin-token` in the data directory"),
             None => unauthorized(),
         });
     }
-    let credential = Credential::new(Bearer::Admin, secret);
+    let credential = Credential::new(Bearer::Admin, AccountId::from_bits(0), secret);
     request.extensions_mut().insert(credential);
     Ok(next.run(request).await)
 }

@@ -39,7 +39,8 @@ const KEPT_MS: u64 = 24 * 3600 * 1000;
 const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 const NONCE_BYTES: usize = 24;
 
-/// Where an answer is kept: one credential's use of one idempotency key.
+/// Where an answer is kept: one credential's use of one idempotency key. Begins with the account's id, so that it lies in the
+/// account's shard.
 type Slot = [u8; 32];
 
 /// The answers kept for repeated requests, and the locks on their slots.
@@ -58,7 +59,8 @@ struct Fingerprint {
 impl Fingerprint {
     fn of(credential: &Credential, key: &str, method: &Method, path: &str, body: &[u8]) -> Self {
         let hashing = credential.derive("artifacts 2025 idempotency fingerprint");
-        let slot = *blake3::keyed_hash(&hashing, key.as_bytes()).as_bytes();
+        let mut slot = *blake3::keyed_hash(&hashing, key.as_bytes()).as_bytes();
+        slot[..16].copy_from_slice(&credential.account.bits().to_be_bytes());
         let mut hasher = blake3::Hasher::new_keyed(&hashing);
         // Neither a method nor a path holds a line break.
         hasher.update(method.as_str().as_bytes()).update(b"\n").update(path.as_bytes()).update(b"\n").update(body);
@@ -208,6 +210,7 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 mod tests {
     use super::super::credential::Bearer;
     use super::*;
+    use artifacts_core::AccountId;
 
     #[test]
     fn a_key_at_its_edges() {
@@ -227,12 +230,14 @@ mod tests {
 
     #[test]
     fn a_fingerprint_depends_on_everything() {
+        let account = AccountId::from_bits(7);
         let of = |secret: &str, key: &str, path: &str, body: &str| {
-            let what = Fingerprint::of(&Credential::new(Bearer::Admin, secret), key, &Method::POST, path, body.as_bytes());
+            let what = Fingerprint::of(&Credential::new(Bearer::Admin, account, secret), key, &Method::POST, path, body.as_bytes());
             (what.slot, what.request)
         };
         let first = of("s", "k", "/p", "b");
         assert_eq!(of("s", "k", "/p", "b"), first);
+        assert_eq!(first.0[..16], account.bits().to_be_bytes());
         assert_ne!(of("t", "k", "/p", "b").0, first.0, "another credential, another slot");
         assert_ne!(of("s", "l", "/p", "b").0, first.0);
         assert_eq!(of("s", "k", "/q", "b").0, first.0);

@@ -44,7 +44,7 @@ impl LockCaller {
                 Ok(state.control().active_workspace(caller.account(), name).await?)
             }
             Self::Ticket(ticket) => {
-                let found = state.context().catalog.workspace(ticket.claims.workspace).await?;
+                let found = state.context().catalog.workspace(ticket.claims.account, ticket.claims.workspace).await?;
                 let named = found.filter(|workspace| workspace.handle == path.handle && workspace.name == path.name);
                 let missing = || ControlError::WorkspaceNotFound(format!("{}/{}", path.handle, path.name));
                 let workspace = named.filter(|workspace| workspace.status != WorkspaceStatus::Deleted).ok_or_else(missing)?;

@@ -16,6 +16,7 @@ mod api_keys;
 mod body;
 mod caller;
 mod change;
+mod cluster;
 mod credential;
 mod delivery;
 mod error;

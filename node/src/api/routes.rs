@@ -4,8 +4,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, fsck, grants, jwks, lock_events, lock_list, locks, monitoring, mount_tickets, openapi, sessions, tenants,
-    usage, workspaces,
+    ApiState, accounts, api_keys, cluster, fsck, grants, jwks, lock_events, lock_list, locks, monitoring, mount_tickets, openapi, sessions,
+    tenants, usage, workspaces,
 };
 
 /// The calls that take no credential.
@@ -20,7 +20,7 @@ pub(super) fn open() -> OpenApiRouter<ApiState> {
 
 /// The calls that take the admin token.
 pub(super) fn of_admin() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(accounts::create))
+    OpenApiRouter::new().routes(routes!(accounts::create)).routes(routes!(cluster::show))
 }
 
 /// The calls that take an API key, or a mount ticket of the workspace.

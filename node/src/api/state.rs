@@ -9,6 +9,7 @@ use super::monitoring;
 use super::rate_limit::RateLimits;
 use crate::context::SharedContext;
 use crate::control::Control;
+use crate::ring::Ring;
 
 /// What the handlers need. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub struct ApiState {
 
 struct Inner {
     control: Control,
+    ring: Option<Ring>,
     idempotency: Arc<Idempotency>,
     rate_limits: RateLimits,
     prometheus: PrometheusHandle,
@@ -35,11 +37,16 @@ impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
     /// removed in the background for as long as the state lives.
     pub fn new(control: Control) -> Self {
+        Self::in_ring(control, None)
+    }
+
+    /// As [`ApiState::new`], for a node that has others around it.
+    pub fn in_ring(control: Control, ring: Option<Ring>) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
         let (waits, streams) = (Semaphore::new(MOST_WAITS), Arc::new(Semaphore::new(MOST_STREAMS)));
-        let inner = Arc::new(Inner { control, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
+        let inner = Arc::new(Inner { control, ring, idempotency, rate_limits: RateLimits::default(), prometheus, changes, waits, streams });
         let alive = Arc::downgrade(&inner);
         tokio::spawn(monitoring::upkeep(inner.prometheus.clone(), move || alive.strong_count() > 0));
         Self { inner }
@@ -47,6 +54,10 @@ impl ApiState {
 
     pub(super) fn control(&self) -> &Control {
         &self.inner.control
+    }
+
+    pub(super) fn ring(&self) -> Option<&Ring> {
+        self.inner.ring.as_ref()
     }
 
     pub(super) fn context(&self) -> &SharedContext {

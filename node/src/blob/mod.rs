@@ -38,6 +38,7 @@ pub use self::error::BlobError;
 pub use self::faulty::{BlobOp, FaultyBlobs};
 pub use self::key::{BlobKey, InvalidBlobKey};
 pub use self::memory::MemoryBlobs;
+pub(crate) use self::s3::settings as s3_settings;
 pub use self::s3::{S3Blobs, S3Config};
 
 /// Immutable objects under keys; the module says what always holds.

@@ -55,6 +55,16 @@ pub struct S3Blobs {
     attempts: Attempts,
 }
 
+/// What the configuration of a bucket and the environment say together, for others that use the same bucket.
+///
+/// # Errors
+/// [`BlobError::Unusable`], with what to change.
+pub(crate) async fn settings(config: &S3Config) -> Result<aws_config::SdkConfig, BlobError> {
+    config.check()?;
+    // Boxed: what looks for credentials has a future that is too large to lie in that of every caller.
+    Box::pin(client::settings(config)).await
+}
+
 impl S3Blobs {
     /// Reaches for the bucket and checks that the server keeps what this store relies on.
     ///

@@ -3,6 +3,9 @@
 //!
 //! Ids are 16 bytes, times 8, both big-endian, so byte order is their order. Names end with a zero byte, which no
 //! name contains: `a` never is a prefix of `ab`. The bytes `W` (namespaces) and `S` (sessions) belong to others.
+//!
+//! Every key says in which shard it lies, see [`crate::store::shard_of`]: behind the table stands the id of the account that
+//! it belongs to. What has to be found without knowing the account is keyed by a name (`a`) or by a hash (`h`).
 
 use artifacts_core::id::Kind;
 use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
@@ -26,6 +29,7 @@ enum Table {
     Revocation = b'R',
     SigningKeys = b'Y',
     AdminToken = b'Z',
+    Layout = b'L',
     Idempotency = b'I',
     IdempotencyByExpiry = b'i',
 }
@@ -89,8 +93,8 @@ pub(super) fn key(account: AccountId, created_at: Timestamp, id: KeyId) -> Bytes
 }
 
 /// Holds the position of an API key's record.
-pub(super) fn key_by_id(id: KeyId) -> Bytes {
-    Builder::new(Table::KeyById).id(id).done()
+pub(super) fn key_by_id(account: AccountId, id: KeyId) -> Bytes {
+    Builder::new(Table::KeyById).id(account).id(id).done()
 }
 
 /// Holds the position of the record of the API key with this secret.
@@ -124,8 +128,8 @@ pub(super) fn grant(account: AccountId, tenant: &TenantSlug, created_at: Timesta
 }
 
 /// Holds the position of a grant's record.
-pub(super) fn grant_by_id(id: GrantId) -> Bytes {
-    Builder::new(Table::GrantById).id(id).done()
+pub(super) fn grant_by_id(account: AccountId, id: GrantId) -> Bytes {
+    Builder::new(Table::GrantById).id(account).id(id).done()
 }
 
 /// All workspaces' records.
@@ -134,8 +138,8 @@ pub(super) fn workspaces() -> Bytes {
 }
 
 /// A workspace's record.
-pub(super) fn workspace(id: WorkspaceId) -> Bytes {
-    Builder::new(Table::Workspace).id(id).done()
+pub(super) fn workspace(account: AccountId, id: WorkspaceId) -> Bytes {
+    Builder::new(Table::Workspace).id(account).id(id).done()
 }
 
 /// The names of all workspaces of an account that are not deleted.
@@ -148,19 +152,14 @@ pub(super) fn workspace_by_name(account: AccountId, name: &WorkspaceName) -> Byt
     Builder::new(Table::WorkspaceByName).id(account).name(name.as_str()).done()
 }
 
-/// The revocation log, oldest first.
+/// The revocation logs of all accounts, each oldest first.
 pub(super) fn revocations() -> Bytes {
     Builder::new(Table::Revocation).done()
 }
 
-/// The revocation log from this instant on.
-pub(super) fn revocations_from(at: Timestamp) -> Bytes {
-    Builder::new(Table::Revocation).time(at).done()
-}
-
-/// One entry of the revocation log.
-pub(super) fn revocation(at: Timestamp, id: RevocationId) -> Bytes {
-    Builder::new(Table::Revocation).time(at).id(id).done()
+/// One entry of an account's revocation log.
+pub(super) fn revocation(account: AccountId, at: Timestamp, id: RevocationId) -> Bytes {
+    Builder::new(Table::Revocation).id(account).time(at).id(id).done()
 }
 
 /// The ring of signing keys.
@@ -171,6 +170,11 @@ pub(super) fn signing_keys() -> Bytes {
 /// The hash of the admin token.
 pub(super) fn admin_token() -> Bytes {
     Builder::new(Table::AdminToken).done()
+}
+
+/// Which layout the keys have.
+pub(super) fn layout() -> Bytes {
+    Builder::new(Table::Layout).done()
 }
 
 /// One part of the answer kept for a repeated request; part 0 is its head.
@@ -188,7 +192,7 @@ pub(super) fn idempotency_expiries_from(at: Timestamp) -> Bytes {
     Builder::new(Table::IdempotencyByExpiry).time(at).done()
 }
 
-/// Says when a kept answer runs out.
+/// Says when a kept answer runs out. Behind the time stands the slot, and with it the shard.
 pub(super) fn idempotency_expiry(at: Timestamp, slot: &[u8; 32]) -> Bytes {
     Builder::new(Table::IdempotencyByExpiry).time(at).bytes(slot).done()
 }

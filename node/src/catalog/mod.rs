@@ -9,6 +9,7 @@
 mod answers;
 mod cursor;
 mod key;
+pub(crate) mod layout;
 mod page;
 mod revocations;
 mod signing_keys;
@@ -61,12 +62,12 @@ impl Catalog {
         self.record_at(&key::account_by_handle(handle)).await
     }
 
-    /// An API key, in whatever state.
+    /// An API key of an account, in whatever state.
     ///
     /// # Errors
     /// The store's.
-    pub async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        self.record_at(&key::key_by_id(id)).await
+    pub async fn key(&self, account: AccountId, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.record_at(&key::key_by_id(account, id)).await
     }
 
     /// The API key with this secret, in whatever state.
@@ -85,12 +86,12 @@ impl Catalog {
         self.record(&key::tenant(account, slug)).await
     }
 
-    /// A grant, in whatever state.
+    /// A grant of an account, in whatever state.
     ///
     /// # Errors
     /// The store's.
-    pub async fn grant(&self, id: GrantId) -> Result<Option<GrantRecord>, StoreError> {
-        self.record_at(&key::grant_by_id(id)).await
+    pub async fn grant(&self, account: AccountId, id: GrantId) -> Result<Option<GrantRecord>, StoreError> {
+        self.record_at(&key::grant_by_id(account, id)).await
     }
 
     /// All grants of a tenant, in whatever state, oldest first.
@@ -102,12 +103,12 @@ impl Catalog {
         rows.iter().map(|(key, value)| decode(key, value)).collect()
     }
 
-    /// A workspace, in whatever state.
+    /// A workspace of an account, in whatever state.
     ///
     /// # Errors
     /// The store's.
-    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<WorkspaceRecord>, StoreError> {
-        self.record(&key::workspace(id)).await
+    pub async fn workspace(&self, account: AccountId, id: WorkspaceId) -> Result<Option<WorkspaceRecord>, StoreError> {
+        self.record(&key::workspace(account, id)).await
     }
 
     /// The workspace that has this name and is not deleted.

@@ -9,8 +9,10 @@ use crate::store::Batch;
 pub trait Records {
     /// A new account.
     fn put_account(&mut self, account: &AccountRecord);
-    /// A new or changed API key.
+    /// A new API key.
     fn put_key(&mut self, key: &KeyRecord);
+    /// An API key that is on record and has changed.
+    fn change_key(&mut self, key: &KeyRecord);
     /// A new tenant.
     fn put_tenant(&mut self, tenant: &TenantRecord);
     /// A tenant that is no more.
@@ -32,8 +34,12 @@ impl Records for Batch {
     fn put_key(&mut self, record: &KeyRecord) {
         let position = key::key(record.account, record.created_at, record.id);
         self.put(position.clone(), json(record));
-        self.put(key::key_by_id(record.id), position.clone());
+        self.put(key::key_by_id(record.account, record.id), position.clone());
         self.put(key::key_by_secret(&record.secret_hash), position);
+    }
+
+    fn change_key(&mut self, record: &KeyRecord) {
+        self.put(key::key(record.account, record.created_at, record.id), json(record));
     }
 
     fn put_tenant(&mut self, tenant: &TenantRecord) {
@@ -47,19 +53,20 @@ impl Records for Batch {
     fn put_grant(&mut self, grant: &GrantRecord) {
         let position = key::grant(grant.account, &grant.tenant, grant.created_at, grant.id);
         self.put(position.clone(), json(grant));
-        self.put(key::grant_by_id(grant.id), position);
+        self.put(key::grant_by_id(grant.account, grant.id), position);
     }
 
     fn delete_grant(&mut self, grant: &GrantRecord) {
         self.delete(key::grant(grant.account, &grant.tenant, grant.created_at, grant.id));
-        self.delete(key::grant_by_id(grant.id));
+        self.delete(key::grant_by_id(grant.account, grant.id));
     }
 
     fn put_workspace(&mut self, workspace: &WorkspaceRecord) {
-        self.put(key::workspace(workspace.id), json(workspace));
+        let position = key::workspace(workspace.account, workspace.id);
+        self.put(position.clone(), json(workspace));
         let name = key::workspace_by_name(workspace.account, &workspace.name);
         match workspace.status {
-            WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, key::workspace(workspace.id)),
+            WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, position),
             WorkspaceStatus::Deleted => self.delete(name),
         };
     }

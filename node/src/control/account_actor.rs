@@ -139,7 +139,7 @@ impl State {
 
     async fn create_key(&self, wish: KeyWish) -> Result<NewKey, ControlError> {
         let context = &self.shared.context;
-        let new = NewKey::draw(&context.entropy, self.account.id, wish, context.clock.wall());
+        let new = NewKey::draw(context, self.account.id, wish);
         let mut batch = Batch::new();
         batch.put_key(&new.record);
         self.write(batch).await?;
@@ -148,12 +148,12 @@ impl State {
 
     async fn revoke_key(&self, id: KeyId) -> Result<KeyRecord, ControlError> {
         let context = &self.shared.context;
-        let found = context.catalog.key(id).await?;
-        let standing = |key: &KeyRecord| key.account == self.account.id && key.revoked_at.is_none();
+        let found = context.catalog.key(self.account.id, id).await?;
+        let standing = |key: &KeyRecord| key.revoked_at.is_none();
         let mut key = found.filter(standing).ok_or(ControlError::KeyNotFound(id))?;
         key.revoked_at = Some(context.clock.wall());
         let mut batch = Batch::new();
-        batch.put_key(&key);
+        batch.change_key(&key);
         self.shared.revoker.revoke(self.account.id, [Target::Key(id)], batch).await?;
         Ok(key)
     }
@@ -234,7 +234,7 @@ impl State {
     }
 
     async fn finish_workspace(&self, id: WorkspaceId) -> Result<(), ControlError> {
-        let found = self.shared.context.catalog.workspace(id).await?;
+        let found = self.shared.context.catalog.workspace(self.account.id, id).await?;
         if let Some(mut workspace) = found.filter(|workspace| workspace.status == WorkspaceStatus::Deleting) {
             workspace.status = WorkspaceStatus::Deleted;
             let mut batch = Batch::new();

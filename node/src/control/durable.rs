@@ -29,5 +29,5 @@ pub(crate) async fn write(context: &Context, batch: Batch) -> Result<(), StoreEr
 
 /// Whether a write that ended in this error certainly left nothing behind.
 pub(super) fn took_no_effect(error: &StoreError) -> bool {
-    matches!(error, StoreError::TooLarge { .. } | StoreError::Full { .. })
+    matches!(error, StoreError::TooLarge { .. } | StoreError::Scattered | StoreError::Full { .. })
 }

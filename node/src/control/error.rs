@@ -68,9 +68,12 @@ impl ControlError {
 
 fn store_code(error: &StoreError) -> ErrorCode {
     match error {
-        StoreError::TooLarge { .. } | StoreError::Corrupt { .. } => ErrorCode::Internal,
-        StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::Locked { .. } | StoreError::Io(_) | StoreError::Closed => {
-            ErrorCode::Unavailable
-        }
+        StoreError::TooLarge { .. } | StoreError::Scattered | StoreError::Corrupt { .. } => ErrorCode::Internal,
+        StoreError::Unavailable { .. }
+        | StoreError::Full { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Io(_)
+        | StoreError::Fenced
+        | StoreError::Closed => ErrorCode::Unavailable,
     }
 }

@@ -140,9 +140,12 @@ impl Control {
         if context.catalog.account_by_handle(&handle).await?.is_some() {
             return Err(ControlError::HandleExists(handle));
         }
-        let now = context.clock.wall();
-        let account = AccountRecord { id: context.entropy.id(), handle, created_at: now };
-        let key = NewKey::draw(&context.entropy, account.id, KeyWish::default(), now);
+        // An account lies where its handle does, so both are written together.
+        let shards = context.store.shards();
+        let home = shards.of_bytes(handle.as_str().as_bytes());
+        let id = shards.draw_beside(home, || context.entropy.id(), |id: &AccountId| shards.of(*id));
+        let account = AccountRecord { id, handle, created_at: context.clock.wall() };
+        let key = NewKey::draw(context, account.id, KeyWish::default());
         let mut batch = Batch::new();
         batch.put_account(&account);
         batch.put_key(&key.record);
@@ -250,8 +253,8 @@ impl Control {
     /// # Errors
     /// [`ControlError::GrantNotFound`], or the store's.
     pub async fn grant(&self, account: &AccountRecord, id: GrantId) -> Result<GrantRecord, ControlError> {
-        let found = self.context().catalog.grant(id).await?;
-        found.filter(|grant| grant.account == account.id).ok_or(ControlError::GrantNotFound(id))
+        let found = self.context().catalog.grant(account.id, id).await?;
+        found.ok_or(ControlError::GrantNotFound(id))
     }
 
     /// A session of the account that is not over.

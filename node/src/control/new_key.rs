@@ -1,7 +1,8 @@
-use artifacts_core::{AccountId, Timestamp};
+use artifacts_core::AccountId;
 
 use super::KeyWish;
-use crate::random::{SharedEntropy, secret_hash};
+use crate::context::Context;
+use crate::random::secret_hash;
 use crate::records::KeyRecord;
 
 /// An API key together with its secret, which exists only now: the record holds a hash.
@@ -14,16 +15,22 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// Draws a key that is not on record yet.
-    pub(super) fn draw(entropy: &SharedEntropy, account: AccountId, wish: KeyWish, now: Timestamp) -> Self {
-        let secret = format!("tbo_{}", entropy.secret());
+    /// Draws a key that is not on record yet. The hash of its secret lies where its account does: both are written together, and
+    /// whoever is shown the secret knows whom to ask.
+    pub(super) fn draw(context: &Context, account: AccountId, wish: KeyWish) -> Self {
+        let shards = context.store.shards();
+        let draw = || {
+            let secret = format!("tbo_{}", context.entropy.secret());
+            (secret_hash(&secret), secret)
+        };
+        let (hash, secret) = shards.draw_beside(shards.of(account), draw, |(hash, _)| shards.of_bytes(hash));
         let record = KeyRecord {
-            id: entropy.id(),
+            id: context.entropy.id(),
             account,
             name: wish.name,
-            secret_hash: secret_hash(&secret),
+            secret_hash: hash,
             scope: wish.scope,
-            created_at: now,
+            created_at: context.clock.wall(),
             expires_at: wish.expires_at,
             revoked_at: None,
         };

@@ -202,7 +202,7 @@ impl State {
 
     async fn revoke_grant(&mut self, id: GrantId) -> Result<GrantRecord, ControlError> {
         self.open()?;
-        let found = self.context.catalog.grant(id).await?;
+        let found = self.context.catalog.grant(self.tenant.account, id).await?;
         let own =
             |grant: &GrantRecord| grant.account == self.tenant.account && grant.tenant == self.tenant.slug && grant.revoked_at.is_none();
         // One that has run out may still be revoked: the caller wants to be sure.

@@ -6,7 +6,7 @@ use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRang
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
 use artifacts_core::ticket::Mode;
-use artifacts_core::{ErrorCode, SessionId, Timestamp};
+use artifacts_core::{AccountId, ErrorCode, SessionId, Timestamp, WorkspaceId};
 use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Sessions {
     ) -> Result<Opened, Refusal> {
         let context = &self.0.context;
         let record = &handle.record;
-        let workspace_record = self.active_workspace(record.workspace).await?;
+        let workspace_record = self.active_workspace(record.account, record.workspace).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
         let attachment = Attachment {
@@ -172,7 +172,7 @@ impl Sessions {
         let expires_at = ticket.expires_at();
         let StandingTicket { claims, grant } = ticket;
         Ok(Right {
-            workspace: self.active_workspace(claims.workspace).await?,
+            workspace: self.active_workspace(claims.account, claims.workspace).await?,
             right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
             mode: claims.mode,
             subpath: claims.subpath.or(grant.subpath),
@@ -202,7 +202,7 @@ impl Sessions {
         }
         let workspace = context.catalog.workspace_by_name(account.id, &address.name).await.map_err(unavailable)?.ok_or_else(missing)?;
         Ok(Right {
-            workspace: self.active_workspace(workspace.id).await?,
+            workspace: self.active_workspace(account.id, workspace.id).await?,
             right: SessionRight::Key { key: key.id },
             mode,
             subpath,
@@ -210,8 +210,8 @@ impl Sessions {
         })
     }
 
-    async fn active_workspace(&self, id: artifacts_core::WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
-        let record = self.0.context.catalog.workspace(id).await.map_err(unavailable)?;
+    async fn active_workspace(&self, account: AccountId, id: WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
+        let record = self.0.context.catalog.workspace(account, id).await.map_err(unavailable)?;
         match record {
             Some(record) if record.status == WorkspaceStatus::Active => Ok(record),
             Some(record) if record.status == WorkspaceStatus::Deleting => {
@@ -257,8 +257,11 @@ impl Sessions {
             }
         };
         let secret = context.entropy.secret();
+        // A session lies where its workspace does, and whoever knows its id knows where that is.
+        let shards = context.store.shards();
+        let home = shards.of(right.workspace.id);
         let record = SessionRecord {
-            id: context.entropy.id(),
+            id: shards.draw_beside(home, || context.entropy.id(), |id: &SessionId| shards.of(*id)),
             account: right.workspace.account,
             workspace: right.workspace.id,
             workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),

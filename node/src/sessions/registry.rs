@@ -125,7 +125,6 @@ impl Sessions {
             let page = context.store.scan(range.clone(), PAGE).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             range = range.after(last);
-            let mut batch = Batch::new();
             for (key, value) in page {
                 let record: SessionRecord =
                     serde_json::from_slice(&value).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
@@ -133,14 +132,13 @@ impl Sessions {
                 let expired = record.expires_at.is_some_and(|at| at <= now);
                 let old = record.ended_at.is_some_and(|at| now.since_ms(at) > 24 * 3600 * 1000);
                 if over && (expired || old) {
+                    let mut batch = Batch::new();
                     batch.delete(key);
+                    context.store.write(batch, Durability::Visible).await?;
                 } else if !over {
                     self.0.locks.expect(record.workspace, record.id, record.phase == Phase::Live);
                     self.adopt(record).await?;
                 }
-            }
-            if !batch.is_empty() {
-                context.store.write(batch, Durability::Visible).await?;
             }
         }
     }
@@ -380,6 +378,8 @@ impl Sessions {
             }
             context.store.write(batch, Durability::Visible).await?;
         }
+        // The name is given free in another shard: that must not outlast a crash which brings records back.
+        context.store.write(Batch::new(), Durability::Durable).await?;
         self.delete_objects(workspace).await?;
         self.0.writers.lock().remove(&workspace);
         Ok(())

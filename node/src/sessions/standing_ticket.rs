@@ -42,7 +42,7 @@ pub(crate) enum TicketRefusal {
 pub(crate) async fn standing_ticket(context: &Context, token: &str) -> Result<StandingTicket, TicketRefusal> {
     let now = context.clock.wall();
     let claims = verify(token, &context.verifying_keys(), now)?;
-    let grant = context.catalog.grant(claims.grant).await?.ok_or(TicketRefusal::Gone)?;
+    let grant = context.catalog.grant(claims.account, claims.grant).await?.ok_or(TicketRefusal::Gone)?;
     let covers = grant.account == claims.account
         && grant.workspace == claims.workspace
         && grant.tenant == claims.tenant

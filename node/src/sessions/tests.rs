@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use artifacts_core::cluster::ShardMap;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, ServerFrame, VersionRange};
 use artifacts_core::revocation::{RevocationRecord, Target};
 use artifacts_core::session::Phase;
@@ -64,7 +65,7 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
 
 impl Lab {
     async fn new() -> Self {
-        let store = Arc::new(MemoryStore::new());
+        let store = Arc::new(MemoryStore::sharded(ShardMap::new(16).unwrap()));
         let clock = Arc::new(ManualClock::default());
         let context = context(&store, &clock);
         let sessions = Sessions::start(context.clone()).await.unwrap();

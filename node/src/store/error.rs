@@ -45,13 +45,20 @@ pub enum StoreError {
     /// been durable still is.
     #[error("the disk failed under the store ({0}); check the disk, then restart the node")]
     Io(#[source] Arc<io::Error>),
+    /// The keys of a batch lie in different shards, in which nothing can be written together. Nothing was written.
+    #[error("the batch spans shards of the store; this is a mistake of the node")]
+    Scattered,
+    /// Another process has opened the store and owns it now. A write may have taken effect before that. This is final: whoever
+    /// acted as the owner must stop.
+    #[error("another node has taken over this part of the store; ask that one")]
+    Fenced,
     /// The store was closed. Nothing was written.
     #[error("the store is closed; open it again")]
     Closed,
 }
 
 impl StoreError {
-    pub(super) fn unavailable(reason: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into() }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use artifacts_core::cluster::{Shard, ShardMap};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -78,6 +79,18 @@ impl Store for FaultyStore {
             }
         }
         .boxed()
+    }
+
+    fn shards(&self) -> ShardMap {
+        self.inner.shards()
+    }
+
+    fn holds(&self, shard: Shard) -> bool {
+        self.inner.holds(shard)
+    }
+
+    fn vouch(&self, shard: Shard) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.vouch(shard)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

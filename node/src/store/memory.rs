@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use artifacts_core::cluster::ShardMap;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
+use super::placement::shard_of_batch;
 use super::{Batch, Durability, KeyRange, Store, StoreError};
 
 /// How many writes may wait to become durable. A store on disk would have flushed long before; here it bounds the
@@ -27,12 +29,18 @@ struct State {
     pending: VecDeque<Batch>,
     /// Why nothing works any more, after a crash or a close.
     ended: Option<StoreError>,
+    shards: ShardMap,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that refuses what a store of so many shards refuses.
+    pub fn sharded(shards: ShardMap) -> Self {
+        Self { state: Mutex::new(State { shards, ..State::default() }) }
     }
 
     /// Loses power: this store answers nothing from now on, and the returned one holds what was durable, a prefix
@@ -50,7 +58,7 @@ impl MemoryStore {
         for batch in state.pending.drain(..).take(writes) {
             apply(&mut left, &batch);
         }
-        Self { state: Mutex::new(State { visible: left.clone(), durable: left, ..State::default() }) }
+        Self { state: Mutex::new(State { visible: left.clone(), durable: left, shards: state.shards, ..State::default() }) }
     }
 
     /// How many writes a crash could lose now.
@@ -69,6 +77,7 @@ impl State {
 
     fn write(&mut self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         batch.check()?;
+        shard_of_batch(self.shards, &batch)?;
         apply(&mut self.visible, &batch);
         self.pending.push_back(batch);
         let may_wait = match durability {
@@ -116,6 +125,10 @@ impl Store for MemoryStore {
     fn write(&self, batch: Batch, durability: Durability) -> BoxFuture<'_, Result<(), StoreError>> {
         // Only when polled: a caller that drops the future at once has not written, as with the other stores.
         async move { self.state.lock().live()?.write(batch, durability) }.boxed()
+    }
+
+    fn shards(&self) -> ShardMap {
+        self.state.lock().shards
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -40,7 +40,7 @@ async fn keys(store: &dyn Store, range: KeyRange, limit: usize) -> Vec<String> {
 }
 
 /// What the module promises of every store, on one that is empty.
-async fn conforms(store: Arc<dyn Store>) {
+pub(crate) async fn conforms(store: Arc<dyn Store>) {
     a_write_is_visible_on_return(&*store).await;
     later_entries_win(&*store).await;
     scans_are_ordered_bounded_and_resumable(&*store).await;
@@ -250,7 +250,7 @@ async fn a_failed_write_has_no_effect_and_a_lost_answer_has() {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(crate) enum Op {
     Write(Vec<(Vec<u8>, Option<Vec<u8>>)>, bool),
     Get(Vec<u8>),
     Scan(Vec<u8>, Vec<u8>, usize),
@@ -263,7 +263,7 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(vec![0, b'a', b'b', 0xff]), 0..4)
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let entry = (key(), prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..20)));
     prop_oneof![
         8 => (prop::collection::vec(entry, 0..12), any::<bool>()).prop_map(|(entries, durable)| Op::Write(entries, durable)),
@@ -282,7 +282,7 @@ fn model_scan(model: &Model, range: &KeyRange, limit: usize) -> Vec<(Bytes, Byte
 }
 
 /// Runs the same operations on a store and on a map and compares after each; `reopen` closes and opens the store.
-async fn agrees_with_the_model<S: Store>(ops: Vec<Op>, mut store: S, reopen: impl AsyncFn(S) -> S) {
+pub(crate) async fn agrees_with_the_model<S: Store>(ops: Vec<Op>, mut store: S, reopen: impl AsyncFn(S) -> S) {
     let mut model = Model::new();
     for op in ops {
         match op {
@@ -323,7 +323,7 @@ async fn agrees_with_the_model<S: Store>(ops: Vec<Op>, mut store: S, reopen: imp
     store.close().await.unwrap();
 }
 
-fn block_on(test: impl Future<Output = ()>) {
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::cluster::Shard;
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, decode, encode};
 use artifacts_core::session::Phase;
 use artifacts_core::{ErrorCode, namespace::Errno};
@@ -13,6 +14,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::StreamState;
 use crate::server::Shutdown;
 use crate::sessions::{Connection, Opened, SessionMessage};
+use crate::store::{Store, StoreError};
+use crate::time::pause;
 use crate::workspace::WorkspaceMessage;
 
 /// How long an agent may take to say hello.
@@ -53,7 +56,8 @@ pub(super) async fn serve(state: StreamState, socket: WebSocket, remote: SocketA
     if sent.is_ok() {
         let permits = Arc::new(Semaphore::new(QUESTIONS_MAX));
         let (end, ended) = mpsc::channel(1);
-        let writer = tokio::spawn(write_frames(sink, frames, permits.clone(), ended));
+        let owner = Owner { store: state.context.store.clone(), shard: state.context.store.shards().of(opened.handle.record.workspace) };
+        let writer = tokio::spawn(write_frames(sink, frames, permits.clone(), ended, owner));
         let session = Stream { state: &state, opened: &opened, outbound, permits, end: connection.end.clone() };
         let reason = session.read_frames(&mut stream).await;
         let _ = end.send(reason).await;
@@ -202,12 +206,36 @@ fn is_too_long(error: &axum::Error) -> bool {
     error.to_string().contains("too long")
 }
 
+/// What a stream tells is told by the owner of the workspace's shard, or by nobody.
+struct Owner {
+    store: Arc<dyn Store>,
+    shard: Shard,
+}
+
+/// How long a stream waits before it asks the store again whether this node is the owner.
+const VOUCH_PAUSE: Duration = Duration::from_millis(100);
+
+impl Owner {
+    /// Waits until it is certain that this node owns the shard, or that it does not.
+    async fn vouch(&self) -> bool {
+        loop {
+            match self.store.vouch(self.shard).await {
+                Ok(()) => return true,
+                Err(StoreError::Fenced | StoreError::Closed) => return false,
+                Err(error) => tracing::debug!(%error, "a stream waits for the store"),
+            }
+            pause(VOUCH_PAUSE).await;
+        }
+    }
+}
+
 /// Writes frames as they come, many with one flush when many wait.
 async fn write_frames(
     mut sink: SplitSink<WebSocket, Message>,
     mut frames: mpsc::UnboundedReceiver<ServerFrame>,
     permits: Arc<Semaphore>,
     mut ended: mpsc::Receiver<Option<Close>>,
+    owner: Owner,
 ) {
     loop {
         let first = tokio::select! {
@@ -223,6 +251,16 @@ async fn write_frames(
             }
         };
         let Some(first) = first else { return };
+        if !owner.store.holds(owner.shard) {
+            let vouched = tokio::select! {
+                vouched = owner.vouch() => vouched,
+                _ = ended.recv() => false,
+            };
+            if !vouched {
+                let _ = close(&mut sink, &Close { code: close_code::AGAIN, reason: "another node owns the workspace" }).await;
+                return;
+            }
+        }
         if feed(&mut sink, first, &permits).await.is_err() {
             return;
         }

@@ -97,8 +97,10 @@ impl WorkspaceState {
         if self.lease.holder() != Some(session) {
             return Err(Failure::Refused(Errno::EPERM));
         }
+        let along = if let Fetch::Range { along, .. } = &fetch { along.clone() } else { Vec::new() };
         let mut records = self.records(fetch).await?;
         self.add_named(&mut records).await?;
+        self.add_extents(&mut records, along).await?;
         Ok(Answer::Records(records))
     }
 
@@ -108,10 +110,10 @@ impl WorkspaceState {
             Fetch::Key(encoded) => {
                 let key = Key::decode(&encoded).ok_or(Failure::Refused(Errno::EINVAL))?;
                 let record = self.layers.ask(|view| Ok(view.get(&key)?)).await?;
-                Ok(Records { rows: record.map(|record| (encoded, record)).into_iter().collect(), until: None })
+                Ok(Records { rows: record.map(|record| (encoded, record)).into_iter().collect(), ..Records::default() })
             }
-            Fetch::Range { start, prefix, limit } => {
-                let mut records = Records { rows: Vec::new(), until: Some(start) };
+            Fetch::Range { start, prefix, limit, .. } => {
+                let mut records = Records { until: Some(start), ..Records::default() };
                 let limit = (limit as usize).clamp(1, ROWS_MAX);
                 while records.rows.len() < limit
                     && let Some(start) = records.until.take()
@@ -134,6 +136,20 @@ impl WorkspaceState {
     async fn add_named(&mut self, records: &mut Records) -> Result<(), Failure> {
         for ino in named(records) {
             self.add_inode(records, ino).await?;
+        }
+        Ok(())
+    }
+
+    /// The extents of these files come as well, as far as they are few.
+    async fn add_extents(&mut self, records: &mut Records, files: Vec<Ino>) -> Result<(), Failure> {
+        for ino in files.into_iter().take(ROWS_MAX) {
+            if !records.has_room() {
+                break;
+            }
+            if let Some(rows) = self.layers.ask(|view| Records::extents_of(view, ino)).await? {
+                records.rows.extend(rows);
+                records.whole.push(ino);
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use artifacts_core::cluster::ShardMap;
 use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, Name, NewNode, Op, Outcome, Position, Usage};
 use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, Request, ServerFrame};
 use artifacts_core::session::InodeRanges;
@@ -62,7 +63,7 @@ impl Lab {
             created_at: Timestamp::from_unix_ms(0),
         };
         let lab = Self {
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(MemoryStore::sharded(ShardMap::new(16).unwrap())),
             blobs: Arc::new(MemoryBlobs::new()),
             record,
             rules: UpkeepRules::default(),

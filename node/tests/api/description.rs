@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 34] = [
+const CALLS: [&str; 35] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/sessions/{id}",
@@ -17,6 +17,7 @@ const CALLS: [&str; 34] = [
     "get /openapi.json",
     "get /readyz",
     "get /v1/api-keys",
+    "get /v1/cluster",
     "get /v1/grants",
     "get /v1/grants/{id}",
     "get /v1/sessions",

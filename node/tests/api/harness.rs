@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use artifacts_core::cluster::ShardMap;
 use artifacts_core::namespace::{Ino, Usage};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
@@ -270,7 +271,7 @@ impl TestNode {
     pub(crate) async fn start_with(configure: impl FnOnce(&mut NodeConfig)) -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
         let clock = Arc::new(ManualClock(AtomicU64::new(1_700_000_000_000)));
-        Self::over(data, clock, Arc::new(MemoryStore::new()), FakeDataPlane::default(), configure).await
+        Self::over(data, clock, Arc::new(MemoryStore::sharded(ShardMap::new(16).unwrap())), FakeDataPlane::default(), configure).await
     }
 
     /// The node after a crash: only what was durable is there.

@@ -99,8 +99,16 @@ impl Contestant for JuiceFs {
         let cache = self.scratch.join("cache");
         fs::remove_dir_all(&cache)?;
         fs::create_dir(&cache)?;
-        let mut command = Command::new(&self.program);
-        command.args(["mount", "--no-usage-report", "--no-syslog", "--metrics", &format!("127.0.0.1:{}", free_port()?), "--cache-dir"]);
+        // In a session of its own, as when it goes to the background by itself.
+        let mut command = Command::new("setsid");
+        command.arg(&self.program).args([
+            "mount",
+            "--no-usage-report",
+            "--no-syslog",
+            "--metrics",
+            &format!("127.0.0.1:{}", free_port()?),
+            "--cache-dir",
+        ]);
         command.arg(cache).arg(self.volume()).arg(self.path());
         let mut agent = Server::start(&self.scratch, "juicefs", command)?;
         agent.wait_until(|| is_mounted(&self.path()))?;

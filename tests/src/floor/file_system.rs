@@ -44,11 +44,7 @@ fn done(reply: ReplyEmpty, outcome: Outcome<()>) {
 
 /// As the product's mount opens files when it is alone.
 fn how_to_open(flags: i32) -> FopenFlags {
-    if flags & libc::O_ACCMODE == libc::O_RDONLY {
-        FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH
-    } else {
-        FopenFlags::FOPEN_DIRECT_IO
-    }
+    if flags & libc::O_ACCMODE == libc::O_RDONLY { FopenFlags::FOPEN_KEEP_CACHE } else { FopenFlags::FOPEN_DIRECT_IO }
 }
 
 impl FloorFs {

@@ -33,7 +33,7 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
         ensure!(fetched + figure(&cold, "/cache/prefetched_bytes")? >= FILE_BYTES as u64, "read from nowhere: {}", cold.status()?);
         cold.unmount()?;
         let files = below(&dir);
-        ensure!(files.len() >= 6, "the cache holds {files:?}");
+        ensure!(files.len() >= 2, "the cache holds {files:?}");
         for file in &files {
             ensure!(fs::metadata(file)?.permissions().mode() & 0o777 == 0o600, "{} is not private", file.display());
         }
@@ -46,12 +46,13 @@ fn a_file_that_was_read_once_is_read_from_disk_after_a_remount_and_a_damaged_one
         ensure!(figure(&warm, "/cache/disk_hits")? > 0, "nothing came from disk: {}", warm.status()?);
         warm.unmount()?;
 
-        let victims = [&files[0], &files[1]];
-        fs::OpenOptions::new().write(true).open(victims[0])?.write_all_at(b"rotten", 1000)?;
-        fs::OpenOptions::new().write(true).open(victims[1])?.set_len(5)?;
+        for (number, file) in files.iter().enumerate() {
+            let file = fs::OpenOptions::new().write(true).open(file)?;
+            if number % 2 == 0 { file.write_all_at(b"rotten", 1000)? } else { file.set_len(5)? }
+        }
         let damaged = reader("damaged")?;
-        read_into_cache(&damaged, &dir, "project", &expected)?;
-        ensure!(figure(&damaged, "/cache/disk/rotten")? == 2, "the damage was not seen: {}", damaged.status()?);
+        ensure!(fs::read(damaged.join("file"))? == expected, "the file reads wrong from damaged files");
+        ensure!(figure(&damaged, "/cache/disk/rotten")? >= 2, "the damage was not seen: {}", damaged.status()?);
         damaged.unmount()
     })
 }

@@ -27,15 +27,14 @@ pub(crate) fn figure(mount: &Mount, pointer: &str) -> Result<u64> {
     status.pointer(pointer).and_then(serde_json::Value::as_u64).with_context(|| format!("no {pointer} in {status}"))
 }
 
-/// How many blocks of this workspace a cache holds.
-pub(crate) fn blocks_of(dir: &Path, workspace: &str) -> usize {
-    below(dir).iter().filter(|path| path.components().any(|part| part.as_os_str() == workspace)).count()
+/// How much of this workspace a cache holds, in bytes.
+pub(crate) fn bytes_of(dir: &Path, workspace: &str) -> usize {
+    let files = below(dir).into_iter().filter(|path| path.components().any(|part| part.as_os_str() == workspace));
+    files.filter_map(|path| Some(fs::metadata(path).ok()?.len() as usize)).sum()
 }
 
 /// Reads the file of a workspace through the mount, and waits until the cache on disk has all of it.
 pub(crate) fn read_into_cache(mount: &Mount, dir: &Path, workspace: &str, expected: &[u8]) -> Result<()> {
     ensure!(fs::read(mount.join("file"))? == expected, "the file of {workspace} reads wrong");
-    wait_until("the cache on disk has the file", Duration::from_secs(60), || {
-        Ok(blocks_of(dir, workspace) >= expected.len().div_ceil(1 << 20))
-    })
+    wait_until("the cache on disk has the file", Duration::from_secs(60), || Ok(bytes_of(dir, workspace) >= expected.len()))
 }

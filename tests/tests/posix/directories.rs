@@ -1,4 +1,4 @@
-//! Large directories.
+//! Large directories, and directories that change while they are looked at.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Lab, mounted};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, mknodat, statx};
 use serde_json::json;
 
 const ENTRIES: usize = 20_000;
@@ -79,4 +79,39 @@ fn list(dir: &Path) -> Result<HashMap<Vec<u8>, usize>> {
         *seen.entry(entry?.file_name().as_bytes().to_vec()).or_default() += 1;
     }
     Ok(seen)
+}
+
+/// What the kernel believes of a directory, and what it is told when it has to ask: (links, mtime).
+fn attributes(dir: &Path, sync: AtFlags) -> Result<(u32, i64, u32)> {
+    let found = statx(CWD, dir, sync, StatxFlags::BASIC_STATS)?;
+    Ok((found.stx_nlink, found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec))
+}
+
+#[test]
+fn who_looks_at_a_directory_while_it_changes_makes_nobody_believe_what_was() -> Result<()> {
+    mounted("watched-directory", Duration::from_secs(5 * 60), |scratch| {
+        let lab = Lab::start(scratch, &json!({}))?;
+        let workspace = lab.workspace("watched")?;
+        let mount = lab.mount("one", &workspace)?;
+        for round in 0..100 {
+            let dir = mount.join(format!("{round}"));
+            fs::create_dir(&dir)?;
+            let ended = AtomicBool::new(false);
+            std::thread::scope(|threads| {
+                for _ in 0..4 {
+                    threads.spawn(|| {
+                        while !ended.load(Ordering::Relaxed) {
+                            let _ = fs::metadata(&dir);
+                        }
+                    });
+                }
+                let made = (0..6).try_for_each(|number| fs::create_dir(dir.join(number.to_string())));
+                ended.store(true, Ordering::Relaxed);
+                made
+            })?;
+            let (believed, found) = (attributes(&dir, AtFlags::empty())?, attributes(&dir, AtFlags::STATX_FORCE_SYNC)?);
+            ensure!(believed == found, "round {round}: {believed:?} is believed, and it is {found:?}");
+        }
+        mount.unmount()
+    })
 }

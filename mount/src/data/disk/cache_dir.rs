@@ -15,12 +15,14 @@ use super::super::BlockId;
 use super::files::{CacheFiles, FileName};
 
 /// Below the directory that the user named: what is ours. The number changes with the layout.
-const BLOCKS: &str = "blocks-1";
+const BLOCKS: &str = "blocks-2";
+/// The longest file, in bytes: as long as a segment.
+const FILE_MAX_BYTES: u32 = 8 << 20;
 /// A file that is not complete, or a directory that is being removed.
 const UNFINISHED: &str = "unfinished-";
 
-/// The files in a directory: `blocks-1/{handle}/{workspace}/{2 hex digits}/{segment}-{offset}-{length}-{digest}`, all
-/// of them private to their owner.
+/// The files in a directory: `blocks-2/{handle}/{workspace}/{2 hex digits}/{segment}-{offset}-{length}`, all of them
+/// private to their owner.
 #[derive(Debug)]
 pub(super) struct CacheDir {
     root: PathBuf,
@@ -47,11 +49,11 @@ impl CacheDir {
     }
 
     fn path(&self, file: &FileName) -> PathBuf {
-        let BlockId { segment, offset, len, digest } = file.id;
+        let BlockId { segment, offset, len, .. } = file.id;
         let mut path = self.blocks();
         path.push(&*file.workspace);
-        path.push(format!("{:02x}", digest & 0xff));
-        path.push(format!("{segment}-{offset}-{len}-{digest:08x}"));
+        path.push(format!("{:02x}", segment.bits() as u8));
+        path.push(format!("{segment}-{offset}-{len}"));
         path
     }
 
@@ -123,10 +125,10 @@ impl CacheFiles for CacheDir {
         Ok(Some(Bytes::from(data)))
     }
 
-    fn write(&self, id: &BlockId, data: &[u8]) -> io::Result<()> {
+    fn write(&self, id: &BlockId, data: &[Bytes]) -> io::Result<()> {
         let unfinished = self.unfinished();
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        let written = file.write_all(data).and_then(|()| self.put_in_place(&unfinished, &self.own(id)));
+        let written = data.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| self.put_in_place(&unfinished, &self.own(id)));
         if written.is_err() {
             // The error that matters is the first.
             let _ = fs::remove_file(&unfinished);
@@ -210,14 +212,10 @@ fn clear_unfinished(path: &Path, rest_of_name: &str) {
 
 fn parse(name: &str) -> Option<BlockId> {
     let mut parts = name.split('-');
-    let (segment, offset, len, digest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let id = BlockId {
-        segment: segment.parse().ok()?,
-        offset: offset.parse().ok()?,
-        len: len.parse().ok()?,
-        digest: u32::from_str_radix(digest, 16).ok()?,
-    };
-    (parts.next().is_none() && id.is_sound()).then_some(id)
+    let (segment, offset, len) = (parts.next()?, parts.next()?, parts.next()?);
+    let id = BlockId::stretch(segment.parse().ok()?, offset.parse().ok()?, len.parse().ok()?);
+    let is_sound = id.len > 0 && id.len <= FILE_MAX_BYTES && id.offset.checked_add(id.len).is_some();
+    (parts.next().is_none() && is_sound).then_some(id)
 }
 
 #[cfg(test)]
@@ -225,10 +223,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use artifacts_core::SegmentId;
-    use artifacts_core::namespace::Checksums;
 
     fn id(offset: u32, data: &[u8]) -> BlockId {
-        BlockId { segment: SegmentId::from_bits(77), offset, len: data.len() as u32, digest: Checksums::of(data).digest() }
+        BlockId::unchecked(77, offset, data.len() as u32)
+    }
+
+    fn write(dir: &CacheDir, id: &BlockId, data: &'static [u8]) -> io::Result<()> {
+        dir.write(id, &[Bytes::from_static(data)])
     }
 
     #[test]
@@ -237,9 +238,9 @@ mod tests {
         let dir = CacheDir::new(&root.path().join("new/cache"), "acme/task").unwrap();
         assert!(dir.open().unwrap().is_empty());
         let (one, other) = (id(0, b"first"), id(5, b"second"));
-        dir.write(&one, b"first").unwrap();
-        dir.write(&other, b"second").unwrap();
-        dir.write(&other, b"second").unwrap();
+        dir.write(&one, &[Bytes::from_static(b"fir"), Bytes::from_static(b"st")]).unwrap();
+        write(&dir, &other, b"second").unwrap();
+        write(&dir, &other, b"second").unwrap();
         // The clock of files may stand for some milliseconds.
         let written = Timespec { tv_sec: 1, tv_nsec: 0 };
         let written = Timestamps { last_access: written, last_modification: written };
@@ -265,13 +266,13 @@ mod tests {
         let (ours, theirs) = (CacheDir::new(root.path(), "acme/a").unwrap(), CacheDir::new(root.path(), "acme/b").unwrap());
         ours.open().unwrap();
         let block = id(0, b"block");
-        ours.write(&block, b"block").unwrap();
-        theirs.write(&block, b"block").unwrap();
+        write(&ours, &block, b"block").unwrap();
+        write(&theirs, &block, b"block").unwrap();
         ours.remove_all().unwrap();
         ours.remove_all().unwrap();
         assert!(ours.read(&block, 0..block.len).unwrap().is_none());
         assert_eq!(theirs.open().unwrap(), [FileName { workspace: "acme/b".into(), id: block }]);
-        ours.write(&block, b"block").unwrap();
+        write(&ours, &block, b"block").unwrap();
         assert!(ours.read(&block, 0..block.len).unwrap().is_some(), "another mount of it goes on");
     }
 
@@ -311,16 +312,16 @@ mod tests {
         let dir = CacheDir::new(&lost, "acme/task").unwrap();
         dir.open().unwrap();
         fs::remove_dir_all(&lost).unwrap();
-        assert!(dir.write(&id(0, b"block"), b"block").is_err());
+        assert!(write(&dir, &id(0, b"block"), b"block").is_err());
         assert!(dir.open().is_err());
         assert!(!lost.exists());
     }
 
     #[test]
     fn names_are_read_strictly() {
-        let good = format!("{}-0-5-0000abcd", SegmentId::from_bits(7));
+        let good = format!("{}-0-5", SegmentId::from_bits(7));
         assert!(parse(&good).is_some());
-        for bad in ["", "a-b-c-d", &format!("{good}-1"), &good.replace("-5-", "-0-"), &good.replace("-5-", "-2000000-")] {
+        for bad in ["", "a-b-c", &format!("{good}-1"), &good.replace("-5", "-0"), &good.replace("-5", "-9000000")] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,11 +56,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    reads: VecDeque<(Wanted, oneshot::Sender<Bytes>)>,
-    writes: VecDeque<(BlockId, Bytes)>,
+    reads: VecDeque<(Read, oneshot::Sender<Bytes>)>,
+    writes: VecDeque<(BlockId, Vec<Bytes>)>,
     write_bytes: usize,
     is_writing: bool,
     end: End,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone)]
+struct Read {
+    file: BlockId,
+    range: Range<u32>,
+    /// What it has to match; `None` if the reader checks that.
+    check: Option<BlockId>,
 }
 
 /// How the cache ends.
@@ -113,8 +123,24 @@ impl DiskCache {
         Ok(cache)
     }
 
-    /// A block or a part of one, checked. `None` if the disk does not have the block, or not soon.
+    /// A block or a part of one, checked. `None` if the disk is not known to have it, or does not give it soon.
     pub(crate) async fn get(&self, wanted: Wanted) -> Option<Bytes> {
+        let file = self.file_with(&wanted.block())?;
+        let begins = wanted.id.offset - file.offset;
+        self.read(Read { file, range: begins..begins + wanted.id.len, check: Some(wanted.id) }).await
+    }
+
+    /// What a file holds in which this block lies.
+    pub(crate) fn file_with(&self, block: &BlockId) -> Option<BlockId> {
+        self.shared.index.lock().file_with(block)
+    }
+
+    /// A part of what a file holds, unchecked.
+    pub(crate) async fn stretch(&self, file: BlockId, range: Range<u32>) -> Option<Bytes> {
+        self.read(Read { file, range: range.start - file.offset..range.end - file.offset, check: None }).await
+    }
+
+    async fn read(&self, read: Read) -> Option<Bytes> {
         let shared = &self.shared;
         if !shared.is_open.load(Ordering::Acquire) || !shared.reads.is_on(shared.clock.boot_ms()) {
             return None;
@@ -125,7 +151,7 @@ impl DiskCache {
             if queue.end != End::NotYet || queue.reads.len() >= READS_MAX {
                 return None;
             }
-            queue.reads.push_back((wanted, sent));
+            queue.reads.push_back((read, sent));
         }
         shared.something_to_read.notify_one();
         match tokio::time::timeout(self.patience, received).await {
@@ -138,19 +164,19 @@ impl DiskCache {
         }
     }
 
-    /// Keeps a block, if the disk keeps up. Waits for nothing.
-    pub(crate) fn put(&self, id: BlockId, bytes: Bytes) {
+    /// Keeps a block, or a stretch in pieces, if the disk keeps up. Waits for nothing.
+    pub(crate) fn put(&self, id: BlockId, pieces: Vec<Bytes>) {
         let shared = &self.shared;
         if !shared.writes.is_on(shared.clock.boot_ms()) {
             return;
         }
         {
             let mut queue = shared.queue.lock();
-            if queue.end != End::NotYet || queue.write_bytes + bytes.len() > WRITES_MAX_BYTES {
+            if queue.end != End::NotYet || queue.write_bytes + id.len as usize > WRITES_MAX_BYTES {
                 return;
             }
-            queue.write_bytes += bytes.len();
-            queue.writes.push_back((id, bytes));
+            queue.write_bytes += id.len as usize;
+            queue.writes.push_back((id, pieces));
         }
         shared.something_to_write.notify_one();
     }
@@ -206,31 +232,28 @@ impl Shared {
 
     fn read_on(&self) {
         loop {
-            let (wanted, reader) = {
+            let (read, reader) = {
                 let mut queue = self.queue.lock();
                 self.something_to_read.wait_while(&mut queue, |queue| queue.reads.is_empty() && queue.end == End::NotYet);
                 let Some(read) = queue.reads.pop_front() else { return };
                 read
             };
-            if let Some(bytes) = self.read(wanted) {
+            if let Some(bytes) = self.read(&read) {
                 // The reader may have lost patience.
                 let _ = reader.send(bytes);
             }
         }
     }
 
-    fn read(&self, wanted: Wanted) -> Option<Bytes> {
-        let id = wanted.block();
-        let name = self.name(id);
-        match self.files.read(&id, wanted.range()) {
-            Ok(Some(bytes)) if wanted.id.matches(&bytes) => {
+    fn read(&self, read: &Read) -> Option<Bytes> {
+        let name = self.name(read.file);
+        match self.files.read(&read.file, read.range.clone()) {
+            Ok(Some(bytes)) if read.check.is_none_or(|id| id.matches(&bytes)) && bytes.len() == read.range.len() => {
                 self.index.lock().used(name);
                 Some(bytes)
             }
             Ok(Some(_)) => {
-                self.rotten.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(segment = %id.segment, offset = id.offset, "a file of the cache does not match its checksum and is removed");
-                self.remove(&name);
+                self.rotten(&name);
                 None
             }
             Ok(None) => {
@@ -242,6 +265,13 @@ impl Shared {
                 None
             }
         }
+    }
+
+    fn rotten(&self, name: &FileName) {
+        self.rotten.fetch_add(1, Ordering::Relaxed);
+        let BlockId { segment, offset, .. } = name.id;
+        tracing::warn!(%segment, offset, "a file of the cache does not match its checksum and is removed");
+        self.remove(name);
     }
 
     fn remove(&self, name: &FileName) {
@@ -264,10 +294,10 @@ impl Shared {
                     break;
                 }
                 queue.is_writing = true;
-                queue.writes.pop_front().inspect(|(_, bytes)| queue.write_bytes -= bytes.len())
+                queue.writes.pop_front().inspect(|(id, _)| queue.write_bytes -= id.len as usize)
             };
-            let Some((id, bytes)) = write else { continue };
-            written_since_look += self.write(id, &bytes);
+            let Some((id, pieces)) = write else { continue };
+            written_since_look += self.write(id, &pieces);
             if written_since_look > self.index.lock().max_bytes() / LOOK_AGAIN_PART {
                 written_since_look = 0;
                 self.open();
@@ -295,8 +325,8 @@ impl Shared {
         }
     }
 
-    /// Writes a block, and answers how much room it took, in bytes.
-    fn write(&self, id: BlockId, bytes: &Bytes) -> u64 {
+    /// Writes a file, and answers how much room it took, in bytes.
+    fn write(&self, id: BlockId, pieces: &[Bytes]) -> u64 {
         // While it was queued, the disk may have failed.
         if !self.writes.is_on(self.clock.boot_ms()) {
             return 0;
@@ -316,7 +346,7 @@ impl Shared {
             index.make_room(name.bytes())
         };
         going.iter().for_each(|file| self.remove(file));
-        match self.files.write(&id, bytes) {
+        match self.files.write(&id, pieces) {
             Ok(()) => {
                 let room = name.bytes();
                 self.index.lock().used(name);

@@ -1,6 +1,4 @@
 #![allow(clippy::unwrap_used)]
-use std::ops::Range;
-
 use super::*;
 use artifacts_core::namespace::Checksums;
 use std::collections::HashMap;
@@ -59,9 +57,9 @@ impl CacheFiles for Files {
         Ok(self.0.files.lock().get(id).map(part))
     }
 
-    fn write(&self, id: &BlockId, data: &[u8]) -> io::Result<()> {
+    fn write(&self, id: &BlockId, data: &[Bytes]) -> io::Result<()> {
         self.touch(true)?;
-        self.0.files.lock().insert(*id, Bytes::copy_from_slice(data));
+        self.0.files.lock().insert(*id, Bytes::from(data.concat()));
         Ok(())
     }
 
@@ -113,7 +111,7 @@ impl Bench {
 
     fn put(&self, number: u32) -> (BlockId, Bytes) {
         let (id, bytes) = block(number);
-        self.cache.put(id, bytes.clone());
+        self.cache.put(id, vec![bytes.clone()]);
         (id, bytes)
     }
 
@@ -148,7 +146,7 @@ async fn a_part_is_read_out_of_its_block() {
     let bench = bench();
     let bytes = Bytes::from_iter((0..200_000u32).map(|at| (at / 5) as u8));
     let id = BlockId::new(SegmentId::from_bits(9), 7, bytes.len() as u32, &Checksums::of(&bytes));
-    bench.cache.put(id, bytes.clone());
+    bench.cache.put(id, vec![bytes.clone()]);
     bench.wait(|bench| bench.cache.status().bytes > 0);
     let (part, begins) = id.part_at(140_000, &Checksums::of(&bytes)).unwrap();
     let wanted = Wanted { id: part, part_of: Some(id) };
@@ -156,6 +154,22 @@ async fn a_part_is_read_out_of_its_block() {
     let wrong = Wanted { id: BlockId { digest: 1, ..part }, part_of: Some(id) };
     assert!(bench.cache.get(wrong).await.is_none());
     assert_eq!(bench.cache.status().rotten, 1);
+}
+
+#[tokio::test]
+async fn a_block_is_read_out_of_a_stretch_and_a_rotten_stretch_goes() {
+    let bench = bench();
+    let ((one, bytes), (other, more)) = (block(0), block(4096));
+    let stretch = BlockId::stretch(one.segment, 0, 8192);
+    bench.cache.put(stretch, vec![bytes.clone(), more.clone()]);
+    bench.wait(|bench| bench.cache.status().bytes > 0);
+    assert_eq!(bench.cache.get(Wanted::whole(one)).await.unwrap(), bytes);
+    assert_eq!(bench.cache.get(Wanted::whole(other)).await.unwrap(), more);
+    assert_eq!(bench.cache.file_with(&other), Some(stretch));
+    assert_eq!(bench.cache.stretch(stretch, 4096..8192).await.unwrap(), more);
+    bench.disk.files.lock().insert(stretch, Bytes::from(vec![77; 8192]));
+    assert!(bench.cache.get(Wanted::whole(one)).await.is_none());
+    assert!(bench.disk.files.lock().is_empty() && bench.cache.file_with(&other).is_none());
 }
 
 #[tokio::test]
@@ -177,8 +191,8 @@ async fn the_bound_holds_also_for_what_was_there_before() {
 #[tokio::test]
 async fn a_rotten_file_is_removed_and_not_given_out() {
     let bench = bench();
-    let (id, _) = bench.put_and_wait(1);
     for rotten in [Bytes::from(vec![9; 4096]), Bytes::from(vec![1; 4095]), Bytes::from(vec![1; 4097])] {
+        let (id, _) = bench.put_and_wait(1);
         bench.disk.files.lock().insert(id, rotten);
         assert!(bench.cache.get(Wanted::whole(id)).await.is_none());
         assert!(bench.disk.files.lock().is_empty());

@@ -1,9 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::super::BlockId;
 use super::files::FileName;
 
 /// More files than this are not kept, whatever room is left: each costs memory here.
 const FILES_MAX: usize = 128 << 10;
+/// So many files that begin before a block are looked at for one that it lies in.
+const LOOK_BACK: usize = 8;
 
 /// Which files there are, and which was used when, as far as this mount knows: others may share the directory. Decides
 /// what has to go for the whole to stay within its bound.
@@ -15,17 +18,26 @@ pub(super) struct DiskIndex {
     clock: u64,
     files: HashMap<FileName, u64>,
     by_age: BTreeMap<u64, FileName>,
+    by_place: BTreeSet<BlockId>,
 }
 
 impl DiskIndex {
     /// An empty index of a cache of this size.
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { max_bytes, max_files: FILES_MAX, bytes: 0, clock: 0, files: HashMap::new(), by_age: BTreeMap::new() }
+        Self {
+            max_bytes,
+            max_files: FILES_MAX,
+            bytes: 0,
+            clock: 0,
+            files: HashMap::new(),
+            by_age: BTreeMap::new(),
+            by_place: BTreeSet::new(),
+        }
     }
 
     /// Starts over with these files, the least recently used first.
     pub(super) fn replace(&mut self, files: Vec<FileName>) {
-        (self.bytes, self.files, self.by_age) = (0, HashMap::new(), BTreeMap::new());
+        (self.bytes, self.files, self.by_age, self.by_place) = (0, HashMap::new(), BTreeMap::new(), BTreeSet::new());
         files.into_iter().for_each(|file| self.used(file));
     }
 
@@ -36,6 +48,7 @@ impl DiskIndex {
             Some(before) => drop(self.by_age.remove(&before)),
             None => self.bytes += file.bytes(),
         }
+        self.by_place.insert(file.id);
         self.by_age.insert(self.clock, file);
     }
 
@@ -43,8 +56,15 @@ impl DiskIndex {
     pub(super) fn removed(&mut self, file: &FileName) {
         if let Some(used) = self.files.remove(file) {
             self.by_age.remove(&used);
+            self.by_place.remove(&file.id);
             self.bytes -= file.bytes();
         }
+    }
+
+    /// What a file holds in which a block lies, if one is known.
+    pub(super) fn file_with(&self, block: &BlockId) -> Option<BlockId> {
+        let last = BlockId { len: u32::MAX, digest: u32::MAX, ..*block };
+        self.by_place.range(..=last).rev().take(LOOK_BACK).find(|file| file.covers(block)).copied()
     }
 
     /// The files that must go before another of this size may come; they count as gone.
@@ -53,6 +73,7 @@ impl DiskIndex {
         while self.bytes + bytes > self.max_bytes || self.files.len() >= self.max_files {
             let Some((_, oldest)) = self.by_age.pop_first() else { break };
             self.files.remove(&oldest);
+            self.by_place.remove(&oldest.id);
             self.bytes -= oldest.bytes();
             going.push(oldest);
         }
@@ -82,7 +103,6 @@ impl DiskIndex {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::BlockId;
     use super::*;
     use artifacts_core::SegmentId;
 
@@ -107,6 +127,27 @@ mod tests {
         assert_eq!(index.make_room(u64::MAX / 2), [file(1)]);
         assert_eq!(index.bytes(), 0);
         assert!(index.could_hold(&file(1)) && !DiskIndex::new(4096).could_hold(&file(1)));
+    }
+
+    #[test]
+    fn a_block_is_found_in_a_stretch_around_it() {
+        let (mut index, id) = (DiskIndex::new(1 << 20), BlockId::unchecked);
+        for (segment, offset, len) in [(1, 0, 1000), (1, 100, 50), (1, 400, 5), (2, 0, 5000)] {
+            index.used(FileName { workspace: "acme/task".into(), id: id(segment, offset, len) });
+        }
+        for (block, file) in [
+            (id(1, 100, 50), Some(id(1, 100, 50))),
+            (id(1, 120, 10), Some(id(1, 100, 50))),
+            (id(1, 140, 20), Some(id(1, 0, 1000))),
+            (id(1, 990, 10), Some(id(1, 0, 1000))),
+            (id(1, 990, 11), None),
+            (id(2, 990, 11), Some(id(2, 0, 5000))),
+            (id(3, 0, 1), None),
+        ] {
+            assert_eq!(index.file_with(&block), file, "{block:?}");
+        }
+        index.removed(&FileName { workspace: "acme/task".into(), id: id(1, 0, 1000) });
+        assert_eq!(index.file_with(&id(1, 140, 20)), None);
     }
 
     #[test]

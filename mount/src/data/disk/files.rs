@@ -12,7 +12,7 @@ use super::super::BlockId;
 pub(super) struct FileName {
     /// `handle/name`.
     pub(super) workspace: Arc<str>,
-    /// What it holds.
+    /// What it holds: a block, or a stretch of a segment.
     pub(super) id: BlockId,
 }
 
@@ -31,12 +31,12 @@ pub(super) trait CacheFiles: Debug + Send + Sync + 'static {
     /// The workspace whose blocks are read and written.
     fn workspace(&self) -> &Arc<str>;
 
-    /// A stretch of what the file of a block holds, unchecked; nothing if the file is not as long as the block, `None` if
-    /// there is no file. It counts as used.
+    /// A part of what a file holds, unchecked; nothing if the file is not as long as its name says, `None` if there is none.
+    /// It counts as used.
     fn read(&self, id: &BlockId, range: Range<u32>) -> io::Result<Option<Bytes>>;
 
-    /// Makes the file of a block.
-    fn write(&self, id: &BlockId, data: &[u8]) -> io::Result<()>;
+    /// Makes a file.
+    fn write(&self, id: &BlockId, data: &[Bytes]) -> io::Result<()>;
 
     /// Removes a file, which may be gone already.
     fn remove(&self, file: &FileName) -> io::Result<()>;

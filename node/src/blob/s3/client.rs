@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -20,8 +20,11 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 /// What servers other than AWS expect where nobody has named a region.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// The client, and the one that signs for agents.
-pub(super) async fn clients(config: &S3Config) -> Result<(Client, Client), BlobError> {
+/// What the configuration and the environment say together: the region, and who gives credentials.
+///
+/// # Errors
+/// [`BlobError::Unusable`], with what to change.
+pub(super) async fn settings(config: &S3Config) -> Result<SdkConfig, BlobError> {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let limits = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_attempt_timeout(ATTEMPT_LIMIT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -47,6 +50,12 @@ pub(super) async fn clients(config: &S3Config) -> Result<(Client, Client), BlobE
         let reason = "the region of the bucket is not known; name it with --s3-region, or in AWS_REGION".to_owned();
         return Err(BlobError::Unusable { reason });
     }
+    Ok(shared)
+}
+
+/// The client, and the one that signs for agents.
+pub(super) async fn clients(config: &S3Config) -> Result<(Client, Client), BlobError> {
+    let shared = settings(config).await?;
     let at = |endpoint: Option<&String>| {
         let mut builder = aws_sdk_s3::config::Builder::from(&shared).force_path_style(config.path_style);
         builder.set_endpoint_url(endpoint.cloned().or_else(|| shared.endpoint_url().map(str::to_owned)));

@@ -54,7 +54,7 @@ async fn only_the_holder_reads_records_and_entries_bring_what_they_name() {
     let actor = lab.start(vec![]).await;
     let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
     let prefix = Bytes::from(Key::dentries_of(Ino::ROOT));
-    let entries = Fetch::Range { start: prefix.clone(), prefix, limit: 1_000 };
+    let entries = Fetch::range(prefix.clone(), prefix, 1_000);
     assert_eq!(a.fetch(entries.clone()).await, Err(Errno::EPERM));
     a.send(ClientFrame::WantLease);
     a.granted().await;

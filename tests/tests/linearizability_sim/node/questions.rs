@@ -62,6 +62,13 @@ impl Node {
         for ino in named(&records) {
             self.add_inode(&mut records, ino);
         }
+        let along = if let Fetch::Range { along, .. } = fetch { along.as_slice() } else { &[] };
+        for &ino in along {
+            if let Some(rows) = Records::extents_of(&self.view, ino).map_err(|_| Errno::EIO)? {
+                records.rows.extend(rows);
+                records.whole.push(ino);
+            }
+        }
         Ok(Answer::Records(records))
     }
 
@@ -129,9 +136,9 @@ impl Node {
             Fetch::Key(encoded) => {
                 let key = Key::decode(encoded).ok_or(Errno::EINVAL)?;
                 let record = self.view.get(&key).map_err(|_| Errno::EIO)?;
-                Ok(Records { rows: record.map(|record| (encoded.clone(), record)).into_iter().collect(), until: None })
+                Ok(Records { rows: record.map(|record| (encoded.clone(), record)).into_iter().collect(), ..Records::default() })
             }
-            Fetch::Range { start, prefix, limit } => {
+            Fetch::Range { start, prefix, limit, .. } => {
                 let limit = (*limit as usize).clamp(1, ROWS_MAX);
                 Records::of(&self.view, start, prefix, limit).map_err(|_| Errno::EIO)
             }

@@ -1,0 +1,73 @@
+//! The cluster as the API shows it to an operator.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Fields of a later version, so that `--format json` prints all that the node said.
+type Rest = Map<String, Value>;
+
+/// The cluster as one node knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClusterStatus {
+    /// Its name; absent when the node is alone.
+    pub(crate) cluster: Option<String>,
+    /// The node that answered.
+    pub(crate) node: Option<String>,
+    /// The names of the ring's keys.
+    pub(crate) ring_keys: Vec<String>,
+    /// All nodes that are known.
+    pub(crate) members: Vec<ClusterMember>,
+    /// Who should own which shard.
+    pub(crate) shards: Vec<ClusterShard>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClusterMember {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its current life.
+    pub(crate) generation: u64,
+    /// Whether it is heard.
+    pub(crate) live: bool,
+    /// `joining`, `serving` or `leaving`.
+    pub(crate) phase: Option<String>,
+    /// Its region.
+    pub(crate) region: Option<String>,
+    /// The version of its program.
+    pub(crate) release: Option<String>,
+    /// The versions of the session protocol that it speaks.
+    pub(crate) protocol: Option<ProtocolRange>,
+    /// Where other nodes reach it.
+    pub(crate) api: Option<String>,
+    /// How many nodes it counts as alive itself.
+    pub(crate) sees: Option<usize>,
+    /// Why it does not answer.
+    pub(crate) problem: Option<String>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// Both ends included.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ProtocolRange {
+    /// Oldest.
+    pub(crate) min: u16,
+    /// Newest.
+    pub(crate) max: u16,
+}
+
+/// One shard of one region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClusterShard {
+    /// The region.
+    pub(crate) region: String,
+    /// Which shard.
+    pub(crate) shard: u16,
+    /// Who should own it.
+    pub(crate) suggested_owner: Option<String>,
+    #[serde(flatten)]
+    rest: Rest,
+}

@@ -1,0 +1,83 @@
+//! `artifacts node status`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use artifacts_node::config::NodeConfig;
+use clap::Args;
+
+use crate::api::{ClusterMember, ClusterStatus};
+use crate::output::{Format, Output, Table, or_dash};
+use crate::settings::Settings;
+
+/// Arguments of `node status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Any node can be asked; TONBO_API_URL says which. It asks all others in turn: SEES is how many nodes each of them counts as alive.
+
+Examples:
+  artifacts node --data /var/lib/artifacts status
+  TONBO_API_URL=https://node2:7700 artifacts node status --admin-token-file F --format json")]
+pub(crate) struct StatusArgs {
+    /// The admin token of the node that is asked [default: `admin-token` in the data directory]
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+}
+
+/// Does it.
+pub(crate) async fn run(args: StatusArgs, config: &NodeConfig, output: Output) -> anyhow::Result<()> {
+    let file = args.admin_token_file.unwrap_or_else(|| config.data.join("admin-token"));
+    let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read the admin token in {}", file.display()))?;
+    let status = Settings::load()?.client_with(token.trim())?.cluster().await?;
+    if output.format == Format::Json {
+        return output.json(&status);
+    }
+    let Some(cluster) = &status.cluster else {
+        return output.line("This node is alone: it has no ring settings.");
+    };
+    output.line(&format!("cluster {cluster}, asked {}; ring keys {}", or_dash(status.node.as_ref()), status.ring_keys.join(", ")))?;
+    output.line(&members(&status).render(output.style))?;
+    output.line("")?;
+    output.line(&shards(&status).render(output.style))
+}
+
+fn members(status: &ClusterStatus) -> Table {
+    let headings = ["NODE", "STATE", "REGION", "RELEASE", "PROTOCOL", "GENERATION", "SEES", "API"];
+    status.members.iter().fold(Table::new(headings, "No nodes."), |table, member| {
+        let protocol = member.protocol.as_ref().map(|range| format!("{}-{}", range.min, range.max));
+        let sees = match (&member.sees, &member.problem) {
+            (Some(sees), _) => sees.to_string(),
+            (None, problem) => or_dash(problem.as_ref()),
+        };
+        table.row([
+            member.name.clone(),
+            state(member).to_owned(),
+            or_dash(member.region.as_ref()),
+            or_dash(member.release.as_ref()),
+            or_dash(protocol.as_ref()),
+            member.generation.to_string(),
+            sees,
+            or_dash(member.api.as_ref()),
+        ])
+    })
+}
+
+fn state(member: &ClusterMember) -> &str {
+    if member.live { member.phase.as_deref().unwrap_or("unknown") } else { "silent" }
+}
+
+/// The shards of each region by who should own them, a line a node.
+fn shards(status: &ClusterStatus) -> Table {
+    let mut owners: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for shard in &status.shards {
+        let owner = shard.suggested_owner.as_deref().unwrap_or("nobody");
+        match owners.iter_mut().find(|(region, known, _)| *region == shard.region && *known == owner) {
+            Some((_, _, shards)) => shards.push(shard.shard.to_string()),
+            None => owners.push((&shard.region, owner, vec![shard.shard.to_string()])),
+        }
+    }
+    owners.sort_unstable();
+    owners.into_iter().fold(Table::new(["REGION", "SHOULD OWN", "SHARDS"], "No shards."), |table, (region, owner, shards)| {
+        table.row([region.to_owned(), owner.to_owned(), shards.join(" ")])
+    })
+}

@@ -1,0 +1,16 @@
+//! What several control nodes must agree on: where things live and whose they are.
+//!
+//! Everything durable lies in a fixed number of shards, each of which has one owner at a time. [`ShardMap`] says which shard
+//! a thing lies in; it never changes in the life of a cluster. [`Placement`] says who should own a shard. [`Ownership`] says
+//! what an owner may do at a given instant, so that two nodes that believe to own one shard never both act on it.
+
+mod ownership;
+mod placement;
+mod shard_map;
+
+#[cfg(test)]
+mod tests;
+
+pub use ownership::{Claim, DEFAULT_OWNERSHIP_TTL_MS, Ownership};
+pub use placement::{Move, Placement};
+pub use shard_map::{MAX_SHARDS, Shard, ShardMap};

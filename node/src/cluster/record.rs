@@ -1,0 +1,102 @@
+use artifacts_core::Timestamp;
+use artifacts_core::cluster::ShardMap;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use super::ClusterError;
+
+/// The object's name below the cluster's prefix.
+const NAME: &str = "cluster.json";
+/// What this code writes and reads.
+const VERSION: u32 = 1;
+
+/// What is decided when a cluster is made, once and for all. Lies in the bucket beside its data, so that a node which
+/// knows the bucket knows the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// The layout of the bucket.
+    pub version: u32,
+    /// Tells this cluster from every other.
+    pub id: String,
+    /// How many shards there are.
+    pub shards: ShardMap,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl ClusterRecord {
+    /// The record of a cluster to be made.
+    pub fn new(id: String, shards: ShardMap, created_at: Timestamp) -> Self {
+        Self { version: VERSION, id, shards, created_at }
+    }
+
+    /// Makes the cluster if there is none in the bucket, and gives the record of the one that is there: of several nodes that
+    /// come at once to an empty bucket, one makes it and all get the same.
+    ///
+    /// # Errors
+    /// [`ClusterError::Objects`], or [`ClusterError::Record`] for one that this version does not understand.
+    pub async fn join_or_make(objects: &dyn ObjectStore, wanted: &Self) -> Result<Self, ClusterError> {
+        let name = Path::from(NAME);
+        match objects.get(&name).await {
+            Ok(found) => return Self::parse(&found.bytes().await?),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let text = serde_json::to_vec_pretty(wanted).map_err(|error| ClusterError::Record(error.to_string()))?;
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match objects.put_opts(&name, PutPayload::from(text), create).await {
+            // Another node's, or the trace of an attempt of ours whose answer was lost.
+            Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::parse(&objects.get(&name).await?.bytes().await?)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, ClusterError> {
+        let record: Self = serde_json::from_slice(text).map_err(|error| ClusterError::Record(error.to_string()))?;
+        if record.version != VERSION || ShardMap::new(record.shards.len()).is_none() {
+            let (version, shards) = (record.version, record.shards.len());
+            return Err(ClusterError::Record(format!("it is of version {version} with {shards} shards, which this node does not know")));
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use futures_util::future::join_all;
+    use object_store::memory::InMemory;
+
+    fn wanted(id: &str, shards: u16) -> ClusterRecord {
+        ClusterRecord::new(id.to_owned(), ShardMap::new(shards).unwrap(), Timestamp::from_unix_ms(1))
+    }
+
+    #[tokio::test]
+    async fn the_first_node_decides_and_the_others_follow() {
+        let objects = InMemory::new();
+        let records: Vec<_> = (1..20).map(|number| wanted(&format!("cl_{number}"), number)).collect();
+        let joined = join_all(records.iter().map(|wanted| ClusterRecord::join_or_make(&objects, wanted))).await;
+        let first = joined[0].as_ref().unwrap();
+        assert!(records.contains(first));
+        assert!(joined.iter().all(|record| record.as_ref().unwrap() == first));
+        assert_eq!(&ClusterRecord::join_or_make(&objects, &wanted("late", 3)).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_not_understood_is_refused() {
+        for text in [
+            "{",
+            r#"{"version":2,"id":"a","shards":16,"created_at":"2026-01-01T00:00:00Z"}"#,
+            r#"{"version":1,"id":"a","shards":0,"created_at":"2026-01-01T00:00:00Z"}"#,
+            r#"{"version":1,"id":"a","shards":9999,"created_at":"2026-01-01T00:00:00Z"}"#,
+        ] {
+            let objects = InMemory::new();
+            objects.put(&Path::from(NAME), PutPayload::from(text)).await.unwrap();
+            let outcome = ClusterRecord::join_or_make(&objects, &wanted("mine", 16)).await;
+            assert!(matches!(outcome, Err(ClusterError::Record(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::mesh::{CallSeat, Facts, Incarnation, MeshKeys, NodePhase};
+use artifacts_core::name::NodeName;
+use parking_lot::Mutex;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::caller::Caller;
+use super::lives::Lives;
+use super::task::{RingTask, Word};
+use super::{RingConfig, RingError, RingView, socket};
+use crate::random::SharedEntropy;
+use crate::time::SharedClock;
+
+/// How long the others get to hear that this node leaves.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the task may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// A place in the ring that is taken, before anything is said: socket, name and first life.
+pub struct RingSeat {
+    pub(super) config: RingConfig,
+    pub(super) keys: MeshKeys,
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) advertise: SocketAddr,
+    pub(super) lives: Lives,
+    pub(super) first: Incarnation,
+    pub(super) clock: SharedClock,
+    pub(super) entropy: SharedEntropy,
+}
+
+impl RingSeat {
+    /// Takes the place: everything that can fail.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    pub fn take(config: RingConfig, data: &Path, clock: SharedClock, entropy: SharedEntropy) -> Result<Self, RingError> {
+        config.check()?;
+        let keys = config.keys()?;
+        let mut lives = Lives::open(data, config.node.as_ref(), &*entropy)?;
+        let failed = |source| RingError::Socket { address: config.listen, source };
+        let socket = socket::bind(config.listen).map_err(failed)?;
+        let bound = socket.local_addr().map_err(failed)?;
+        let mut advertise = config.advertise.unwrap_or(config.listen);
+        if advertise.port() == 0 {
+            advertise.set_port(bound.port());
+        }
+        let first = lives.next(0, clock.wall(), &*entropy)?;
+        Ok(Self { config, keys, socket: Arc::new(socket), advertise, lives, first, clock, entropy })
+    }
+
+    /// Where others reach this node's gossip.
+    pub fn advertise(&self) -> SocketAddr {
+        self.advertise
+    }
+
+    /// What this node will say of itself: where other nodes and agents reach it, and its region.
+    ///
+    /// # Errors
+    /// [`RingError::Config`] if others could not read it.
+    pub fn facts(&self, api: String, stream: String, region: String) -> Result<Facts, RingError> {
+        let facts = Facts {
+            api,
+            stream,
+            region,
+            protocol: artifacts_core::protocol::VersionRange::OURS,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            // Calls have a life of their own, which is the ring's first: its next ones do not disturb them.
+            calls: self.first,
+            phase: NodePhase::Joining,
+        };
+        facts
+            .check()
+            .map_err(|error| RingError::Config(format!("the node cannot tell others where it is and of which region: {error}")))?;
+        Ok(facts)
+    }
+
+    /// Begins to gossip.
+    pub fn start(self, facts: Facts) -> Ring {
+        let region = facts.region.clone();
+        let (cluster, me) = (self.config.name.clone(), self.lives.node().clone());
+        let seat = CallSeat::new(cluster.as_str(), self.keys.clone(), me.clone(), self.first);
+        let caller = Caller::new(seat);
+        let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
+        let (words, heard) = mpsc::channel(4);
+        let (config, keys) = (self.config.clone(), self.keys.clone());
+        let inner = Inner { cluster, me, region, config, keys, view: view.subscribe(), caller: caller.clone(), words };
+        let task = tokio::spawn(RingTask::new(self, facts, caller, view, heard).run());
+        Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
+    }
+}
+
+struct Inner {
+    cluster: String,
+    me: NodeName,
+    region: String,
+    config: RingConfig,
+    keys: MeshKeys,
+    view: watch::Receiver<RingView>,
+    caller: Caller,
+    words: mpsc::Sender<Word>,
+}
+
+/// This node's place in the ring. Clones share it; the task behind it ends when it is told to or when the last is gone.
+#[derive(Clone)]
+pub struct Ring {
+    inner: Arc<Inner>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Ring {
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.inner.cluster
+    }
+
+    /// This node's name.
+    pub fn me(&self) -> &NodeName {
+        &self.inner.me
+    }
+
+    /// This node's region.
+    pub fn region(&self) -> &str {
+        &self.inner.region
+    }
+
+    /// How many shards the cluster has.
+    pub fn shards(&self) -> u16 {
+        self.inner.config.shards
+    }
+
+    /// The keys that count here.
+    pub fn keys(&self) -> &MeshKeys {
+        &self.inner.keys
+    }
+
+    /// What is known now.
+    pub fn view(&self) -> RingView {
+        self.inner.view.borrow().clone()
+    }
+
+    /// What is known, whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<RingView> {
+        self.inner.view.clone()
+    }
+
+    /// Calls to other nodes, and the judge of theirs.
+    pub fn caller(&self) -> &Caller {
+        &self.inner.caller
+    }
+
+    /// Tells the others that this node takes over nothing any more, and waits until most have heard it. Gossip goes on.
+    pub async fn leave(&self) {
+        let (told, done) = oneshot::channel();
+        if self.inner.words.send(Word::Leave(told)).await.is_ok() && tokio::time::timeout(LEAVE_LIMIT, done).await.is_err() {
+            tracing::warn!("the ring was not told in time that this node leaves");
+        }
+    }
+
+    /// Ends the gossip instance as a panic would.
+    #[cfg(test)]
+    pub(super) async fn break_gossip(&self) {
+        self.inner.words.send(Word::Break).await.expect("the task lives");
+    }
+
+    /// Falls silent.
+    pub async fn stop(&self) {
+        let _ = self.inner.words.send(Word::Stop).await;
+        let task = self.task.lock().take();
+        if let Some(mut task) = task {
+            // It may be waiting for a name server. A panic of it was logged where it happened.
+            if tokio::time::timeout(STOP_LIMIT, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}

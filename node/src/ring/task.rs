@@ -1,0 +1,284 @@
+use std::time::Duration;
+
+use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership, NodePhase};
+use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::RingView;
+use super::caller::Caller;
+use super::handle::RingSeat;
+use super::socket::{Ending, SealedTransport};
+use crate::time::pause;
+
+/// Nobody waits longer for the next life after the last has failed.
+const REBIRTH_PAUSE_MAX: Duration = Duration::from_secs(10);
+const REBIRTH_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// A life that lasted this long was none that failed at once.
+const SETTLED: Duration = Duration::from_secs(60);
+/// How long the dead are remembered, and removed keys. After half of it nobody mentions the dead any more.
+const GRACE: Duration = Duration::from_secs(10 * 60);
+/// chitchat's own detector, which only steers whom it speaks to.
+const PHI_THRESHOLD: f64 = 16.0;
+/// To so many nodes the news that this one leaves goes at once; the others hear it from them.
+const TOLD_AT_ONCE: usize = 16;
+/// After so many intervals all have heard of it.
+const INTERVALS_TO_SPREAD: u32 = 3;
+
+/// What the node tells its ring.
+pub(super) enum Word {
+    /// Say that this node leaves, and answer when that had time to spread.
+    Leave(oneshot::Sender<()>),
+    /// End.
+    Stop,
+    /// Let the gossip instance end by itself.
+    #[cfg(test)]
+    Break,
+}
+
+/// Why a life ended.
+#[derive(Debug)]
+enum End {
+    Stopped,
+    /// The next generation is to be above this.
+    Again {
+        above: u64,
+    },
+}
+
+/// Lives one life after another until it is told to stop.
+pub(super) struct RingTask {
+    seat: RingSeat,
+    facts: Facts,
+    view: watch::Sender<RingView>,
+    words: mpsc::Receiver<Word>,
+    caller: Caller,
+    membership: Membership,
+    /// When this node first looked around.
+    joined_ms: u64,
+}
+
+impl RingTask {
+    pub(super) fn new(seat: RingSeat, facts: Facts, caller: Caller, view: watch::Sender<RingView>, words: mpsc::Receiver<Word>) -> Self {
+        let config = &seat.config;
+        let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
+        let joined_ms = seat.clock.monotonic_ms();
+        Self { seat, facts, view, words, caller, membership, joined_ms }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut incarnation = self.seat.first;
+        let mut delay = REBIRTH_PAUSE_MIN;
+        loop {
+            let begun_ms = self.seat.clock.monotonic_ms();
+            let above = match self.life(incarnation).await {
+                End::Stopped => return,
+                End::Again { above } => above,
+            };
+            let lasted = Duration::from_millis(self.seat.clock.monotonic_ms().saturating_sub(begun_ms));
+            delay = if lasted > SETTLED { REBIRTH_PAUSE_MIN } else { (2 * delay).min(REBIRTH_PAUSE_MAX) };
+            incarnation = match self.rebirth(above, &mut delay).await {
+                Some(incarnation) => incarnation,
+                None => return,
+            };
+            // Nodes that remember a later life would refuse the calls of this one as well.
+            if above > 0 || self.caller.is_full() {
+                self.caller.renew(incarnation);
+                self.facts.calls = incarnation;
+            }
+        }
+    }
+
+    /// Waits a while and begins the next life; none if the node ends meanwhile.
+    async fn rebirth(&mut self, above: u64, delay: &mut Duration) -> Option<Incarnation> {
+        loop {
+            tokio::select! {
+                () = pause(*delay) => {}
+                word = self.words.recv() => match word {
+                    // There is nobody to tell: this node is not in the ring. Its next life begins with it.
+                    Some(Word::Leave(_)) => {
+                        self.facts.phase = NodePhase::Leaving;
+                        continue;
+                    }
+                    Some(Word::Stop) | None => return None,
+                    #[cfg(test)]
+                    Some(Word::Break) => continue,
+                },
+            }
+            match self.seat.lives.next(above, self.seat.clock.wall(), &*self.seat.entropy) {
+                Ok(incarnation) => return Some(incarnation),
+                Err(error) => tracing::error!(%error, "the node cannot go back to the ring yet"),
+            }
+            *delay = (2 * *delay).min(REBIRTH_PAUSE_MAX);
+        }
+    }
+
+    async fn life(&mut self, incarnation: Incarnation) -> End {
+        let seat = &self.seat;
+        let identity = Identity { name: seat.lives.node().clone(), incarnation, address: seat.advertise };
+        let ending = watch::Sender::new(None);
+        let mut ended = ending.subscribe();
+        let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
+        let transport = SealedTransport::new(&seat.config.name, seat.socket.clone(), endpoint, seat.clock.clone(), ending);
+        let config = self.chitchat_config(&identity);
+        let handle = match spawn_chitchat(config, self.facts.pairs(), &transport).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                tracing::error!(%error, "gossip does not start");
+                return End::Again { above: 0 };
+            }
+        };
+        tracing::info!(node = %identity.name, generation = incarnation.generation, address = %identity.address, "the node is in the ring");
+        let end = self.live(&handle, &identity, &mut ended).await;
+        if let Err(error) = handle.shutdown().await {
+            tracing::debug!(%error, "gossip ended");
+        }
+        end
+    }
+
+    async fn live(&mut self, handle: &ChitchatHandle, identity: &Identity, ended: &mut watch::Receiver<Option<Ending>>) -> End {
+        let config = &self.seat.config;
+        let suspect_after_ms = config.suspect_after_ms;
+        let mut ticks = tokio::time::interval(Duration::from_millis(config.gossip_interval_ms));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leaving: Option<(u32, oneshot::Sender<()>)> = None;
+        let terminated = handle.termination_watcher();
+        tokio::pin!(terminated);
+        loop {
+            tokio::select! {
+                outcome = &mut terminated => {
+                    tracing::error!(outcome = ?outcome.err().map(|error| error.to_string()), "gossip has ended by itself; the node joins anew");
+                    return End::Again { above: 0 };
+                }
+                Ok(()) = ended.changed() => match *ended.borrow_and_update() {
+                    Some(Ending::Outlived(generation)) => {
+                        tracing::error!(generation, "others know a later life of this node: its clock went back, or another node has its name");
+                        return End::Again { above: generation };
+                    }
+                    Some(Ending::Full) => {
+                        tracing::info!("the table of senders is full; the node joins anew");
+                        return End::Again { above: 0 };
+                    }
+                    None => {}
+                },
+                () = self.caller.filled() => {
+                    tracing::info!("more nodes have called than can be told apart; the node joins anew");
+                    return End::Again { above: 0 };
+                }
+                word = self.words.recv() => match word {
+                    Some(Word::Leave(told)) => {
+                        self.facts.phase = NodePhase::Leaving;
+                        self.tell(handle).await;
+                        leaving = Some((INTERVALS_TO_SPREAD, told));
+                    }
+                    Some(Word::Stop) | None => return End::Stopped,
+                    #[cfg(test)]
+                    Some(Word::Break) => handle.abort(),
+                },
+                _ = ticks.tick() => {
+                    let gap_ms = self.look(handle, identity).await;
+                    if gap_ms > suspect_after_ms {
+                        tracing::warn!(gap_ms, "this node did not run for so long that the others suspect it; it joins anew");
+                        return End::Again { above: 0 };
+                    }
+                    // Who does not answer for so long counts as dead to the others as well.
+                    let here_ms = self.seat.clock.monotonic_ms().saturating_sub(self.joined_ms);
+                    if self.facts.phase == NodePhase::Joining && here_ms > suspect_after_ms {
+                        self.facts.phase = NodePhase::Serving;
+                        self.tell(handle).await;
+                    }
+                    leaving = match leaving {
+                        Some((0, told)) => {
+                            // Whoever waited may have given up.
+                            let _ = told.send(());
+                            None
+                        }
+                        Some((left, told)) => Some((left - 1, told)),
+                        None => None,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads what gossip knows and shows it if it is new. Returns for how long nobody looked.
+    async fn look(&mut self, handle: &ChitchatHandle, identity: &Identity) -> u64 {
+        let heard: Vec<Heard> = handle.with_chitchat(|chitchat| heard(chitchat)).await;
+        let gap_ms = self.membership.observe(self.seat.clock.monotonic_ms(), heard);
+        let members: Vec<_> = self.membership.members().cloned().collect();
+        let view = RingView { me: identity.name.clone(), generation: identity.incarnation.generation, members };
+        self.view.send_if_modified(|known| {
+            let changed = *known != view;
+            if changed {
+                report(known, &view);
+                *known = view;
+            }
+            changed
+        });
+        gap_ms
+    }
+
+    /// Says what this node says of itself now, at once, to some.
+    async fn tell(&self, handle: &ChitchatHandle) {
+        let pairs = self.facts.pairs();
+        handle
+            .with_chitchat(|chitchat| {
+                let state = chitchat.self_node_state();
+                pairs.iter().for_each(|(key, value)| state.set(key, value));
+            })
+            .await;
+        let me = &self.view.borrow().me.clone();
+        let others: Vec<_> = self.view.borrow().members.iter().filter(|member| member.live && member.id.name != *me).cloned().collect();
+        for member in others.iter().take(TOLD_AT_ONCE) {
+            if let Err(error) = handle.gossip(member.id.address) {
+                tracing::debug!(%error, "gossip has ended");
+            }
+        }
+    }
+
+    fn chitchat_config(&self, identity: &Identity) -> ChitchatConfig {
+        let config = &self.seat.config;
+        let interval = Duration::from_millis(config.gossip_interval_ms);
+        ChitchatConfig {
+            chitchat_id: ChitchatId::new(identity.name.as_str(), identity.incarnation.generation, identity.address),
+            cluster_id: config.name.clone(),
+            gossip_interval: interval,
+            listen_addr: config.listen,
+            seed_nodes: config.seeds.clone(),
+            failure_detector_config: FailureDetectorConfig {
+                phi_threshold: PHI_THRESHOLD,
+                initial_interval: interval,
+                dead_node_grace_period: GRACE,
+                ..FailureDetectorConfig::default()
+            },
+            marked_for_deletion_grace_period: GRACE,
+            catchup_callback: None,
+            extra_liveness_predicate: None,
+        }
+    }
+}
+
+fn heard(chitchat: &Chitchat) -> Vec<Heard> {
+    let heard = |(id, state): (&ChitchatId, &NodeState)| {
+        let member = MemberId { name: id.node_id.parse().ok()?, generation: id.generation_id, address: id.gossip_advertise_addr };
+        Some(Heard { member, heartbeat: heartbeat(state), facts: Facts::read(|key| state.get(key)).ok() })
+    };
+    chitchat.node_states().iter().filter_map(heard).collect()
+}
+
+fn heartbeat(state: &NodeState) -> u64 {
+    state.heartbeat().into()
+}
+
+/// Logs and counts what has changed.
+fn report(before: &RingView, after: &RingView) {
+    for member in &after.members {
+        let was_live = before.member(&member.id.name).is_some_and(|known| known.live);
+        if member.live != was_live {
+            tracing::info!(node = %member.id.name, generation = member.id.generation, live = member.live, "a node is heard, or no more");
+        }
+    }
+    let live = after.members.iter().filter(|member| member.live).count();
+    metrics::gauge!("artifacts_ring_members", "state" => "live").set(live as f64);
+    metrics::gauge!("artifacts_ring_members", "state" => "suspected").set((after.members.len() - live) as f64);
+}

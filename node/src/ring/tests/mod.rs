@@ -1,0 +1,7 @@
+#![allow(clippy::unwrap_used)]
+
+mod chitchat;
+mod codec;
+mod fixture;
+mod lives;
+mod ring;
