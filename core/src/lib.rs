@@ -10,6 +10,7 @@ pub mod id;
 pub mod leases;
 pub mod locks;
 pub mod mesh;
+pub mod mount;
 pub mod name;
 pub mod namespace;
 pub mod protocol;

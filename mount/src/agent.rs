@@ -3,6 +3,7 @@ use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use artifacts_core::leases::Lease;
+use artifacts_core::mount::LeaseEnd;
 use artifacts_core::namespace::{Attr, Errno, FileKind, Ino};
 use artifacts_core::protocol::FenceReason;
 use fuser::INodeNo;
@@ -11,7 +12,7 @@ use crate::data::{Blocks, ReadAhead, SegmentUploader};
 use crate::fs::{Asker, Audiences, Directories, InodeNumbers, InodeTable, LockFiles};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
-use crate::session::{LeaseEnd, MountSession};
+use crate::session::MountSession;
 use crate::time::{Alarm, SharedClock};
 
 /// How long dropping the kernel's caches may hold up a fence. Longer than it takes; a program that has locked pages

@@ -104,6 +104,17 @@ impl Leases {
         Self { next_number: first_number.max(1), ..Self::default() }
     }
 
+    /// The number of the next lease. Leases and ops are numbered as one: an op that comes before a lease has a lower place, and
+    /// one that comes after it a higher one.
+    pub const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Ops have places up to below this.
+    pub fn advance(&mut self, next_order: u64) {
+        self.next_number = self.next_number.max(next_order);
+    }
+
     /// Whether there is no lease at all, so that nothing can be in anybody's way, and nobody waits.
     pub fn is_empty(&self) -> bool {
         self.inodes.is_empty() && self.waits.is_empty()
@@ -390,9 +401,14 @@ impl Leases {
     pub fn depart(&mut self, session: SessionId, now_ms: u64) -> Vec<Effect> {
         self.lapsed.remove(&session);
         self.claimed.remove(&session);
+        self.end_waits_of(session);
+        self.release_all(session, now_ms)
+    }
+
+    /// A session does not wait for anything any more.
+    pub fn end_waits_of(&mut self, session: SessionId) {
         let own: Vec<_> = self.waits.iter().filter(|(_, wait)| wait.session == session).map(|(&ticket, _)| ticket).collect();
         own.into_iter().for_each(|ticket| self.end_wait(ticket));
-        self.release_all(session, now_ms)
     }
 
     /// Time has passed: who has not answered in time is to be fenced, and ops that did not come again are not waited for.

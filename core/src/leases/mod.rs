@@ -5,6 +5,9 @@
 //! that changes it meets all foreign leases. Who meets one waits: the holder is told to give it back
 //! ([`Effect::Recall`]), and when nothing is in the way any more the wait is over ([`Effect::Ready`]).
 //!
+//! [`Desk`] is the table with what waits for it: questions that are taken again, and ops whose mounts are told to send them
+//! again.
+//!
 //! Always true:
 //! - while a session holds `Write` on an inode nobody else holds anything on it;
 //! - nothing is held while waiting: a wait keeps others from *getting* leases on its inodes, and never keeps an op or a
@@ -15,6 +18,7 @@
 //! - an inode whose leases were recalled again and again within a second is hot: for a while nobody gets one on it, and
 //!   what is done to it goes through the node in order ([`Heat`]).
 
+mod desk;
 mod heat;
 #[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod leases;
@@ -24,6 +28,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use desk::{Asked, Desk, DeskEffect, Passage};
 pub use heat::Heat;
 pub use leases::{Effect, Leases, Ticket, Wants};
 

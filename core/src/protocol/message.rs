@@ -125,17 +125,17 @@ pub const COME_AGAIN: Errno = Errno::EBUSY;
 pub struct NumberedOp {
     /// 1 for the session's first op.
     pub seq: u64,
-    /// When sent again: its place in the workspace's order, if the mount had been told. One that was decided under the
-    /// lease says [`NumberedOp::DECIDED`] until then.
+    /// When sent again: its place in the workspace's order, if the mount had been told. Of one that was decided under leases
+    /// a place right behind all that the mount had been told of by then: what it was decided on lies before that, and what
+    /// others have done to the same inodes since lies behind.
     pub order: Option<u64>,
     /// The op.
     pub op: Op,
 }
 
 impl NumberedOp {
-    /// Before everything of other mounts: while this one decided, nothing of them was served. The orders that a node gives
-    /// lie far above.
-    pub const DECIDED: u64 = 1;
+    /// Before everything that a node has placed.
+    pub const FIRST: u64 = 1;
 }
 
 /// Questions to a namespace; see the functions of the same names in [`crate::namespace`].

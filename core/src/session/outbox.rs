@@ -25,6 +25,8 @@ pub struct Outbox {
     acked: u64,
     durable: u64,
     bytes: usize,
+    /// The newest place in the workspace's order that this mount has been told of, with an op or with a lease.
+    seen: u64,
 }
 
 #[derive(Debug)]
@@ -54,8 +56,13 @@ impl Outbox {
     /// Numbers an op that the mount has applied by itself and answered, and keeps it.
     pub fn push_applied(&mut self, op: Op) -> u64 {
         let seq = self.next_seq();
-        self.keep(NumberedOp { seq, order: Some(NumberedOp::DECIDED), op }, true);
+        self.keep(NumberedOp { seq, order: Some(self.seen.max(NumberedOp::FIRST)), op }, true);
         seq
+    }
+
+    /// A lease of this number has been got: whatever happened before has a lower place, and what comes later a higher one.
+    pub fn saw(&mut self, number: u64) {
+        self.seen = self.seen.max(number);
     }
 
     fn keep(&mut self, op: NumberedOp, answered: bool) {
@@ -138,6 +145,7 @@ impl Outbox {
 
     /// A result has come.
     pub fn applied(&mut self, result: &OpResult) -> Disposition {
+        self.saw(result.order);
         let Some(entry) = self.entry(result.seq) else { return Disposition::Nothing };
         let again = entry.answered;
         let was_refused = entry.refused;

@@ -12,6 +12,14 @@ pub struct Resent {
     pub op: NumberedOp,
 }
 
+impl Resent {
+    /// Whether it had happened, or been decided, before the crash. Whoever believes something by now does so since then. One
+    /// that had not must not change what somebody believes.
+    pub fn had_happened(&self) -> bool {
+        self.op.order.is_some()
+    }
+}
+
 /// The grace after a crash of the node: what was visible but not durable comes back from the mounts, and is applied
 /// in the order in which it was first visible, whichever mount is back first.
 ///
@@ -122,17 +130,31 @@ mod tests {
         assert_eq!(order, [(a, 1), (b, 1), (a, 2), (a, 3), (a, 4), (a, 5), (b, 2)]);
     }
 
-    /// The holder of the lease has answered them; what the other has asked for had to wait, and its author is back first.
+    /// Its mount has answered it; what the other has asked for had to wait, and its author is back first.
     #[test]
-    fn what_was_decided_under_the_lease_comes_before_what_waited_for_its_end() {
+    fn what_was_decided_comes_before_what_waited_for_the_end_of_the_lease() {
         let (holder, other) = (SessionId::from_bits(1), SessionId::from_bits(2));
         let mut recovery = Recovery::new([holder, other]);
         recovery.resend(other, op(1, None));
-        for (seq, order) in [(1, Some(9)), (2, Some(NumberedOp::DECIDED)), (3, Some(NumberedOp::DECIDED)), (4, None)] {
+        for (seq, order) in [(1, Some(9)), (2, Some(9)), (3, Some(9)), (4, None)] {
             recovery.resend(holder, op(seq, order));
         }
         let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
         assert_eq!(order, [(holder, 1), (holder, 2), (holder, 3), (other, 1), (holder, 4)]);
+    }
+
+    /// Both work at once, each under leases on other inodes: what one decides must not draw what it had asked for before into
+    /// the past, nor come before what it was decided on.
+    #[test]
+    fn what_was_decided_has_its_place_behind_what_its_mount_had_seen() {
+        let (a, b) = (SessionId::from_bits(1), SessionId::from_bits(2));
+        let mut recovery = Recovery::new([a, b]);
+        for (session, seq, order) in [(a, 1, Some(4)), (a, 2, Some(8)), (a, 3, Some(8)), (b, 1, Some(6)), (b, 2, Some(9)), (a, 4, Some(11))]
+        {
+            recovery.resend(session, op(seq, order));
+        }
+        let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
+        assert_eq!(order, [(a, 1), (b, 1), (a, 2), (a, 3), (b, 2), (a, 4)]);
     }
 
     #[test]

@@ -67,6 +67,16 @@ impl WorkspaceLease {
         Self { epoch, ..Self::default() }
     }
 
+    /// The number of the next lease; see [`crate::leases::Leases::next_number`].
+    pub const fn next_epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Ops have places up to below this.
+    pub fn advance(&mut self, next_order: u64) {
+        self.epoch = self.epoch.max(next_order);
+    }
+
     /// Who holds it.
     pub fn holder(&self) -> Option<SessionId> {
         self.holder.map(|holder| holder.session)

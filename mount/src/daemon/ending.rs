@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use artifacts_core::mount::touched;
+
 use crate::agent::Agent;
 use crate::kernel::{self, Unmounting};
-use crate::session::touched;
 
 /// Waits until everything is durable. False if that did not come about in time; it cannot once the session is over.
 pub(super) fn save(agent: &Agent, patience: Duration) -> bool {

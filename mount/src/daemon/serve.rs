@@ -257,7 +257,7 @@ fn open_session(
 }
 
 /// Tells the node that the mount has ended, and gives the word a moment to leave.
-fn goodbye(session: &MountSession) {
+fn goodbye(session: &Arc<MountSession>) {
     session.say_goodbye();
     session.wait_until_over(LAST_WORDS);
 }

@@ -55,7 +55,8 @@ impl Audiences {
     /// A directory was changed by a call, `now`, and the call is about to be answered. Whether the kernel has to be told first.
     pub(crate) fn changed(&self, dir: Ino, now: u64, asker: Asker) -> bool {
         let mut directories = self.by_directory.lock();
-        let Some(audience) = directories.get_mut(&dir) else { return false };
+        // Also of one of which nothing was said: what was found before may come to be shown only now.
+        let audience = directories.entry(dir).or_default();
         audience.changed = Some(now);
         let must_tell = match audience.told {
             Told::Nobody => false,
@@ -91,6 +92,8 @@ mod tests {
         audiences.changed(DIR, 3, asker(2, 5));
         assert!(!audiences.show(DIR, asker(3, 6)));
         assert!(audiences.show(DIR, asker(4, 6)));
+        audiences.changed(Ino(8), 3, asker(2, 5));
+        assert!(!audiences.show(Ino(8), asker(3, 6)), "the first word of it is as old");
     }
 
     #[test]

@@ -252,6 +252,11 @@ impl Gate {
         self.judgement.read().standing.fenced()
     }
 
+    /// Whether the lease has run out since the last proof.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        matches!(self.judgement.read().standing.verdict(self.clock.boot_ms()), Verdict::Fail(_))
+    }
+
     /// Looks at the time and lets go of what need not wait any more.
     pub(crate) fn watch(&self) -> Watch {
         let watch = {

@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
 
+use artifacts_core::mount;
 use artifacts_core::namespace::{Errno, Mutation, Nanos, Op, Outcome};
 use artifacts_core::protocol::{Answer, Request};
-
-use super::in_flight::Settled;
 
 /// Runs when an op has been applied or refused.
 pub(super) type OpDone = Box<dyn FnOnce(Result<Box<Outcome>, Errno>) + Send>;
@@ -11,47 +10,12 @@ pub(super) type OpDone = Box<dyn FnOnce(Result<Box<Outcome>, Errno>) + Send>;
 pub(super) type Answered = Box<dyn FnOnce(Result<Answer, Errno>) + Send>;
 /// Runs when ops are durable.
 pub(super) type Durable = Box<dyn FnOnce(Result<(), Errno>) + Send>;
-/// One of these with what it waits for.
-pub(super) type Ready = Settled<OpDone, Answered, Durable>;
-
-impl Ready {
-    /// Tells the one who waits. Never under a lock.
-    pub(super) fn run(self) {
-        match self {
-            Self::Applied(done, result) => done(result),
-            Self::Answered(done, result) => done(result),
-            Self::Durable(done, result) => done(result),
-        }
-    }
-}
-
 /// One thing to do.
-pub(super) enum Step {
-    /// An op, which happened when it was made.
-    Commit(Op, OpDone),
-    /// A question.
-    Ask(Request, Answered),
-    /// A wait until everything that was committed before, in this batch and ever, is durable.
-    Durable(Durable),
-}
-
-impl Step {
-    /// It does not come about.
-    pub(super) fn refused(self, errno: Errno) -> Ready {
-        match self {
-            Self::Commit(_, done) => Ready::Applied(done, Err(errno)),
-            Self::Ask(_, done) => Ready::Answered(done, Err(errno)),
-            Self::Durable(done) => Ready::Durable(done, Err(errno)),
-        }
-    }
-}
-
+pub(super) type Step = mount::Step<OpDone, Answered, Durable>;
 /// Several things to do one after the other.
-pub(super) struct Steps {
-    pub(super) steps: VecDeque<Step>,
-    /// How often something had to be fetched for them.
-    pub(super) fetches: u32,
-}
+pub(super) type Steps = mount::Steps<OpDone, Answered, Durable>;
+/// What comes of that.
+pub(super) type Effects = mount::Effects<OpDone, Answered, Durable>;
 
 /// Several things to do that belong together: in this order, and what is sent leaves with one flush.
 pub(crate) struct Batch {
@@ -81,6 +45,6 @@ impl Batch {
     }
 
     pub(super) fn into_steps(self) -> Steps {
-        Steps { steps: self.steps, fetches: 0 }
+        self.steps.into()
     }
 }

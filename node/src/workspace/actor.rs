@@ -334,9 +334,13 @@ impl WorkspaceState {
     async fn attach(&mut self, attachment: Attachment) -> Result<Attached, StoreError> {
         let Attachment { session, mode, root, inodes, outbound, resumes } = attachment;
         if let Some(member) = self.members.get_mut(&session) {
+            let durable_seq = member.durable;
             member.reconnect(outbound);
             member.resending.get_or_insert_default();
-            return Ok(Attached { durable_seq: member.durable });
+            // It asks again.
+            self.inode_leases.reconnect(session);
+            self.waiting_for_lease.retain(|message| !matches!(message, WorkspaceMessage::Frame(of, ..) if *of == session));
+            return Ok(Attached { durable_seq });
         }
         let inbox = match self.context.store.get(&self.keys.progress(session)).await? {
             Some(bytes) if resumes => {
@@ -496,7 +500,10 @@ impl WorkspaceState {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
                 // Orphans are looked for when all of it is there: a later op may be one on them.
-                Admission::Apply => self.execute(myself, resent.session, resent.op, Decider::Past).await?,
+                Admission::Apply => {
+                    let decider = if resent.had_happened() { Decider::Past } else { Decider::Node };
+                    self.execute(myself, resent.session, resent.op, decider).await?
+                }
                 Admission::Duplicate(_) => continue,
                 Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
             };

@@ -26,7 +26,7 @@ pub(super) enum Decider {
     Node,
     /// The mount has, under leases.
     Mount,
-    /// Whoever it was, it has been visible before the node restarted, or nobody has seen what it came from.
+    /// Whoever it was, it has been visible before the node restarted.
     Past,
 }
 
@@ -110,8 +110,7 @@ impl WorkspaceState {
         decider: Decider,
     ) -> Result<OpResult, StoreError> {
         let NumberedOp { seq, op, .. } = numbered;
-        let order = self.meta.next_order;
-        self.meta.next_order += 1;
+        let order = self.next_order();
         let Some(member) = self.members.get(&session) else {
             return Ok(OpResult { seq, order, result: Err(Errno::ESTALE) });
         };
@@ -130,6 +129,16 @@ impl WorkspaceState {
         }
         self.dirty = true;
         Ok(OpResult { seq, order, result })
+    }
+
+    /// The place of an op that happens now. Leases are numbered as ops are: who decides under a lease knows by its number which
+    /// ops came before.
+    fn next_order(&mut self) -> u64 {
+        let order = self.meta.next_order.max(self.lease.next_epoch()).max(self.inode_leases.table.next_number());
+        self.meta.next_order = order + 1;
+        self.lease.advance(order + 1);
+        self.inode_leases.table.advance(order + 1);
+        order
     }
 
     /// Applies an op, unless it meets a lease of somebody else.

@@ -52,7 +52,7 @@ impl WorkspaceState {
             match effect {
                 LeaseEffect::Grant { session, epoch } => {
                     // It covers every inode.
-                    let effects = self.inode_leases.table.release_all(session, self.context.clock.monotonic_ms());
+                    let effects = self.inode_leases.release_all(session, self.context.clock.monotonic_ms());
                     self.perform_on_inodes(myself, effects);
                     if let Some(member) = self.members.get(&session) {
                         member.send(ServerFrame::Lease { epoch, bytes: self.limits.bytes, inodes: self.limits.inodes });

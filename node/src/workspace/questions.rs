@@ -46,7 +46,7 @@ impl WorkspaceState {
             self.answer(session, request.clone()).await.map(|answer| Ok(Some(answer)))
         };
         let wants = Wants { reads: self.layers.end_noting(), ..Wants::default() };
-        self.inode_leases.used(session, &wants, self.context.clock.monotonic_ms());
+        self.inode_leases.table.used(session, &wants, self.context.clock.monotonic_ms());
         let answer = match answered {
             Ok(Err(in_the_way)) => Err(in_the_way),
             _ if notes && !self.inode_leases.table.is_free(session, &wants) => Err(wants),

@@ -66,9 +66,9 @@ fn no_call_works_without_a_credential_that_counts() -> Result<()> {
     })
 }
 
-/// Making accounts is the operator's: an account's key does not do, and the admin token does nothing else.
+/// Making accounts and looking at the cluster is the operator's: an account's key does not do, and the admin token does nothing else.
 #[test]
-fn the_admin_token_makes_accounts_and_nothing_else() -> Result<()> {
+fn the_admin_token_is_for_the_cluster_and_nothing_else() -> Result<()> {
     local("admin-token", Duration::from_secs(2 * 60), |scratch| {
         let mut victim = Victim::new(scratch)?;
         let root = victim.lab.api.clone();

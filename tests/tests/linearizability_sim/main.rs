@@ -1,15 +1,17 @@
 //! The machines of `core` without a clock, a socket or a task: simulated mounts and a simulated node on a simulated network,
 //! millions of operations, and one order for all that was seen.
 //!
-//! The shells here do what those of the node and the mount do, and nothing else: what decides is `namespace::apply`,
-//! `Inbox`, `Outbox`, `WorkspaceLease`, `Replica`, `OpenFiles`, `Standing`, `Lifecycle` and `Recovery`. Frames of one stream
-//! stay in order, those of several do not. Streams break and are resumed, mounts freeze, die, leave and come, the node
-//! crashes and gets back what was not durable. A seed determines everything.
+//! The shells here do what those of the node and the mount do, and nothing else: what decides is `mount::Mount` in the mounts,
+//! `namespace::apply`, `Inbox`, `WorkspaceLease`, `leases::Desk`, `OpenFiles`, `Lifecycle` and `Recovery` in the node, and
+//! `Believed` and `Standing` say what a kernel may be shown. Frames of one stream stay in order, those of several do not.
+//! Streams break and are resumed, mounts freeze, die, leave and come, the node crashes and gets back what was not durable. A
+//! seed determines everything.
 //!
-//! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin.
+//! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin. `SIM_TRACE` says from how many operations on to
+//! remember what happens, to be printed with a violation.
 
+mod kernel;
 mod link;
-mod member;
 mod mount;
 mod node;
 mod program;
@@ -20,7 +22,7 @@ mod world;
 use anyhow::{Context as _, Result};
 use artifacts_tests::time::{now, unix_ms};
 
-use self::world::World;
+use self::world::{Planted, World};
 
 /// So many operations belong to every run of all tests; `make test-linearizability` does millions.
 const OPS: u64 = 60_000;
@@ -32,8 +34,14 @@ fn simulated_mounts_are_one_file_system() -> Result<()> {
     println!("linearizability, simulated: SIM_SEED={seed} SIM_OPS={ops}");
     let start = now();
     let mut world = World::new(seed);
+    if let Some(from) = number("SIM_TRACE")? {
+        world.trace_from(from);
+    }
     while world.ops() < ops {
-        world.segment().with_context(|| format!("SIM_SEED={seed}"))?;
+        if let Err(violation) = world.segment() {
+            world.trace().iter().for_each(|line| println!("{line}"));
+            return Err(violation.context(format!("SIM_SEED={seed}")));
+        }
     }
     println!("{}, 0 violations, {:.1} s, SIM_SEED={seed}", world.summary(), start.elapsed().as_secs_f64());
     world.expect_everything_happened()
@@ -42,7 +50,23 @@ fn simulated_mounts_are_one_file_system() -> Result<()> {
 /// What must be found is found: a mount that thaws and answers before it hears that its lease was given away.
 #[test]
 fn mounts_that_answer_without_proof_are_caught() {
-    let mut world = World::with_rash_mounts(1);
+    expect_caught(Planted::RashMounts);
+}
+
+/// And what a kernel still believes of an inode, or of a directory, on which its mount has given the lease back.
+#[test]
+fn kernels_that_keep_believing_are_caught() {
+    expect_caught(Planted::KernelsThatKeepBelieving);
+}
+
+/// And what a mount believes while the node lets another change it.
+#[test]
+fn a_node_that_grants_a_write_lease_while_others_believe_is_caught() {
+    expect_caught(Planted::NodeThatForgetsReaders);
+}
+
+fn expect_caught(planted: Planted) {
+    let mut world = World::with(planted, 1);
     let caught = loop {
         match world.segment() {
             Ok(()) => assert!(world.ops() < 400_000, "not caught: {}", world.summary()),

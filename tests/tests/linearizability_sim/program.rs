@@ -16,6 +16,8 @@ const OPEN_MAX: usize = 3;
 pub(crate) struct Program {
     pub(crate) number: u16,
     random: Random,
+    /// It mostly looks at what is there, again and again.
+    looks: bool,
     written: u32,
     open: Vec<(u8, FileId)>,
 }
@@ -25,8 +27,12 @@ pub(crate) struct Program {
 pub(crate) struct Running {
     pub(crate) group: u8,
     pub(crate) call: Call,
-    /// What has come of its first step, if there is a second.
-    first: Option<Came>,
+    /// What the namespace said of the inode that it is about.
+    pub(crate) found: Option<Attr>,
+    /// A name has been looked up, and what it names is being opened.
+    is_found: bool,
+    /// What has come of a creation, while what was made is being opened.
+    created: Option<Result<(), Errno>>,
 }
 
 /// What comes after an answer of the mount.
@@ -41,11 +47,16 @@ pub(crate) enum Next {
 
 impl Program {
     pub(crate) fn new(number: u16, seed: u64) -> Self {
-        Self { number, random: Random::new(seed), written: 0, open: Vec::new() }
+        let mut random = Random::new(seed);
+        let looks = random.below(3) == 0;
+        Self { number, random, looks, written: 0, open: Vec::new() }
     }
 
     /// Something, by chance. `fresh` is the number that a file would get.
     pub(crate) fn call(&mut self, fresh: Ino) -> (u8, Call) {
+        if self.looks && self.random.below(3) > 0 {
+            return self.look();
+        }
         let kind = self.random.below(100);
         if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
             let (group, slot) = (self.group(), self.slot());
@@ -62,6 +73,13 @@ impl Program {
             return (group, self.use_open(file));
         }
         (self.group(), self.use_names())
+    }
+
+    fn look(&mut self) -> (u8, Call) {
+        match self.open.first() {
+            Some(&(group, file)) if self.random.below(2) == 0 => (group, Call::Length(file)),
+            _ => (self.group(), Call::Lookup(self.slot())),
+        }
     }
 
     /// One that is open, to be closed; `None` if none is.
@@ -121,11 +139,17 @@ impl Program {
 
 impl Running {
     pub(crate) fn new(group: u8, call: Call) -> Self {
-        Self { group, call, first: None }
+        Self { group, call, found: None, is_found: false, created: None }
     }
 
-    /// What it asks for first.
-    pub(crate) fn begin(&self) -> VecDeque<Step> {
+    /// What it asks for first, if its name is believed to name this inode.
+    pub(crate) fn begin_with(&mut self, believed: Option<Ino>) -> VecDeque<Step> {
+        let Some(ino) = believed else { return self.begin() };
+        self.is_found = true;
+        VecDeque::from([Step::Ask(Request::Open { ino })])
+    }
+
+    fn begin(&self) -> VecDeque<Step> {
         let place = |slot: Slot| tree::place(self.group, slot);
         let write = |file: FileId, position, units: &[Unit]| {
             let extents = vec![Extent::inline(tree::bytes_of(units))];
@@ -170,26 +194,30 @@ impl Running {
 
     /// An answer of the mount has come.
     pub(crate) fn came(&mut self, came: Came) -> Next {
-        let first = self.first.take();
-        match (&self.call, first, came) {
-            (Call::Open(_), None, Came::Answered(Ok(NodeAnswer::Attr(attr)))) => {
-                let ino = attr.ino;
-                self.first = Some(Came::Answered(Ok(NodeAnswer::Attr(attr))));
-                Next::Steps([Step::Ask(Request::Open { ino })].into())
+        if let Came::Answered(Ok(NodeAnswer::Attr(attr))) = &came {
+            self.found = Some(attr.clone());
+        }
+        match (&self.call, came) {
+            (Call::Open(_), Came::Answered(Ok(NodeAnswer::Attr(attr)))) if !self.is_found => {
+                self.is_found = true;
+                Next::Steps([Step::Ask(Request::Open { ino: attr.ino })].into())
             }
             // It went in between: the kernel looks its name up again.
-            (Call::Open(_), Some(_), Came::Answered(Err(Errno::ENOENT))) => Next::Steps(self.begin()),
-            (Call::Create { .. }, None, came) => {
-                self.first = Some(came);
+            (Call::Open(_), Came::Answered(Err(Errno::ENOENT))) if self.is_found => {
+                self.is_found = false;
+                Next::Steps(self.begin())
+            }
+            (Call::Create { .. }, Came::Applied(result)) => {
+                self.created = Some(result.map(drop));
                 Next::Wait
             }
-            (Call::Create { id, .. }, Some(Came::Applied(created)), Came::Answered(opened)) => Next::Over(match (created, opened) {
-                (Ok(_), Ok(_)) => id.map(Answer::File),
-                (Err(errno), _) => failed(errno),
+            (Call::Create { id, .. }, Came::Answered(opened)) => Next::Over(match (self.created.take(), opened) {
+                (Some(Ok(())), Ok(_)) => id.map(Answer::File),
+                (Some(Err(errno)), _) => failed(errno),
                 // Made, and gone before it could be opened; the kernel looks again.
-                (Ok(_), Err(_)) => None,
+                _ => None,
             }),
-            (call, _, came) => Next::Over(whole(call, came)),
+            (call, came) => Next::Over(whole(call, came)),
         }
     }
 }

@@ -17,20 +17,8 @@ pub(crate) enum Step {
 /// What a step has come to.
 #[derive(Debug, Clone)]
 pub(crate) enum Came {
-    Applied(Result<Outcome, Errno>),
+    Applied(Result<Box<Outcome>, Errno>),
     Answered(Result<Answer, Errno>),
     Durable(Result<(), Errno>),
     Closed,
-}
-
-impl Step {
-    /// The end of a step that fails.
-    pub(crate) fn refused(&self, errno: Errno) -> Came {
-        match self {
-            Self::Commit(_) => Came::Applied(Err(errno)),
-            Self::Ask(_) => Came::Answered(Err(errno)),
-            Self::Durable => Came::Durable(Err(errno)),
-            Self::Close(_) => Came::Closed,
-        }
-    }
 }

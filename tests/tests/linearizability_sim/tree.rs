@@ -30,6 +30,11 @@ pub(crate) fn dir_ino(group: u8, dir: u8) -> Ino {
     Ino(Ino::FIRST_LEASED.0 + u64::from(group * DIRS + dir))
 }
 
+/// Whether this is a directory.
+pub(crate) fn is_dir(ino: Ino) -> bool {
+    ino.0 < FIRST_FILE
+}
+
 /// Where a name stands.
 pub(crate) fn place(group: u8, slot: Slot) -> (Ino, Name) {
     (dir_ino(group, slot.dir()), name_of(&slot.name().to_string()))

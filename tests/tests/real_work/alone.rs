@@ -10,6 +10,8 @@ use artifacts_tests::{Lab, mounted};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::faults::thaw_who_lost;
+
 /// Long enough that a holder which is alive is never fenced on a busy machine, short enough to wait for.
 const LEASE_MS: u64 = 6_000;
 const HANG_GUARD: Duration = Duration::from_secs(10 * 60);
@@ -84,16 +86,7 @@ fn a_frozen_holder_whose_lease_was_given_away_stays_failed_and_changes_nothing()
         ensure!(before == b"first" || before == b"late" || before.is_empty(), "neither of what was written: {before:?}");
         fs::write(other.join("file"), "second")?;
 
-        one.agent().signal(Signal::CONT)?;
-        wait_until("the mount that lost its lease fails with EIO", Duration::from_secs(60), || {
-            Ok(fs::metadata(one.join("file")).err().is_some_and(|error| error.raw_os_error() == Some(libc::EIO)))
-        })?;
-        ensure!(fs::write(one.join("file"), "later").is_err(), "it still writes");
-        sleep(Duration::from_millis(500));
-        ensure!(fs::read(other.join("file"))? == b"second", "a late write of the thawed mount took effect");
-        other.unmount()?;
-        let _ = one.try_unmount()?;
-        Ok(())
+        thaw_who_lost(one, other)
     })
 }
 

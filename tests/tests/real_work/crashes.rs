@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::{Duration, sleep, wait_until};
+use artifacts_tests::time::{Duration, sleep};
 use artifacts_tests::{Credential, Lab, Mount, mounted};
 use serde_json::json;
+
+use crate::faults::kill_node_under;
 
 const KILLS: usize = 5;
 
@@ -30,21 +32,7 @@ fn a_killed_node_loses_and_repeats_nothing_of_a_live_mount() -> Result<()> {
                     scope.spawn(move || write_until(&path, writer == 0, stop, count))
                 })
                 .collect();
-            let killed = (0..KILLS).try_for_each(|_| {
-                let before: Vec<usize> = written.iter().map(|count| count.load(Ordering::Acquire)).collect();
-                wait_until("every writer gets on", Duration::from_secs(60), || {
-                    ensure!(threads.iter().all(|thread| !thread.is_finished()), "a writer gave up");
-                    Ok(written.iter().zip(&before).all(|(count, before)| count.load(Ordering::Acquire) > before + 20))
-                })?;
-                lab.node.kill()?;
-                sleep(Duration::from_millis(300));
-                lab.node.start_again()
-            });
-            stop.store(true, Ordering::Release);
-            for thread in threads {
-                thread.join().ok().context("a writer panicked")??;
-            }
-            killed
+            kill_node_under(&mut lab, threads, (&written, &stop), (KILLS, 20))
         })?;
         let counts: Vec<usize> = written.into_iter().map(AtomicUsize::into_inner).collect();
         expect_logs(mount.path(), &counts)?;

@@ -5,6 +5,7 @@ mod alone;
 mod coherence;
 mod crashes;
 mod database;
+mod faults;
 mod mapping;
 mod programs;
 mod sharing;

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::{Duration, now, sleep, wait_until};
+use artifacts_tests::time::{Duration, now, sleep};
 use artifacts_tests::{Lab, mounted};
 use rustix::process::Signal;
 use serde_json::json;
+
+use crate::faults::{kill_node_under, thaw_who_lost};
 
 const LEASE_MS: u64 = 6_000;
 const HANG_GUARD: Duration = Duration::from_secs(5 * 60);
@@ -194,16 +196,7 @@ fn a_frozen_holder_of_a_file_stays_failed_once_somebody_wanted_it_and_changes_no
         ensure!(began.elapsed() < Duration::from_millis(LEASE_MS + 3_000), "it took {:?}", began.elapsed());
         fs::write(other.join("file"), "second")?;
 
-        one.agent().signal(Signal::CONT)?;
-        wait_until("the mount that lost its leases fails with EIO", Duration::from_secs(60), || {
-            Ok(fs::metadata(one.join("file")).err().is_some_and(|error| error.raw_os_error() == Some(libc::EIO)))
-        })?;
-        ensure!(fs::write(one.join("file"), "later").is_err(), "it still writes");
-        sleep(Duration::from_millis(500));
-        ensure!(fs::read(other.join("file"))? == b"second", "a late write of the thawed mount took effect");
-        other.unmount()?;
-        let _ = one.try_unmount()?;
-        Ok(())
+        thaw_who_lost(one, other)
     })
 }
 
@@ -266,21 +259,7 @@ fn a_killed_node_loses_nothing_of_mounts_that_decide_by_themselves() -> Result<(
                     })
                 })
                 .collect();
-            let killed = (0..3).try_for_each(|_| {
-                let before: Vec<usize> = written.iter().map(|count| count.load(Ordering::Acquire)).collect();
-                wait_until("both writers get on", Duration::from_secs(60), || {
-                    ensure!(threads.iter().all(|thread| !thread.is_finished()), "a writer gave up");
-                    Ok(written.iter().zip(&before).all(|(count, before)| count.load(Ordering::Acquire) > before + 100))
-                })?;
-                lab.node.kill()?;
-                sleep(Duration::from_millis(300));
-                lab.node.start_again()
-            });
-            stop.store(true, Ordering::Release);
-            for thread in threads {
-                thread.join().ok().context("a writer panicked")??;
-            }
-            killed
+            kill_node_under(&mut lab, threads, (&written, &stop), (3, 100))
         })?;
         for mount in &mounts {
             for (index, count) in written.iter().enumerate() {

@@ -167,3 +167,65 @@ async fn who_waits_for_an_orphan_goes_on_when_it_goes() {
     assert_eq!(b.answer().await, ServerFrame::ComeAgain { seq: 1 }, "though nobody has given it back");
     assert_eq!(b.commit(touch(FILE, 5)).await.1, Err(Errno::ENOENT));
 }
+
+/// Who believes something by now does so since before the crash, and an op that had not happened by then comes after.
+#[tokio::test]
+async fn an_op_that_had_not_happened_before_a_crash_waits_for_who_claims_what_it_changes() {
+    let (mut lab, actor, mut a, mut b) = shared().await;
+    a.make_durable().await;
+    let leases = b.learn(inode(FILE), Kind::Read).await.unwrap();
+    let own = a.learn(inode(Ino::ROOT), Kind::Read).await.unwrap();
+    lab.crash(actor);
+    let actor = lab.start(vec![a.id, b.id]).await;
+    a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    a.send(ClientFrame::ClaimLeases { leases: own });
+    a.send_op(2, None, touch(FILE, 5));
+    a.send_op(3, None, file("new", 1_001));
+    a.send(ClientFrame::ResendDone { open: vec![] });
+    b = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    b.send(ClientFrame::ClaimLeases { leases: leases.clone() });
+    b.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(b.inodes_recalled().await, (leases.clone(), false));
+    assert_eq!(a.answer().await, ServerFrame::Changed { inodes: vec![Ino::ROOT] }, "its own lease stands");
+    match a.answer().await {
+        ServerFrame::Applied(results) => {
+            assert_eq!(results[0].result, Err(COME_AGAIN));
+            assert!(results[1].result.is_ok());
+        }
+        other => panic!("{other:?}"),
+    }
+    b.send(ClientFrame::GiveBack { leases, keep_read: false });
+    assert_eq!(a.answer().await, ServerFrame::ComeAgain { seq: 2 });
+}
+
+/// So that what is decided under a lease says by its number which ops came before it.
+#[tokio::test]
+async fn leases_and_ops_are_numbered_as_one() {
+    let (_lab, _actor, mut a, mut b) = shared().await;
+    let mut last = 0;
+    for round in 0..3 {
+        let (order, result) = a.commit(touch(FILE, round)).await;
+        result.unwrap();
+        let leases = b.learn(inode(FILE), Kind::Read).await.unwrap();
+        assert!(last < order && order < leases[0].number, "{last} {order} {leases:?}");
+        last = leases[0].number;
+        b.send(ClientFrame::GiveBack { leases, keep_read: false });
+    }
+}
+
+/// It would be granted between what the mount says that it holds and the end of what it sends again, and be taken back.
+#[tokio::test]
+async fn a_question_that_waited_when_its_stream_broke_brings_no_lease_over_the_next() {
+    let (_lab, actor, mut a, mut b) = shared().await;
+    let leases = a.learn(inode(FILE), Kind::Write).await.unwrap();
+    b.ask_later(7, Request::Acquire { inodes: vec![FILE] });
+    assert_eq!(a.inodes_recalled().await, (leases.clone(), false));
+    b = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    b.send(ClientFrame::ClaimLeases { leases: vec![] });
+    a.send(ClientFrame::GiveBack { leases, keep_read: false });
+    assert!(matches!(a.ask(Request::Attr { ino: FILE }).await, Ok(Answer::Attr(_))));
+    assert!(b.frames.try_recv().is_err());
+    b.send(ClientFrame::ResendDone { open: vec![] });
+    b.ask_later(7, Request::Acquire { inodes: vec![FILE] });
+    assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(Answer::Leases(leases)) } if leases.len() == 1));
+}

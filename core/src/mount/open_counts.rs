@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use artifacts_core::namespace::Ino;
+use crate::namespace::Ino;
 
 /// How many handles programs have on each inode, of which the node has been told that they are open, and which it may be
 /// told are closed.
@@ -8,7 +8,7 @@ use artifacts_core::namespace::Ino;
 /// An inode counts as open from the moment the question to open it is sent. So no `Closed` overtakes an `Open`: one
 /// that waits to be sent is withdrawn when the inode is opened again.
 #[derive(Debug, Default)]
-pub(crate) struct OpenCounts {
+pub(super) struct OpenCounts {
     handles: HashMap<Ino, u32>,
     /// Those that the node counts as open for this mount.
     told: HashSet<Ino>,
@@ -17,19 +17,19 @@ pub(crate) struct OpenCounts {
 
 impl OpenCounts {
     /// One handle more, of which the node is not told.
-    pub(crate) fn open(&mut self, ino: Ino) {
+    pub(super) fn open(&mut self, ino: Ino) {
         *self.handles.entry(ino).or_default() += 1;
         self.closed.remove(&ino);
     }
 
     /// One handle more, or about to be, of which the node is asked.
-    pub(crate) fn open_told(&mut self, ino: Ino) {
+    pub(super) fn open_told(&mut self, ino: Ino) {
         self.open(ino);
         self.told.insert(ino);
     }
 
     /// One handle less. Answers whether it was the last.
-    pub(crate) fn close(&mut self, ino: Ino) -> bool {
+    pub(super) fn close(&mut self, ino: Ino) -> bool {
         let Some(count) = self.handles.get_mut(&ino) else { return false };
         *count -= 1;
         if *count > 0 {
@@ -43,55 +43,55 @@ impl OpenCounts {
     }
 
     /// Whether programs have it open.
-    pub(crate) fn is_open(&self, ino: Ino) -> bool {
+    pub(super) fn is_open(&self, ino: Ino) -> bool {
         self.handles.contains_key(&ino)
     }
 
     /// The node is about to be told that an inode is open. False if it knows.
-    pub(crate) fn tell(&mut self, ino: Ino) -> bool {
+    pub(super) fn tell(&mut self, ino: Ino) -> bool {
         self.told.insert(ino)
     }
 
     /// The node is about to be told that an inode is closed. False if it need not be.
-    pub(crate) fn untell(&mut self, ino: Ino) -> bool {
+    pub(super) fn untell(&mut self, ino: Ino) -> bool {
         self.closed.remove(&ino);
         self.told.remove(&ino)
     }
 
     /// The node is about to be told of all that is open. Answers what it does not know.
-    pub(crate) fn tell_all(&mut self) -> Vec<Ino> {
+    pub(super) fn tell_all(&mut self) -> Vec<Ino> {
         self.handles.keys().copied().filter(|&ino| self.told.insert(ino)).collect()
     }
 
     /// The node is about to be told which of these are open. Answers what it does not know.
-    pub(crate) fn tell_of(&mut self, inodes: impl Iterator<Item = Ino>) -> Vec<Ino> {
+    pub(super) fn tell_of(&mut self, inodes: impl Iterator<Item = Ino>) -> Vec<Ino> {
         inodes.filter(|ino| self.handles.contains_key(ino) && self.told.insert(*ino)).collect()
     }
 
     /// Inodes that are open; the node is about to be told exactly these.
-    pub(crate) fn tell_anew(&mut self) -> Vec<Ino> {
+    pub(super) fn tell_anew(&mut self) -> Vec<Ino> {
         self.closed.clear();
         self.told = self.handles.keys().copied().collect();
         self.open_inodes()
     }
 
     /// Inodes that are open.
-    pub(crate) fn open_inodes(&self) -> Vec<Ino> {
+    pub(super) fn open_inodes(&self) -> Vec<Ino> {
         self.handles.keys().copied().collect()
     }
 
     /// How many handles there are.
-    pub(crate) fn handles(&self) -> u64 {
+    pub(super) fn handles(&self) -> u64 {
         self.handles.values().map(|&count| u64::from(count)).sum()
     }
 
     /// How many inodes wait to be reported closed.
-    pub(crate) fn closed_len(&self) -> usize {
+    pub(super) fn closed_len(&self) -> usize {
         self.closed.len()
     }
 
     /// The inodes to report closed.
-    pub(crate) fn take_closed(&mut self) -> Vec<Ino> {
+    pub(super) fn take_closed(&mut self) -> Vec<Ino> {
         let closed = std::mem::take(&mut self.closed);
         for ino in &closed {
             self.told.remove(ino);

@@ -1,16 +1,15 @@
 use std::collections::{BTreeSet, VecDeque};
 
-use artifacts_core::SegmentId;
-use artifacts_core::leases::Kind;
-use artifacts_core::namespace::{self, Errno, Extent, Ino, Key, Limits, Missing, Mutation, Op, Outcome, Source, Stop};
-use artifacts_core::protocol::{Answer, ClientFrame, INLINE_MAX_BYTES, NumberedOp, Request};
-use artifacts_core::replica::Replica;
-use artifacts_core::session::Outbox;
 use bytes::{Bytes, BytesMut};
 
 use super::held_leases::HeldLeases;
 use super::open_counts::OpenCounts;
-use crate::data::BlockId;
+use crate::SegmentId;
+use crate::leases::Kind;
+use crate::namespace::{self, Errno, Extent, Ino, Key, Limits, Missing, Mutation, Op, Outcome, Source, Stop};
+use crate::protocol::{Answer, ClientFrame, INLINE_MAX_BYTES, NumberedOp, Request};
+use crate::replica::Replica;
+use crate::session::Outbox;
 
 /// The size of a segment, in bytes.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -111,9 +110,11 @@ struct Move {
 
 /// A segment to be put.
 #[derive(Debug)]
-pub(crate) struct Upload {
-    pub(crate) segment: SegmentId,
-    pub(crate) data: Bytes,
+pub struct Upload {
+    /// Its name.
+    pub segment: SegmentId,
+    /// All of it.
+    pub data: Bytes,
 }
 
 impl Local {
@@ -334,16 +335,14 @@ impl Local {
     }
 
     /// A segment is durable: its parcel may leave when it is its turn. Answers the blocks in it, to be kept for readers.
-    pub(super) fn uploaded(&mut self, segment: SegmentId) -> Vec<(BlockId, Bytes)> {
+    pub(super) fn uploaded(&mut self, segment: SegmentId) -> Vec<(Source, Bytes)> {
         let Some(parcel) = self.parcels.iter_mut().find(|parcel| parcel.segment == Some(segment)) else { return Vec::new() };
         parcel.segment = None;
         let mut blocks = Vec::new();
         for Move { ino, at, data, block } in parcel.moves.drain(..) {
             self.on_its_way_bytes -= data.len();
             self.replica.repoint(ino, at, &data, &block);
-            if let Source::Block { segment, block_offset, block_len, checksums, .. } = block {
-                blocks.push((BlockId::new(segment, block_offset, block_len, &checksums), data));
-            }
+            blocks.push((block, data));
         }
         blocks
     }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use artifacts_core::leases::{Kind, Lease};
-use artifacts_core::namespace::Ino;
+use crate::leases::{Kind, Lease};
+use crate::namespace::Ino;
 
 /// How long a mount that was denied a lease does not ask for it again.
 const DENIED_MS: u64 = 100;

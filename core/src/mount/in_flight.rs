@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use artifacts_core::namespace::{Errno, Ino, Mutation, Op, Outcome};
-use artifacts_core::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
-use artifacts_core::session::{Disposition, Outbox};
-
 use super::lag::Lag;
 use super::local::ops_frame;
 use super::open_counts::OpenCounts;
+use crate::namespace::{Errno, Ino, Mutation, Op, Outcome};
+use crate::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
+use crate::session::{Disposition, Outbox};
 
 /// The outbox takes no more above this, until something in it is durable. In bytes.
 const OUTBOX_MAX_BYTES: usize = 64 << 20;
@@ -20,7 +19,7 @@ const RESEND_OPS: usize = 512;
 
 /// A wait that has come to its end.
 #[derive(Debug)]
-pub(crate) enum Settled<O, R, D> {
+pub enum Settled<O, R, D> {
     /// An op has been applied or refused.
     Applied(O, Result<Box<Outcome>, Errno>),
     /// A request has been answered.
@@ -48,7 +47,7 @@ struct Asked<R> {
 /// What waits is settled exactly once: by the node's answer, by [`InFlight::interrupt`], or by
 /// [`InFlight::expire`]. An op whose waiter was sent away stays in the outbox and may still take effect.
 #[derive(Debug)]
-pub(crate) struct InFlight<O, R, D> {
+pub(super) struct InFlight<O, R, D> {
     pub(super) outbox: Outbox,
     /// The last op that was sent; those behind it were decided under the lease and wait.
     sent: u64,
@@ -64,7 +63,7 @@ pub(crate) struct InFlight<O, R, D> {
     next_request: u32,
     durable: BTreeMap<u64, Vec<Waiting<D>>>,
     /// Which inodes are open.
-    pub(crate) open: OpenCounts,
+    pub(super) open: OpenCounts,
     /// Errors that the next fsync or close of an inode reports.
     losses: BTreeMap<Ino, Errno>,
     interrupted: Option<Errno>,
@@ -93,7 +92,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
 impl<O, R, D> InFlight<O, R, D> {
     /// Whether the outbox takes another op: what is not durable takes a bounded amount of memory, and whoever recalls a lease
     /// waits a bounded time until the node has all that was decided under it.
-    pub(crate) fn has_room(&self, now_ms: u64) -> bool {
+    pub(super) fn has_room(&self, now_ms: u64) -> bool {
         self.outbox.bytes() < OUTBOX_MAX_BYTES
             && self.outbox.len() < OUTBOX_MAX_OPS
             && self.outbox.last_seq() - self.sent < UNSENT_MAX_OPS
@@ -104,7 +103,7 @@ impl<O, R, D> InFlight<O, R, D> {
     ///
     /// # Errors
     /// The waiter comes back when nothing may wait now.
-    pub(crate) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
+    pub(super) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, errno));
         }
@@ -123,7 +122,7 @@ impl<O, R, D> InFlight<O, R, D> {
     ///
     /// # Errors
     /// As for [`InFlight::commit`].
-    pub(crate) fn ask(&mut self, request: Request, waiter: R, now_ms: u64) -> Result<ClientFrame, (R, Errno)> {
+    pub(super) fn ask(&mut self, request: Request, waiter: R, now_ms: u64) -> Result<ClientFrame, (R, Errno)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, errno));
         }
@@ -141,7 +140,7 @@ impl<O, R, D> InFlight<O, R, D> {
 
     /// Somebody wants everything up to `seq` to be durable. Answers what to send, if anything; the waiter comes
     /// back when there is nothing to wait for or nothing may wait.
-    pub(crate) fn wait_durable(&mut self, seq: u64, waiter: D, now_ms: u64) -> Result<Option<ClientFrame>, (D, Result<(), Errno>)> {
+    pub(super) fn wait_durable(&mut self, seq: u64, waiter: D, now_ms: u64) -> Result<Option<ClientFrame>, (D, Result<(), Errno>)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, Err(errno)));
         }
@@ -167,14 +166,19 @@ impl<O, R, D> InFlight<O, R, D> {
         seq <= self.sent
     }
 
+    /// The last op that has been sent.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The number of the last op.
-    pub(crate) fn last_seq(&self) -> u64 {
+    pub(super) fn last_seq(&self) -> u64 {
         self.outbox.last_seq()
     }
 
-    /// Results of ops have come. Answers whether one came to nothing that had been answered.
-    pub(crate) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) -> bool {
-        let mut lost = false;
+    /// Results of ops have come. Answers those ops that came to nothing although they had been answered.
+    pub(super) fn applied(&mut self, results: Vec<OpResult>, settled: &mut Vec<Settled<O, R, D>>) -> Vec<(Op, Errno)> {
+        let mut lost = Vec::new();
         for result in results {
             self.undecided.remove(&result.seq);
             let disposition = self.outbox.applied(&result);
@@ -185,11 +189,10 @@ impl<O, R, D> InFlight<O, R, D> {
                     }
                 }
                 Disposition::LostAfterAnswer(op, errno) => {
-                    tracing::error!(?errno, op = ?op.mutation.creates().or(touched(&op.mutation).first().copied()), "an op that was answered came to nothing");
-                    lost = true;
                     for ino in touched(&op.mutation) {
                         self.losses.insert(ino, errno);
                     }
+                    lost.push((*op, errno));
                 }
                 Disposition::Nothing => {}
             }
@@ -200,7 +203,7 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// The node says that everything up to `seq` is durable.
-    pub(crate) fn durable(&mut self, seq: u64, settled: &mut Vec<Settled<O, R, D>>) {
+    pub(super) fn durable(&mut self, seq: u64, settled: &mut Vec<Settled<O, R, D>>) {
         self.node_durable = self.node_durable.max(seq);
         self.advance(settled);
     }
@@ -216,7 +219,7 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// A request has been answered. An answer to none is ignored: its waiter was sent away.
-    pub(crate) fn answered(&mut self, id: u32, result: Result<Answer, Errno>, settled: &mut Vec<Settled<O, R, D>>) {
+    pub(super) fn answered(&mut self, id: u32, result: Result<Answer, Errno>, settled: &mut Vec<Settled<O, R, D>>) {
         let Some(asked) = self.requests.remove(&id) else { return };
         if let (Request::Open { ino }, Err(_)) = (&asked.request, &result) {
             self.open.close(*ino);
@@ -229,7 +232,7 @@ impl<O, R, D> InFlight<O, R, D> {
     ///
     /// A mount that holds no lease says so last. The node may not know it (the stream broke before `ReturnLease` arrived), and
     /// goes on with what waited as soon as it does: by then it has to have all that was decided, and all that is open.
-    pub(crate) fn resume(&mut self, lease: Option<u64>, closing: &[Ino], locks: ClientFrame) -> Vec<ClientFrame> {
+    pub(super) fn resume(&mut self, lease: Option<u64>, closing: &[Ino], locks: ClientFrame) -> Vec<ClientFrame> {
         let acked = self.outbox.acked();
         // Whatever else is closed by now is simply not in the list.
         let mut open = self.open.tell_anew();
@@ -268,23 +271,23 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// Ends every wait with this errno, and every one that begins from now on.
-    pub(crate) fn interrupt(&mut self, errno: Errno) -> Vec<Settled<O, R, D>> {
+    pub(super) fn interrupt(&mut self, errno: Errno) -> Vec<Settled<O, R, D>> {
         self.interrupted = Some(errno);
         self.end_waits(|_| true, errno)
     }
 
     /// Waits may begin again.
-    pub(crate) fn revive(&mut self) {
+    pub(super) fn revive(&mut self) {
         self.interrupted = None;
     }
 
     /// What [`InFlight::interrupt`] said, until [`InFlight::revive`].
-    pub(crate) fn interrupted(&self) -> Option<Errno> {
+    pub(super) fn interrupted(&self) -> Option<Errno> {
         self.interrupted
     }
 
     /// Ends the waits that began before this instant.
-    pub(crate) fn expire(&mut self, before_ms: u64) -> Vec<Settled<O, R, D>> {
+    pub(super) fn expire(&mut self, before_ms: u64) -> Vec<Settled<O, R, D>> {
         self.end_waits(|since_ms| since_ms < before_ms, Errno::EIO)
     }
 
@@ -311,28 +314,28 @@ impl<O, R, D> InFlight<O, R, D> {
     }
 
     /// The error that this inode's next fsync or close must report; it is reported once.
-    pub(crate) fn take_loss(&mut self, ino: Ino) -> Option<Errno> {
+    pub(super) fn take_loss(&mut self, ino: Ino) -> Option<Errno> {
         self.losses.remove(&ino)
     }
 
     /// Ops that are not durable, in order.
-    pub(crate) fn unsaved(&self) -> Vec<NumberedOp> {
+    pub(super) fn unsaved(&self) -> Vec<NumberedOp> {
         self.outbox.unsaved().cloned().collect()
     }
 
     /// Inodes whose errors nobody has been told.
-    pub(crate) fn untold_losses(&self) -> Vec<Ino> {
+    pub(super) fn untold_losses(&self) -> Vec<Ino> {
         self.losses.keys().copied().collect()
     }
 
     /// How many ops, and memory for them in bytes, are not durable.
-    pub(crate) fn unsaved_size(&self) -> (usize, usize) {
+    pub(super) fn unsaved_size(&self) -> (usize, usize) {
         (self.outbox.len(), self.outbox.bytes())
     }
 }
 
 fn data_bytes(mutation: &Mutation) -> usize {
-    use artifacts_core::namespace::{NewNode, Source};
+    use crate::namespace::{NewNode, Source};
     match mutation {
         Mutation::Write { extents, .. } => extents
             .iter()
@@ -349,7 +352,7 @@ fn data_bytes(mutation: &Mutation) -> usize {
 }
 
 /// The inodes whose programs must hear that an op came to nothing.
-pub(crate) fn touched(mutation: &Mutation) -> Vec<Ino> {
+pub fn touched(mutation: &Mutation) -> Vec<Ino> {
     match mutation {
         Mutation::Create { parent, ino, .. } => vec![*ino, *parent],
         Mutation::Link { ino, parent, .. } => vec![*ino, *parent],

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use artifacts_core::namespace::{Extent, Position};
+use crate::namespace::{Extent, Position};
 use bytes::Bytes;
 
 use super::*;

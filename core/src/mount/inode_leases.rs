@@ -1,0 +1,152 @@
+//! Leases on single inodes: going without, and giving them back.
+
+use super::in_flight::Settled;
+use super::mount::{Committer, Mode, Mount};
+use super::{Belief, LeaseEnd, Step, Steps};
+use crate::leases::Lease;
+use crate::namespace::{Errno, Ino, Mutation, Op, Outcome};
+use crate::protocol::{COME_AGAIN, ClientFrame};
+
+/// With more leases than this all are given back, to begin anew.
+const HELD_MAX: usize = 100_000;
+
+impl<O, R, D> Mount<O, R, D> {
+    /// An op that the node decides, and what comes after it.
+    pub(super) fn commit_at_node(&mut self, op: Op, waiter: O, rest: Steps<O, R, D>, now_ms: u64) {
+        let seq = self.in_flight.outbox.next_seq();
+        let may_orphan = matches!(op.mutation, Mutation::Unlink { .. } | Mutation::RemoveDir { .. } | Mutation::Rename { .. });
+        let committer = Committer { seq, op: op.clone(), waiter, rest };
+        match self.in_flight.commit(op, committer, now_ms) {
+            Ok(seq) => {
+                let open = if may_orphan { self.in_flight.open.tell_all() } else { Vec::new() };
+                let local = self.local_mut();
+                // Opening was this mount's own business where it holds leases.
+                local.opened(open);
+                local.asked(seq);
+                self.cut(true);
+                self.queue_decided(now_ms);
+            }
+            Err((committer, errno)) => self.settle(vec![Settled::Applied(committer, Err(errno))], now_ms),
+        }
+    }
+
+    /// The node has decided an op, or nobody waits for that any more.
+    pub(super) fn node_has_decided(&mut self, committer: Committer<O, R, D>, result: Result<Box<Outcome>, Errno>, now_ms: u64) {
+        let Committer { seq, op, waiter, rest: mut steps } = committer;
+        if result.as_ref().is_err_and(|errno| *errno == COME_AGAIN) {
+            self.in_flight.outbox.void(seq);
+            steps.steps.push_front(Step::Commit(op, waiter));
+            match self.in_flight.interrupted() {
+                None if seq <= self.resent => self.run(steps, now_ms),
+                None => drop(self.come_again.insert(seq, steps)),
+                Some(errno) => self.refuse(steps, errno),
+            }
+            return;
+        }
+        self.out.settled.push(Settled::Applied(waiter, result));
+        if !steps.steps.is_empty() {
+            self.run(steps, now_ms);
+        }
+    }
+
+    /// What an op met is out of its way.
+    pub(super) fn come_again(&mut self, seq: u64, now_ms: u64) {
+        if let Some(steps) = self.come_again.remove(&seq) {
+            self.run(steps, now_ms);
+        }
+    }
+
+    /// Results of ops have come, and those who waited for them have been told.
+    pub(super) fn decided_at_node(&mut self, now_ms: u64) {
+        if self.in_flight.has_undecided() {
+            return;
+        }
+        if std::mem::take(&mut self.is_stale)
+            && let Mode::Shared(local) = &mut self.mode
+        {
+            local.replica.forget_all();
+        }
+        if self.coming.is_none() {
+            self.run_held(now_ms);
+        }
+        self.all_sent(now_ms);
+    }
+
+    /// What waited tries again.
+    pub(super) fn run_held(&mut self, now_ms: u64) {
+        for steps in std::mem::take(&mut self.held) {
+            self.run(steps, now_ms);
+        }
+    }
+
+    /// Ops of this mount that the node has decided have changed these inodes.
+    pub(super) fn changed(&mut self, inodes: &[Ino]) {
+        if let Mode::Shared(local) = &mut self.mode {
+            inodes.iter().for_each(|&ino| local.replica.forget(ino));
+        }
+    }
+
+    /// Somebody waits for leases: everything that was decided is sent, and then they end.
+    pub(super) fn recall_inodes(&mut self, leases: Vec<Lease>, keep_read: bool, now_ms: u64) {
+        if !matches!(self.mode, Mode::Shared(_)) {
+            return;
+        }
+        let lost = self.leases().map(|held| held.recall(leases, keep_read, now_ms)).unwrap_or_default();
+        self.forget(lost);
+        self.send_decided(now_ms);
+    }
+
+    /// All leases on single inodes end.
+    pub(super) fn give_up_inodes(&mut self, now_ms: u64) {
+        let Mode::Shared(local) = &mut self.mode else { return };
+        let lost = local.leases().map(super::held_leases::HeldLeases::give_up_all).unwrap_or_default();
+        local.replica.forget_all();
+        self.out.beliefs.push(Belief::Revoked(lost));
+        self.send_decided(now_ms);
+    }
+
+    /// Nothing of these is known and believed any more.
+    fn forget(&mut self, lost: Vec<Ino>) {
+        if !lost.is_empty() {
+            self.changed(&lost);
+            self.out.beliefs.push(Belief::Revoked(lost));
+        }
+    }
+
+    /// Leases end, now that everything has been sent. Before somebody else takes the last link of what is open here, the node
+    /// is told that it is.
+    pub(super) fn end_inode_leases(&mut self, leaving: Vec<(Vec<Lease>, bool)>) {
+        for (leases, keep_read) in leaving {
+            if keep_read {
+                self.say(ClientFrame::GiveBack { leases, keep_read });
+                continue;
+            }
+            let inodes = self.in_flight.open.tell_of(leases.iter().map(|lease| lease.ino));
+            if !inodes.is_empty() {
+                self.say(ClientFrame::Opened { inodes });
+            }
+            self.out.ends.push(LeaseEnd::Inodes(leases));
+        }
+    }
+
+    /// The kernel's caches of these are dropped: somebody else may change them.
+    pub fn give_back(&mut self, leases: Vec<Lease>) {
+        self.say(ClientFrame::GiveBack { leases, keep_read: false });
+    }
+
+    /// Now and then: where nothing is decided any more the right to is given back.
+    pub(super) fn stop_idle(&mut self, now_ms: u64) {
+        let Some(leases) = self.leases() else { return };
+        leases.stop_idle(now_ms);
+        if leases.len() > HELD_MAX {
+            self.give_up_inodes(now_ms);
+        }
+    }
+
+    /// The session has not been heard for a while. What this mount only believes may not be so any more when it is heard again,
+    /// if the node has restarted meanwhile.
+    pub fn doubt(&mut self) {
+        let lost = self.leases().map(super::held_leases::HeldLeases::drop_reads).unwrap_or_default();
+        self.forget(lost);
+    }
+}

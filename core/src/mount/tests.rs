@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used)]
+//! What crosses in the machine of a mount. What all mounts together may show is the simulated linearizability check's.
+
+use std::collections::VecDeque;
+
+use super::{Mount, Step};
+use crate::SegmentId;
+use crate::leases::Lease;
+use crate::namespace::{Errno, Ino, Key, Mutation, Name, NewNode, Op, Outcome};
+use crate::protocol::{Answer, COME_AGAIN, ClientFrame, NumberedOp, OpResult, Request, ServerFrame};
+use crate::replica::Records;
+
+type Bench = Mount<u32, u32, u32>;
+
+fn bench() -> Bench {
+    let mut bench = Bench::new(|| SegmentId::from_bits(1));
+    bench.take_leases();
+    bench.take_effects();
+    bench
+}
+
+fn commit(bench: &mut Bench, mutation: Mutation, waiter: u32) {
+    bench.run(VecDeque::from([Step::Commit(Op { mutation, time: 1 }, waiter)]).into(), 0);
+}
+
+fn file(name: &'static str, ino: u64) -> Mutation {
+    let name = Name::new(name).unwrap();
+    Mutation::Create { parent: Ino::ROOT, name, ino: Ino(ino), node: NewNode::File, mode: 0o644, umask: 0, uid: 0, gid: 0 }
+}
+
+fn truncate(ino: u64) -> Mutation {
+    let set = crate::namespace::SetAttr { size: Some(0), ..Default::default() };
+    Mutation::SetAttr { ino: Ino(ino), set }
+}
+
+fn result(seq: u64, order: u64, result: Result<Outcome, Errno>) -> ServerFrame {
+    ServerFrame::Applied(vec![OpResult { seq, order, result }])
+}
+
+fn no_locks() -> ClientFrame {
+    ClientFrame::ClaimLocks { held: vec![], asked: vec![], waiting: vec![] }
+}
+
+/// Answers every question for a lease with none, so that the node decides.
+fn deny(bench: &mut Bench) -> Vec<ClientFrame> {
+    let mut others = Vec::new();
+    loop {
+        let frames = bench.take_effects().frames;
+        if frames.is_empty() {
+            return others;
+        }
+        for frame in frames {
+            match frame {
+                ClientFrame::Request { id, request: Request::Learn { .. } } => {
+                    let result = Ok(Answer::Learnt { leases: vec![], records: Records::default() });
+                    bench.receive(ServerFrame::Reply { id, result }, 0);
+                }
+                frame => others.push(frame),
+            }
+        }
+    }
+}
+
+fn ops(frames: &[ClientFrame]) -> Vec<NumberedOp> {
+    let ops = frames.iter().filter_map(|frame| match frame {
+        ClientFrame::Commit { ops, .. } | ClientFrame::Decided { ops, .. } => Some(ops.clone()),
+        _ => None,
+    });
+    ops.flatten().collect()
+}
+
+/// The refusal that the op comes too early and the leave to come again were both lost with a stream. Over the next one it is
+/// refused again from memory, and nobody says when it may come again.
+#[test]
+fn an_op_that_was_told_to_come_again_over_a_stream_that_broke_comes_again() {
+    let mut bench = bench();
+    commit(&mut bench, truncate(7), 1);
+    assert_eq!(ops(&deny(&mut bench)).len(), 1);
+    bench.unlink();
+    let first = bench.relink(0, no_locks(), false, 0);
+    assert_eq!(ops(&first).iter().map(|op| op.seq).collect::<Vec<_>>(), [1]);
+    bench.take_effects();
+    bench.receive(result(1, 0, Err(COME_AGAIN)), 0);
+    let again = ops(&deny(&mut bench));
+    assert_eq!(again.iter().map(|op| (op.seq, &op.op.mutation)).collect::<Vec<_>>(), [(2, &truncate(7))]);
+    bench.receive(result(2, 9, Err(COME_AGAIN)), 0);
+    assert!(deny(&mut bench).is_empty(), "this one waits to be told");
+    bench.receive(ServerFrame::ComeAgain { seq: 2 }, 0);
+    assert_eq!(ops(&deny(&mut bench)).len(), 1);
+}
+
+/// After a crash of the node it has to come behind what it was decided on, and before what others did once the lease was gone.
+#[test]
+fn what_is_decided_says_behind_which_lease_and_which_op() {
+    let mut bench = bench();
+    commit(&mut bench, file("a", 100), 1);
+    let mut number = 50;
+    let stored = crate::namespace::format(0, 0, 0o777, 0);
+    loop {
+        let Some(ClientFrame::Request { id, request: Request::Learn { fetch, kind } }) = bench.take_effects().frames.pop() else { break };
+        number += 1;
+        let leases = vec![Lease { ino: fetch.owner().unwrap(), kind, number }];
+        let found = stored.iter().filter(|(key, _)| key.owner() == fetch.owner() && matches!(key, Key::Inode(_)));
+        let rows = found.map(|(key, record)| (key.encode().into(), record.clone().unwrap())).collect();
+        bench.receive(ServerFrame::Reply { id, result: Ok(Answer::Learnt { leases, records: Records { rows, ..Records::default() } }) }, 0);
+    }
+    bench.send_decided(0);
+    let sent = ops(&bench.take_effects().frames);
+    assert!(number > 50 && sent.len() == 1, "{sent:?}");
+    assert_eq!(sent[0].order, Some(number));
+    bench.receive(result(1, 70, Ok(Outcome::default())), 0);
+    commit(&mut bench, truncate(100), 2);
+    bench.send_decided(0);
+    assert_eq!(ops(&bench.take_effects().frames)[0].order, Some(70));
+}
+
+/// It is welcome, but the node may have restarted and served others meanwhile, and then does not take what it claims.
+#[test]
+fn a_mount_that_had_lapsed_serves_nothing_before_the_node_has_taken_its_claims() {
+    let mut bench = bench();
+    bench.receive(ServerFrame::Lease { epoch: 9, bytes: None, inodes: None }, 0);
+    assert_eq!(bench.whole_lease(), Some(9));
+    bench.unlink();
+    bench.interrupt(Errno::EIO, 0);
+    let first = bench.relink(0, no_locks(), true, 0);
+    assert_eq!(first[0], ClientFrame::ClaimLease { epoch: 9 });
+    bench.revive(0);
+    let frames = bench.take_effects().frames;
+    let [ClientFrame::Request { id, request: Request::Acquire { inodes } }] = &frames[..] else { panic!("{frames:?}") };
+    assert!(inodes.is_empty());
+    commit(&mut bench, truncate(7), 1);
+    let effects = bench.take_effects();
+    assert!(effects.frames.is_empty() && effects.settled.is_empty());
+    bench.receive(ServerFrame::Reply { id: *id, result: Ok(Answer::Leases(vec![])) }, 0);
+    assert!(matches!(&bench.take_effects().frames[..], [ClientFrame::Request { request: Request::Fetch(_), .. }]));
+}

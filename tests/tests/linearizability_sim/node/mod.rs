@@ -1,0 +1,13 @@
+//! The workspace and its sessions at the node, as the actors there drive the machines.
+
+mod commit;
+mod leases;
+mod member;
+#[allow(clippy::module_inception, reason = "a file is named after its main type")]
+mod node;
+mod noting;
+mod questions;
+mod recovery;
+
+pub(crate) use node::{Node, Todo};
+pub(crate) use recovery::Durable;

@@ -1,0 +1,137 @@
+//! Programs on mounts: their calls, and what is recorded of them.
+
+use std::collections::VecDeque;
+
+use artifacts_core::session::Verdict;
+use artifacts_tests::linearizability::Operation;
+use artifacts_tests::linearizability::files::{Answer, Call};
+
+use super::event::Event;
+use super::life::{Client, Recorded};
+use super::world::{CALLS, World};
+use crate::kernel::Moment;
+use crate::program::{Next, Program, Running};
+use crate::steps::{Came, Step};
+
+impl World {
+    pub(super) fn add_client(&mut self, life: usize) {
+        let (number, seed) = (self.clients.len(), self.random.next());
+        let unique = (self.tally.segments * 16 + number as u64) % 60_000;
+        let program = Program::new(unique as u16, seed);
+        let moment = Moment::default();
+        self.clients.push(Client { life, program, calls_left: CALLS, is_over: false, running: None, moment, record: None });
+        let delay_us = self.random.below(500);
+        self.after(delay_us, Event::Act(number));
+    }
+
+    /// A program goes on, if it may.
+    pub(super) fn act(&mut self, client: usize) {
+        let Some(Client { life, is_over: false, .. }) = self.clients.get(client) else { return };
+        let (life, now_us) = (*life, self.now_us);
+        let Some(mount) = &mut self.lives[life].mount else {
+            return self.after(1_000, Event::Act(client));
+        };
+        match mount.verdict(now_us) {
+            _ if mount.is_rash && mount.standing.fenced().is_none() => {}
+            Verdict::Serve { .. } => {}
+            Verdict::Stall { .. } => return self.after(1_000, Event::Act(client)),
+            Verdict::Fail(_) if mount.standing.fenced().is_some() => {
+                self.clients[client].is_over = true;
+                return;
+            }
+            Verdict::Fail(_) => return self.after(5_000, Event::Act(client)),
+        }
+        let of = &mut self.clients[client];
+        (of.running, of.record) = (None, None);
+        let ends = of.calls_left == 0;
+        let next = if ends {
+            of.program.close_one()
+        } else {
+            of.calls_left -= 1;
+            let syncs = self.random.below(40) == 0;
+            (!syncs).then(|| of.program.call(mount.take_ino()))
+        };
+        match next {
+            Some((group, call)) => self.begin(client, life, group, call),
+            None if ends => of.is_over = true,
+            // It changes nothing and shows nothing, so it is no part of the history.
+            None => {
+                mount.run(client, VecDeque::from([Step::Durable]), now_us);
+                self.pump(life);
+            }
+        }
+    }
+
+    /// A call begins.
+    fn begin(&mut self, client: usize, life: usize, group: u8, call: Call) {
+        let now_us = self.now_us;
+        let (of, Some(mount)) = (&mut self.clients[client], &mut self.lives[life].mount) else { return };
+        let record = self.records.len();
+        of.record = Some(record);
+        let op = Operation { client: of.program.number, call: call.clone(), called_ns: now_us * 1_000, answer: None, returned_ns: None };
+        self.records.push(Recorded { group, life, op, op_time: None, is_lost: false });
+        of.moment = mount.kernel.begin(group, &call);
+        let mut running = Running::new(group, call.clone());
+        if let Some(answer) = mount.kernel.answer(group, &call) {
+            self.tally.believed += 1;
+            of.running = Some(running);
+            self.lives[life].answered.push((record, None));
+            return self.answer(client, Some(answer));
+        }
+        let steps = running.begin_with(mount.kernel.believed_name(group, &call));
+        of.running = Some(running);
+        self.records[record].op_time = mount.run(client, steps, now_us);
+        self.pump(life);
+        self.tally.at_once += u64::from(self.clients[client].running.is_none());
+    }
+
+    /// The mount has answered a step.
+    pub(super) fn go_on(&mut self, client: usize, came: Came) {
+        let of = &mut self.clients[client];
+        if of.is_over {
+            return;
+        }
+        let Some(running) = &mut of.running else { return self.answer(client, None) };
+        match running.came(came) {
+            Next::Wait => {}
+            Next::Over(answer) => {
+                if let Some(record) = of.record {
+                    self.lives[of.life].answered.push((record, self.records[record].op_time));
+                }
+                self.answer(client, answer);
+            }
+            Next::Steps(steps) => {
+                let life = of.life;
+                if let Some(mount) = &mut self.lives[life].mount {
+                    mount.run(client, steps, self.now_us);
+                }
+            }
+        }
+    }
+
+    /// A call is over. Its answer goes out only while the mount may serve.
+    pub(super) fn answer(&mut self, client: usize, answer: Option<Answer>) {
+        let life = self.clients[client].life;
+        let Some(mount) = &mut self.lives[life].mount else { return };
+        let answer = match mount.verdict(self.now_us) {
+            _ if mount.is_rash && mount.standing.fenced().is_none() => answer,
+            Verdict::Serve { .. } => answer,
+            Verdict::Stall { .. } => return self.lives[life].held.push((client, answer)),
+            Verdict::Fail(_) => None,
+        };
+        let of = &mut self.clients[client];
+        if let (Some(running), Some(record)) = (of.running.take(), of.record) {
+            mount.kernel.end(of.moment, running.group, &running.call, running.found.as_ref().filter(|_| answer.is_some()));
+            of.program.over(&running, answer.as_ref());
+            let op = &mut self.records[record].op;
+            if answer.is_some() {
+                op.returned_ns = Some(self.now_us * 1_000);
+            } else {
+                self.tally.unanswered += 1;
+            }
+            op.answer = answer;
+        }
+        let delay_us = 5 + self.random.below(300);
+        self.after(delay_us, Event::Act(client));
+    }
+}
