@@ -13,7 +13,9 @@ need fio fio
 need fusermount3 fuse3
 need getfacl acl
 need git git
+need ip iproute2
 need npm npm
+need nsenter util-linux
 need python3 python3
 need setfattr attr
 need setpriv util-linux

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::scratch::{detach, mounts_below};
 use crate::time::{Duration, now, sleep, wait_until};
-use crate::{Process, Scratch, artifacts_binary};
+use crate::{Host, Process, Scratch, artifacts_binary};
 
 /// `artifacts` ends with this when something else is in the way.
 pub const EXIT_CONFLICT: i32 = 5;
@@ -50,15 +50,27 @@ impl Mount {
         Self::with_options(scratch, name, credential, &[])
     }
 
+    /// As [`Mount::new`], with an agent that runs in `host`.
+    ///
+    /// # Errors
+    /// As [`Mount::new`].
+    pub fn new_in(host: &Host, scratch: &Arc<Scratch>, name: &str, credential: &Credential) -> Result<Self> {
+        Self::with(scratch, name, credential, &[], Some(host))
+    }
+
     /// As [`Mount::new`], with further options of `artifacts mount`.
     ///
     /// # Errors
     /// As [`Mount::new`].
     pub fn with_options(scratch: &Arc<Scratch>, name: &str, credential: &Credential, options: &[&str]) -> Result<Self> {
+        Self::with(scratch, name, credential, options, None)
+    }
+
+    fn with(scratch: &Arc<Scratch>, name: &str, credential: &Credential, options: &[&str], host: Option<&Host>) -> Result<Self> {
         let dir = scratch.join("mnt").join(name);
         // On a dead mount even this fails, with ENOTCONN; `artifacts mount` is to recover it.
         let _ = fs::create_dir(&dir);
-        let output = Self::attempt_with(scratch, &dir, credential, options)?;
+        let output = Self::attempt_with(scratch, &dir, credential, options, host)?;
         ensure!(output.status.success(), "artifacts mount {name}: {}", describe(&output));
         Self::adopt(scratch, name)
     }
@@ -79,11 +91,12 @@ impl Mount {
     /// # Errors
     /// If it cannot be run.
     pub fn attempt(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential) -> Result<Output> {
-        Self::attempt_with(scratch, dir, credential, &[])
+        Self::attempt_with(scratch, dir, credential, &[], None)
     }
 
-    fn attempt_with(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential, options: &[&str]) -> Result<Output> {
-        let mut command = Command::new(artifacts_binary()?);
+    fn attempt_with(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential, options: &[&str], host: Option<&Host>) -> Result<Output> {
+        let binary = artifacts_binary()?;
+        let mut command = host.map_or_else(|| Command::new(&binary), |host| host.command(&binary));
         scratch.mark(&mut command);
         command.arg("mount");
         match credential {

@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::time::{Duration, now, sleep};
-use crate::{Api, Process, Scratch, artifacts_binary};
+use crate::{Api, Host, Process, Scratch, artifacts_binary};
 
 /// How long a node may take to serve, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub struct NodeOptions {
     pub arguments: Vec<String>,
     /// More of its environment.
     pub environment: Vec<(String, String)>,
+    /// Where it runs, if not on the machine of the test.
+    pub host: Option<Host>,
 }
 
 /// A control node: a process with a port and a data directory that stay the same when it is started again.
@@ -43,7 +45,7 @@ pub struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts a node on a free port of the loopback interface with an empty data directory, and waits until it is
+    /// Starts a node on a free port with an empty data directory, and waits until it is
     /// ready. `config` holds the settings that differ from the defaults.
     ///
     /// # Errors
@@ -84,10 +86,11 @@ impl NodeProcess {
     pub fn start_again(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the node runs already");
         let log = File::options().create(true).append(true).open(self.scratch.join("logs/node.log"))?;
-        let mut command = Command::new(artifacts_binary()?);
+        let binary = artifacts_binary()?;
+        let mut command = self.options.host.as_ref().map_or_else(|| Command::new(&binary), |host| host.command(&binary));
         self.scratch.mark(&mut command);
         command.arg("node").arg("--config").arg(&self.config).arg("--data").arg(&self.data);
-        command.arg("--listen").arg(format!("127.0.0.1:{}", self.port)).args(&self.options.arguments);
+        command.arg("--listen").arg(self.address().to_string()).args(&self.options.arguments);
         command.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn().context("artifacts node")?);
@@ -105,7 +108,13 @@ impl NodeProcess {
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let host = self.options.host.as_ref().map_or(Ipv4Addr::LOCALHOST, Host::address);
+        SocketAddr::from((host, self.port))
     }
 
     /// Its port.

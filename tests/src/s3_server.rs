@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -8,9 +9,9 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
-use crate::http_client;
 use crate::node::free_port;
 use crate::time::{Duration, now, sleep};
+use crate::{Host, http_client};
 
 /// How long the server may take to serve.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,7 +30,7 @@ wait "$server" 2>/dev/null
 rm -rf "$SCRATCH"
 rm -f $SOCKETS"#;
 
-/// A real S3 server, SeaweedFS, on loopback. One serves all tests of a process, each with buckets of its own.
+/// A real S3 server, SeaweedFS. One on loopback serves all tests of a process, each with buckets of its own.
 #[derive(Debug)]
 pub struct S3Server {
     endpoint: String,
@@ -50,21 +51,20 @@ impl S3Server {
         shared.as_ref().map(Option::as_ref).map_err(|error| anyhow!("no S3 server: {error}"))
     }
 
+    /// A server of its own in `host`; `None` as with [`S3Server::shared`].
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_in(host: &Host) -> Result<Option<Self>> {
+        let Some(program) = find_program()? else { return Ok(None) };
+        Self::start(&program, Some(host)).map(Some)
+    }
+
     fn find_and_start() -> Result<Option<Self>> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate has no parent")?;
-        let program = workspace.join("target/tools/seaweedfs/bin/weed");
-        if !program.is_file() {
-            let installed = Command::new("sh").arg(workspace.join("tests/s3-server.sh")).output().context("sh")?;
-            if !installed.status.success() {
-                let why = String::from_utf8_lossy(&installed.stderr).trim().to_owned();
-                ensure!(std::env::var("CI").as_deref() != Ok("true"), "it cannot be installed: {why}");
-                eprintln!("NOTICE: tests on S3 are skipped, the server cannot be installed: {why}");
-                return Ok(None);
-            }
-        }
+        let Some(program) = find_program()? else { return Ok(None) };
         let mut failure = None;
         for _ in 0..START_ATTEMPTS {
-            match Self::start(&program) {
+            match Self::start(&program, None) {
                 Ok(server) => return Ok(Some(server)),
                 Err(error) => failure = Some(error),
             }
@@ -72,7 +72,8 @@ impl S3Server {
         Err(failure.context("no attempt was made")?)
     }
 
-    fn start(program: &Path) -> Result<Self> {
+    fn start(program: &Path, host: Option<&Host>) -> Result<Self> {
+        let address = host.map_or(Ipv4Addr::LOCALHOST, Host::address).to_string();
         let http = http_client(Duration::from_secs(30))?;
         // Not removed on drop: that is the keeper's to do, when the server has ended.
         let scratch: PathBuf = tempfile::Builder::new().prefix("artifacts-s3-").tempdir()?.keep();
@@ -83,8 +84,12 @@ impl S3Server {
         fs::create_dir(scratch.join("data"))?;
         let at = |part: &str| scratch.join(part).to_string_lossy().into_owned();
         let mut keeper = Command::new("sh");
-        keeper.arg("-c").arg(KEEPER).arg("sh").arg(program);
-        keeper.args(["-logtostderr=true", "server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", &at("data")]);
+        keeper.arg("-c").arg(KEEPER).arg("sh");
+        match host.map(|host| host.command(program)) {
+            Some(command) => keeper.arg(command.get_program()).args(command.get_args()),
+            None => keeper.arg(program),
+        };
+        keeper.args(["-logtostderr=true", "server", "-ip", &address, "-ip.bind", &address, "-dir", &at("data")]);
         let port_options = [
             "-master.port",
             "-master.port.grpc",
@@ -106,8 +111,8 @@ impl S3Server {
         keeper.env("SCRATCH", &scratch).env("SOCKETS", sockets).env("GOMEMLIMIT", "384MiB");
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(scratch.join("keeper-log"))?);
         let server = Self {
-            endpoint: format!("http://127.0.0.1:{}", ports[6]),
-            filer: format!("http://127.0.0.1:{}", ports[4]),
+            endpoint: format!("http://{address}:{}", ports[6]),
+            filer: format!("http://{address}:{}", ports[4]),
             http,
             _keeper: keeper.spawn().context("sh")?,
         };
@@ -175,4 +180,20 @@ impl S3Server {
         let paths = list["Entries"].as_array().into_iter().flatten().filter_map(|entry| entry["FullPath"].as_str());
         Ok(paths.filter_map(|path| path.rsplit('/').next().map(str::to_owned)).collect())
     }
+}
+
+/// The server's program, installed if it is missing.
+fn find_program() -> Result<Option<PathBuf>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate has no parent")?;
+    let program = workspace.join("target/tools/seaweedfs/bin/weed");
+    if !program.is_file() {
+        let installed = Command::new("sh").arg(workspace.join("tests/s3-server.sh")).output().context("sh")?;
+        if !installed.status.success() {
+            let why = String::from_utf8_lossy(&installed.stderr).trim().to_owned();
+            ensure!(std::env::var("CI").as_deref() != Ok("true"), "it cannot be installed: {why}");
+            eprintln!("NOTICE: tests on S3 are skipped, the server cannot be installed: {why}");
+            return Ok(None);
+        }
+    }
+    Ok(Some(program))
 }

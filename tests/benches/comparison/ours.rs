@@ -48,7 +48,7 @@ impl Ours {
 
     fn start(name: &'static str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Result<Self> {
         let scratch = Arc::new(Scratch::new("bench", Duration::from_secs(6 * 60 * 60))?);
-        let lab = Lab::start_with(&scratch, NodeOptions { config: json!({}), arguments, environment });
+        let lab = Lab::start_with(&scratch, NodeOptions { config: json!({}), arguments, environment, ..NodeOptions::default() });
         let lab = lab.inspect_err(|_| scratch.show_logs())?;
         let workspace = lab.workspace("bench")?;
         let mut ours = Self { name, scratch, lab, workspace, mount: None, mounts: 0 };

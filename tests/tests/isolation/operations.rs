@@ -130,7 +130,6 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         }
         ("GET", "/v1/cluster") => (About::Cluster, template.to_owned(), None),
         ("POST", "/v1/accounts") => (About::Cluster, template.to_owned(), Some(json!({ "handle": "intruder" }))),
-        ("GET", "/v1/cluster") => (About::Cluster, template.to_owned(), None),
         ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage") => {
             (About::Caller, template.to_owned(), None)
         }
