@@ -1,6 +1,6 @@
 //! Mounts without a kernel do what mounts do: the load generator says something about real agents only if that is so.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use artifacts_core::namespace::{Errno, Name};
 use artifacts_core::protocol::FenceReason;
 use artifacts_mount::Credential;
@@ -31,25 +31,31 @@ fn two_see_what_the_other_does_and_what_was_saved_is_there_for_the_next() -> Res
         Runtime::new()?.block_on(async {
             let headless = Headless::new(None, 1 << 20)?;
             let (one, other) = (mount(&lab, &headless, "one", &workspace).await?, mount(&lab, &headless, "other", &workspace).await?);
-            let dir = one.make_directory(one.root(), name("dir")?).await?;
+            let dir = one.make_directory(one.root(), name("dir")?).await.context("mkdir")?;
+            // Whoever does not look a name up cannot know the inode: until somebody asks, it may be known to its maker alone.
+            let seen = other.lookup(other.root(), name("dir")?).await.context("lookup of the directory")?;
+            ensure!(seen.ino == dir, "{seen:?}");
             // More than travels inside a commit.
             for (file, len) in [("small", 100), ("large", 700_000)] {
                 let content = Bytes::from(vec![file.len() as u8; len]);
-                let ino = one.create(dir, name(file)?).await?;
-                one.write(ino, 0, content.clone()).await?;
-                let found = other.lookup(dir, name(file)?).await?;
+                let ino = one.create(dir, name(file)?).await.context("create")?;
+                one.write(ino, 0, content.clone()).await.context("write")?;
+                let found = other.lookup(dir, name(file)?).await.context("lookup on the other mount")?;
                 ensure!(found.ino == ino && found.size == len as u64, "{found:?}");
-                ensure!(other.read(ino, 0, 1 << 20).await? == content, "{file} reads otherwise on the other mount");
-                one.fsync(ino).await?;
+                ensure!(
+                    other.read(ino, 0, 1 << 20).await.context("read on the other mount")? == content,
+                    "{file} reads otherwise on the other mount"
+                );
+                one.fsync(ino).await.context("fsync")?;
                 one.close(ino);
             }
             ensure!(other.create(dir, name("small")?).await == Err(Errno::EEXIST), "a name was given twice");
-            other.unlink(dir, name("small")?).await?;
+            other.unlink(dir, name("small")?).await.context("unlink")?;
             ensure!(one.lookup(dir, name("small")?).await.err() == Some(Errno::ENOENT), "a file was removed and is there");
             one.unmount().await?;
             other.unmount().await?;
             let next = mount(&lab, &headless, "next", &workspace).await?;
-            let large = next.lookup(dir, name("large")?).await?;
+            let large = next.lookup(dir, name("large")?).await.context("lookup on a new mount")?;
             ensure!(next.read(large.ino, 699_990, 100).await? == vec![5; 10], "what was saved reads otherwise");
             Ok(next.unmount().await?)
         })
