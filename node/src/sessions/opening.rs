@@ -208,7 +208,8 @@ impl Sessions {
         };
         let mut batch = Batch::new();
         keys::put(&mut batch, &record).map_err(unavailable)?;
-        context.store.write(batch, Durability::Durable).await.map_err(unavailable)?;
+        // Durable before the agent hears of it, with its inode numbers.
+        context.store.write(batch, Durability::Visible).await.map_err(unavailable)?;
         tracing::info!(session = %record.id, workspace = %record.workspace_name, mode = %record.mode, host = record.host, "session opened");
         metrics::counter!("artifacts_sessions_opened_total").increment(1);
         Ok((self.adopt(record).await.map_err(unavailable)?, secret))
