@@ -9,7 +9,7 @@ use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Unit;
 use crate::blob::BlobStore;
@@ -57,6 +57,8 @@ pub(super) struct Inner {
     changed: watch::Sender<u64>,
     phases: Mutex<Phases>,
     pub(super) following: Mutex<BTreeMap<Shard, Following>>,
+    /// Somebody waits to be vouched for.
+    pub(super) follow_now: Notify,
 }
 
 /// Where the host is with each shard.
@@ -74,6 +76,7 @@ impl Fleet {
             changed: watch::Sender::new(0),
             phases: Mutex::default(),
             following: Mutex::default(),
+            follow_now: Notify::new(),
         }))
     }
 
