@@ -60,11 +60,11 @@ pub(crate) fn tickets(lab: &Lab, agents: usize) -> Result<Vec<TicketFile>> {
 
 impl Crowd {
     /// Opens a session on each ticket. A node that is too busy refuses some; the others are the crowd.
-    pub(crate) async fn gather(tickets: Vec<TicketFile>) -> Result<(Self, Times)> {
+    pub(crate) async fn gather(tickets: &[TicketFile]) -> Result<(Self, Times)> {
         let headless = Arc::new(Headless::new(None, CACHE_BYTES)?);
         let (start, turns) = (now(), Arc::new(Semaphore::new(AT_A_TIME)));
         let mut openings = JoinSet::new();
-        for ticket in tickets {
+        for ticket in tickets.iter().cloned() {
             let (headless, turn) = (Arc::clone(&headless), Arc::clone(&turns).acquire_owned().await?);
             openings.spawn(async move {
                 let start = now();

@@ -17,8 +17,8 @@ pub(crate) struct Figures {
     /// Processors that it uses while all work.
     pub(crate) at_work: f64,
     pub(crate) worked_bytes: u64,
-    /// What it still holds of it when all have gone.
-    pub(crate) left_bytes: u64,
+    /// What it still holds of it when all have gone, and when as many more have come and gone.
+    pub(crate) left_bytes: [u64; 2],
     /// What the agents hold, in one process.
     pub(crate) own_bytes: u64,
     pub(crate) own_at_work: f64,
@@ -33,12 +33,26 @@ impl Figures {
     pub(crate) fn print(all: &[Self]) {
         println!("sessions of one node: how they open, and what each costs it");
         crate::print(
-            &["agents", "refused", "open s", "p50 ms", "p99 ms", "KiB idle", "KiB worked", "KiB left", "CPU idle", "CPU working", "load"],
+            &[
+                "agents",
+                "refused",
+                "open s",
+                "p50 ms",
+                "p99 ms",
+                "KiB idle",
+                "KiB worked",
+                "left",
+                "and again",
+                "CPU idle",
+                "CPU working",
+                "load",
+            ],
             all.iter().map(|figures| {
                 let [p50, p99] = percentiles(&figures.openings.each_ms);
                 let kib = |bytes| format!("{:.1}", figures.kib_each(bytes));
                 let seconds = format!("{:.1}", figures.openings.all_seconds);
-                let kibs = [figures.idle_bytes, figures.worked_bytes, figures.left_bytes].map(kib);
+                let [left, again] = figures.left_bytes;
+                let kibs = [figures.idle_bytes, figures.worked_bytes, left, again].map(kib);
                 let refused = figures.openings.failed.to_string();
                 let mut row = vec![figures.agents.to_string(), refused, seconds, format!("{p50:.1}"), format!("{p99:.1}")];
                 row.extend(kibs);
