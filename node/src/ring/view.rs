@@ -19,6 +19,11 @@ impl RingView {
         self.members.iter().find(|member| member.id.name == *name)
     }
 
+    /// Whether this node is in the smaller part of a region's ring that was cut in two.
+    pub fn is_smaller_part(&self, region: &str) -> bool {
+        Placement::is_smaller_part(region, &self.members)
+    }
+
     /// Who should own which shard of a region.
     pub fn placement(&self, region: &str) -> Placement {
         Placement::of_region(region, &self.members)
