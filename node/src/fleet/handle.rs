@@ -9,7 +9,7 @@ use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Unit;
 use crate::blob::BlobStore;
@@ -58,6 +58,8 @@ pub(super) struct Inner {
     phases: Mutex<Phases>,
     pub(super) following: Mutex<BTreeMap<Shard, Following>>,
     reach: Mutex<Reach>,
+    /// Somebody waits to be vouched for.
+    pub(super) follow_now: Notify,
 }
 
 /// Where the host is with each shard.
@@ -76,6 +78,7 @@ impl Fleet {
             phases: Mutex::default(),
             following: Mutex::default(),
             reach: Mutex::default(),
+            follow_now: Notify::new(),
         }))
     }
 
