@@ -75,7 +75,7 @@ async fn agree(nodes: &[Node], count: usize) -> Vec<String> {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, agreed).await.expect("the nodes agree")
+    tokio::time::timeout(PATIENCE, agreed).await.unwrap()
 }
 
 #[test]

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::{HostCommand, Hosting, Reach, Shard, UnitPhase};
+use artifacts_core::cluster::{HostCommand, Hosting, Shard, UnitPhase};
+use artifacts_core::mesh::NodePhase;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -165,7 +166,8 @@ impl HostTask {
     fn follow_placement(&mut self) {
         let (view, map) = (self.fleet.ring().view(), self.fleet.map());
         let placement = view.placement(self.fleet.ring().region());
-        let follows = self.fleet.reach(Reach::follows_others);
+        let are_others_stranded = view.others_in(NodePhase::Stranded).next().is_some();
+        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_stranded));
         let is_own = |shard: &Shard| match () {
             () if self.is_leaving => false,
             () if follows => placement.owner(shard.0) == Some(&view.me),

@@ -55,7 +55,7 @@ struct Runner {
 impl Runner {
     fn start(host: &Host, scratch: &Arc<Scratch>, url: &str, home: &Home) -> Result<Self> {
         let beat = scratch.join("beat");
-        let mut command = host.command(&artifacts_binary()?);
+        let mut command = host.command(artifacts_binary()?);
         scratch.mark(&mut command).env("TONBO_API_URL", url).env("TONBO_API_KEY", &home.key);
         command.args(["lock", "run", "deploy", "-w", &home.workspace, "--ttl", TTL, "--", "python3", "-c", BEAT]).arg(&beat);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("artifacts lock run")?;

@@ -16,6 +16,9 @@ pub(crate) enum Cut {
     Mute,
 }
 
+/// Two machines that are to hear each other, or not.
+type Pair<'a> = (&'a Host, &'a Host);
+
 /// One node of a cluster with a client's machine `near` it, and a client's machine `far` from it with all the others.
 pub(crate) struct Sides {
     node: usize,
@@ -31,7 +34,7 @@ impl Sides {
     }
 
     /// The clients of the two sides, and the node and the other side's clients, do not hear each other, whatever the cut.
-    fn pairs<'a>(&'a self, net: &'a Net, cut: Cut) -> (Vec<(&'a Host, &'a Host)>, Vec<(&'a Host, &'a Host)>) {
+    fn pairs<'a>(&'a self, net: &'a Net, cut: Cut) -> (Vec<Pair<'a>>, Vec<Pair<'a>>) {
         let node = &net.nodes[self.node];
         let others = net.nodes.iter().enumerate().filter(|(number, _)| *number != self.node).map(|(_, host)| host);
         let store = (cut != Cut::FromNodes).then_some(&net.s3);
