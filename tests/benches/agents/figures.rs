@@ -33,13 +33,14 @@ impl Figures {
     pub(crate) fn print(all: &[Self]) {
         println!("sessions of one node: how they open, and what each costs it");
         crate::print(
-            &["agents", "open s", "p50 ms", "p99 ms", "KiB idle", "KiB worked", "KiB left", "CPU idle", "CPU working", "load"],
+            &["agents", "refused", "open s", "p50 ms", "p99 ms", "KiB idle", "KiB worked", "KiB left", "CPU idle", "CPU working", "load"],
             all.iter().map(|figures| {
                 let [p50, p99] = percentiles(&figures.openings.each_ms);
                 let kib = |bytes| format!("{:.1}", figures.kib_each(bytes));
                 let seconds = format!("{:.1}", figures.openings.all_seconds);
                 let kibs = [figures.idle_bytes, figures.worked_bytes, figures.left_bytes].map(kib);
-                let mut row = vec![figures.agents.to_string(), seconds, format!("{p50:.1}"), format!("{p99:.1}")];
+                let refused = figures.openings.failed.to_string();
+                let mut row = vec![figures.agents.to_string(), refused, seconds, format!("{p50:.1}"), format!("{p99:.1}")];
                 row.extend(kibs);
                 row.extend([figures.idle, figures.at_work].map(|cpu| format!("{cpu:.2}")));
                 row.push(format!("{:.1}", figures.load));
@@ -81,8 +82,8 @@ impl Figures {
         json!({
             "agents": self.agents,
             "load": self.load,
-            "open": { "seconds": self.openings.all_seconds, "each": times(&self.openings.each_ms) },
-            "leave": { "seconds": self.leaving.all_seconds, "each": times(&self.leaving.each_ms) },
+            "open": { "seconds": self.openings.all_seconds, "failed": self.openings.failed, "each": times(&self.openings.each_ms) },
+            "leave": { "seconds": self.leaving.all_seconds, "failed": self.leaving.failed, "each": times(&self.leaving.each_ms) },
             "node": {
                 "idle_processors": self.idle, "working_processors": self.at_work,
                 "idle_bytes": self.idle_bytes, "worked_bytes": self.worked_bytes, "left_bytes": self.left_bytes,
@@ -97,7 +98,7 @@ impl Figures {
     }
 
     fn kib_each(&self, bytes: u64) -> f64 {
-        bytes as f64 / KIB / self.agents as f64
+        bytes as f64 / KIB / self.openings.each_ms.len() as f64
     }
 
     fn commits_per_second(&self) -> f64 {
