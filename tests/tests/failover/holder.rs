@@ -66,7 +66,7 @@ impl<'a> Holder<'a> {
             match self.take_turns() {
                 Ok(()) => break,
                 Err(Broken::Lost) => {
-                    if let Some(served_ns) = wait_served(self.root, self.stop) {
+                    if let Some(served_ns) = wait_served(self.root, &format!("holder-{}", self.number), self.stop) {
                         self.done.calls.note(self.lost_ns(called_ns), served_ns);
                     }
                 }

@@ -109,7 +109,7 @@ impl<'a> Writer<'a> {
             match self.append() {
                 Ok(()) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => {
-                    if let Some(served_ns) = wait_served(self.root, self.stop) {
+                    if let Some(served_ns) = wait_served(self.root, &format!("writer-{}", self.number), self.stop) {
                         self.done.calls.note(called_ns, served_ns);
                     }
                 }

@@ -10,11 +10,7 @@ use crate::site::{CAMPS, Site};
 
 /// How many there are; as many on each machine.
 pub(crate) const MOUNTS: usize = 8;
-/// A file that all can open.
-const PROBE: &str = "probe";
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a mount may fail after its event before it counts as failed for good.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Only a guard against hanging.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -29,7 +25,6 @@ pub(crate) struct Mounts {
 impl Mounts {
     pub(crate) fn new(site: &mut Site) -> Result<Self> {
         let all = (0..MOUNTS).map(|number| site.mount(camp(number), &format!("m{number}"))).collect::<Result<Vec<_>>>()?;
-        File::create(all[0].join(PROBE))?;
         Ok(Self { all, made: MOUNTS, replaced: 0 })
     }
 
@@ -46,22 +41,22 @@ impl Mounts {
     pub(crate) fn recover(&mut self, site: &mut Site) -> Result<()> {
         for number in 0..MOUNTS {
             let start = now();
-            while let Err(error) = settle(self.path(number), number) {
+            while let Err(error) = settle(self.path(number), &format!("mount-{number}")) {
                 ensure!(error.raw_os_error() == Some(libc::EIO), "mount {number}: {error}");
-                if start.elapsed() > PATIENCE {
+                let health = self.all[number].status()?["health"].to_string();
+                if health.contains("failed") {
+                    println!("     mount {number} has {health}");
                     self.replace(site, number)?;
                     break;
                 }
+                ensure!(start.elapsed() < LIMIT, "mount {number} does not serve: {health}");
                 sleep(PAUSE);
             }
-            ensure!(start.elapsed() < LIMIT, "mount {number} stood still for {:?}", start.elapsed());
         }
         Ok(())
     }
 
     fn replace(&mut self, site: &mut Site, number: usize) -> Result<()> {
-        let status = self.all[number].status();
-        println!("  mount {number} has failed for good: {status:?}");
         (self.made, self.replaced) = (self.made + 1, self.replaced + 1);
         let new = site.mount(camp(number), &format!("m{}", self.made))?;
         std::mem::replace(&mut self.all[number], new).tear_down().context("a mount that has failed")
@@ -74,16 +69,17 @@ impl Mounts {
 }
 
 /// Makes something durable: all that the mount was asked before is by then.
-fn settle(root: &Path, number: usize) -> std::io::Result<()> {
-    let path = root.join(format!("settled-{number}"));
-    fs::write(&path, number.to_string())?;
+fn settle(root: &Path, who: &str) -> std::io::Result<()> {
+    let path = root.join(format!("settled-{who}"));
+    fs::write(&path, who)?;
     File::open(path)?.sync_all()
 }
 
-/// Waits until a mount serves again, and answers when that was; `None` if `stop` comes first.
-pub(crate) fn wait_served(root: &Path, stop: &AtomicBool) -> Option<u64> {
+/// Waits until a mount serves again, and answers when that was; `None` if `stop` comes first. What the mount was asked before
+/// has happened by then, or never will. `who` asks is unlike all others.
+pub(crate) fn wait_served(root: &Path, who: &str, stop: &AtomicBool) -> Option<u64> {
     while !stop.load(Ordering::SeqCst) {
-        if File::open(root.join(PROBE)).is_ok() {
+        if settle(root, who).is_ok() {
             return Some(monotonic_ns());
         }
         sleep(PAUSE);

@@ -65,7 +65,12 @@ pub(crate) fn run(site: &mut Site, mounts: &Mounts, event: Event, numbers: &mut 
     }
     let mut outcome = Outcome::default();
     std::thread::scope(|scope| {
-        let programs: Vec<_> = mounts.paths().zip(clients).map(|(root, client)| scope.spawn(move || work(client, root, stop))).collect();
+        let programs: Vec<_> = mounts
+            .paths()
+            .zip(clients)
+            .enumerate()
+            .map(|(mount, (root, client))| scope.spawn(move || work(client, root, &format!("client-{mount}"), stop)))
+            .collect();
         let writers: Vec<_> = (0..MOUNTS)
             .map(|mount| Writer::new(mount as u16, records[mount], mounts.path(mount), stop, round, random.next()))
             .map(|writer| scope.spawn(|| writer.run()))
@@ -123,13 +128,16 @@ fn happen(site: &mut Site, mounts: &Mounts, event: Event) -> Result<Range<u64>> 
 }
 
 /// Asks for one thing after the other.
-fn work(mut client: Client, root: &Path, stop: &AtomicBool) -> Result<(Histories, Calls)> {
+fn work(mut client: Client, root: &Path, who: &str, stop: &AtomicBool) -> Result<(Histories, Calls)> {
     let mut calls = Calls::default();
     while !stop.load(Ordering::SeqCst) {
         client.step()?;
         if let Some(lost_ns) = client.take_loss() {
-            match wait_served(root, stop) {
-                Some(served_ns) => calls.note(lost_ns, served_ns),
+            match wait_served(root, who, stop) {
+                Some(served_ns) => {
+                    client.settle_losses(served_ns);
+                    calls.note(lost_ns, served_ns);
+                }
                 None => break,
             }
         }

@@ -32,6 +32,7 @@ pub(crate) struct Run {
     random: Random,
     numbers: Numbers,
     started: Instant,
+    checking: Duration,
     /// What each group may hold.
     states: Vec<Vec<State>>,
     ops: u64,
@@ -67,6 +68,7 @@ impl Run {
             random: Random::new(seed),
             numbers: Numbers { round: 0, client: 0, records: [0; MOUNTS] },
             started: now(),
+            checking: Duration::ZERO,
             states: Group::all().map(|_| vec![State::default()]).collect(),
             ops: 0,
             violations: 0,
@@ -122,12 +124,15 @@ impl Run {
         }
         self.mounts.recover(&mut self.site)?;
         add(&mut histories, self.look()?);
+        let start = now();
         // What a mount was asked before it was looked at has happened by now, or never will.
         let end_ns = monotonic_ns();
         for op in histories.iter_mut().flatten() {
             op.returned_ns.get_or_insert(end_ns);
         }
-        self.judge(event, &histories)
+        self.judge(event, &histories)?;
+        self.checking += start.elapsed();
+        Ok(())
     }
 
     /// Looks at everything on every mount.
@@ -198,6 +203,7 @@ impl Run {
         row("API calls refused or failed", self.failed_calls.to_string());
         row("mounts failed for good and replaced", replaced.to_string());
         row("seconds", format!("{:.0}", self.started.elapsed().as_secs_f64()));
+        row("seconds of it checking", format!("{:.0}", self.checking.as_secs_f64()));
         row("FAILOVER_SEED", self.seed.to_string());
         table.print();
         ensure!(self.complaints.is_empty(), "{} promises broken:\n{}", self.complaints.len(), self.complaints.join("\n"));

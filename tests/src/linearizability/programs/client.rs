@@ -58,10 +58,13 @@ impl Client {
             // If the mount comes back with the lock, nobody else has had it, and somebody may want it.
             let _ = flock(&self.locks[group.0], FlockOperation::Unlock);
         }
-        for Open { group, id, .. } in self.open.drain(..) {
-            self.performer.note_lost(group, Call::Close(id), lost_ns);
-        }
+        self.open.clear();
         Some(lost_ns)
+    }
+
+    /// What had no answer has happened by this moment, or never will: the mount has answered something since that comes behind it.
+    pub fn settle_losses(&mut self, until_ns: u64) {
+        self.performer.settle_losses(until_ns);
     }
 
     /// Asks for one thing.

@@ -75,11 +75,27 @@ impl Performer {
         Ok(value)
     }
 
-    /// Nobody knows what came of this, if it changes anything.
+    /// Nobody knows what came of this. What only looks says nothing then; nor does it matter whether a file counts as open that
+    /// nobody can come to.
     pub(super) fn note_lost(&mut self, group: Group, call: Call, called_ns: u64) {
         self.lost_ns = Some(called_ns);
-        if !matches!(call, Call::Read { .. } | Call::Length(_) | Call::Lookup(_) | Call::List(_)) {
+        let unlock = |call: &Call| match *call {
+            Call::Lock { lock, owner, .. } | Call::TryLock { lock, owner, .. } => Some(Call::Unlock { lock, owner }),
+            _ => None,
+        };
+        let later = unlock(&call);
+        let changes =
+            !matches!(call, Call::Read { .. } | Call::Length(_) | Call::Lookup(_) | Call::List(_) | Call::Open(_) | Call::Close(_));
+        // A lock that was given and not taken is given back.
+        for call in changes.then_some(call).into_iter().chain(later) {
             self.done[group.0].push(Op { client: self.client, call, called_ns, answer: None, returned_ns: None });
+        }
+    }
+
+    /// What has had no answer until now has happened by `until_ns`, or never will.
+    pub(super) fn settle_losses(&mut self, until_ns: u64) {
+        for op in self.done.iter_mut().flatten().filter(|op| op.answer.is_none()) {
+            op.returned_ns.get_or_insert(until_ns);
         }
     }
 
