@@ -67,6 +67,11 @@ impl Authority for FleetAuthority {
     }
 
     fn is_current(&self, account: AccountId) -> bool {
-        self.fleet.upgrade().map(Fleet).is_some_and(|fleet| fleet.is_current(fleet.map().of(account)))
+        let Some(fleet) = self.fleet.upgrade().map(Fleet) else { return false };
+        let is_current = fleet.is_current(fleet.map().of(account));
+        if !is_current {
+            fleet.0.follow_now.notify_one();
+        }
+        is_current
     }
 }

@@ -2,14 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::cluster::{Shard, ShardMap, UnitPhase};
+use artifacts_core::cluster::{Reach, Shard, ShardMap, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Unit;
 use crate::blob::BlobStore;
@@ -57,6 +57,9 @@ pub(super) struct Inner {
     changed: watch::Sender<u64>,
     phases: Mutex<Phases>,
     pub(super) following: Mutex<BTreeMap<Shard, Following>>,
+    reach: Mutex<Reach>,
+    /// Somebody waits to be vouched for.
+    pub(super) follow_now: Notify,
 }
 
 /// Where the host is with each shard.
@@ -74,6 +77,8 @@ impl Fleet {
             changed: watch::Sender::new(0),
             phases: Mutex::default(),
             following: Mutex::default(),
+            reach: Mutex::default(),
+            follow_now: Notify::new(),
         }))
     }
 
@@ -146,13 +151,23 @@ impl Fleet {
         *self.0.phases.lock() = Phases { of, is_settled };
     }
 
+    /// Whether this node reaches the bucket.
+    pub(super) fn reach<T>(&self, look: impl FnOnce(&mut Reach, u64) -> T) -> T {
+        look(&mut self.0.reach.lock(), self.clock().monotonic_ms())
+    }
+
+    /// Whether it does not.
+    pub(super) fn is_stranded(&self) -> bool {
+        self.reach(Reach::is_stranded)
+    }
+
     /// Where this node is with each shard that it has in hand.
     pub(crate) fn status(&self) -> Vec<UnitStatus> {
         let phases = self.0.phases.lock().of.clone();
-        let in_hand = phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away);
+        let (in_hand, is_stranded) = (phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away), self.is_stranded());
         let status = |(shard, phase): (Shard, UnitPhase)| UnitStatus {
             shard: shard.0,
-            state: phase.as_str().to_owned(),
+            state: if is_stranded { NodePhase::Stranded.as_str() } else { phase.as_str() }.to_owned(),
             epoch: self.unit(shard).and_then(|unit| unit.epoch()),
         };
         in_hand.map(status).collect()
@@ -165,6 +180,7 @@ impl Fleet {
         match phase {
             Some(NodePhase::Serving) => {}
             Some(NodePhase::Leaving) => return Some("the node leaves"),
+            Some(NodePhase::Stranded) => return Some("the node does not reach the object store"),
             _ => return Some("the node has just come"),
         }
         if self.common().admin_token_hash.read().is_none() {

@@ -185,19 +185,19 @@ impl Sessions {
     /// The actor of a workspace, started if it does not run.
     pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let on_record = self
-            .0
-            .handles
-            .read()
-            .values()
-            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
-            .map(|handle| handle.record.id)
-            .collect();
+        let of_workspace = |handle: &&Arc<Handle>| handle.record.workspace == record.id && handle.shared.accepts();
+        let (known, on_record) = {
+            let handles = self.0.handles.read();
+            let known: Vec<_> = handles.values().filter(of_workspace).collect();
+            let live = known.iter().filter(|handle| handle.shared.phase() == Phase::Live).map(|handle| handle.record.id).collect();
+            (known.iter().map(|handle| handle.record.id).collect(), live)
+        };
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
+            known,
             locks: self.0.locks.clone(),
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
