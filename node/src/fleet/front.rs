@@ -28,6 +28,10 @@ use crate::stream::{self, StreamState};
 /// How long the store may take before the node counts as not ready.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long it may take to prove that a workspace is here before its mount is sent away. A node that is cut off from the store is
+/// to be left soon.
+const VOUCH_LIMIT: Duration = Duration::from_millis(1_500);
+
 #[derive(Clone)]
 struct Front {
     fleet: Fleet,
@@ -132,7 +136,14 @@ impl Fleet {
         let by_ms = self.settle_by_ms();
         loop {
             match self.find(shard) {
-                Found::Here(unit) if !unit.is_closing() => return Ok(unit.agents.clone()),
+                Found::Here(unit) if !unit.is_closing() => {
+                    return match tokio::time::timeout(VOUCH_LIMIT, unit.vouch()).await {
+                        Ok(Ok(())) => Ok(unit.agents.clone()),
+                        Ok(Err(_)) | Err(_) => {
+                            Err(Refusal::new(ErrorCode::Unavailable, "the workspace may be at another node by now; try that"))
+                        }
+                    };
+                }
                 Found::There(member) => {
                     let refusal = Refusal::new(ErrorCode::Unavailable, format!("the workspace is at node {}", member.id.name));
                     return Err(Refusal { owner: member.facts.map(|facts| facts.stream), ..refusal });
