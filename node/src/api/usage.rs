@@ -103,7 +103,7 @@ pub(super) async fn list(
     let page = catalog.workspaces(caller.account().id, &request, visible).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for workspace in page.items {
-        let Usage { bytes, inodes } = state.control().data_plane().usage(workspace.id).await?;
+        let Usage { bytes, inodes } = state.control().data_plane().usage(&workspace).await?;
         items.push(Item { workspace: workspace.address(), bytes, inodes });
     }
     let total = if !first {
@@ -128,7 +128,7 @@ async fn sum(state: &ApiState, caller: &Caller, visible: impl Fn(&WorkspaceRecor
     loop {
         let page = state.context().catalog.workspaces(caller.account().id, &request, &visible).await?;
         for workspace in page.items {
-            total = total.with(state.control().data_plane().usage(workspace.id).await?);
+            total = total.with(state.control().data_plane().usage(&workspace).await?);
         }
         if page.next_cursor.is_none() {
             return Ok(total);
@@ -193,7 +193,7 @@ pub(super) async fn show(
     let name = caller.own(Some(&path.handle), &path.name)?;
     caller.may(Action::Read(Subject::workspace(name)))?;
     let workspace = state.control().workspace(caller.account(), name).await?;
-    let storage = state.control().data_plane().storage(workspace.id).await?;
+    let storage = state.control().data_plane().storage(&workspace).await?;
     Ok(Json(WorkspaceStorage {
         workspace: workspace.address(),
         bytes: storage.usage.bytes,

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::{HostCommand, Hosting, Shard, UnitPhase};
+use artifacts_core::cluster::{HostCommand, Hosting, Region, Shard, UnitPhase};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
+use super::place::Home;
 use super::{Fleet, Unit, follow};
 use crate::store::Store as _;
 use crate::time::pause;
@@ -58,7 +59,12 @@ impl Host {
             leaving: Vec::new(),
             is_leaving: false,
         };
-        let tasks = vec![tokio::spawn(task.run(heard)), tokio::spawn(follow::run(fleet.weak())), tokio::spawn(keep_secrets(fleet.clone()))];
+        let tasks = vec![
+            tokio::spawn(task.run(heard)),
+            tokio::spawn(follow::run(fleet.weak())),
+            tokio::spawn(keep_secrets(fleet.clone())),
+            tokio::spawn(learn_of_regions(fleet.clone())),
+        ];
         Self { fleet: fleet.clone(), events, tasks }
     }
 
@@ -254,11 +260,12 @@ async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
 
 /// Learns the keys of the cluster from the owner of the shard they lie in, and keeps up with them.
 async fn keep_secrets(fleet: Fleet) {
-    let home = fleet.map().of_cluster();
+    let cluster = fleet.map().of_cluster();
+    let home = Home::shard(fleet.regions().here(), cluster);
     loop {
         let is_known = fleet.common().admin_token_hash.read().is_some();
-        if fleet.unit(home).is_none()
-            && let super::find::Found::There(member) = fleet.find(home)
+        if fleet.unit(cluster).is_none()
+            && let super::find::Found::There(member) = fleet.find(&home)
         {
             let asked = fleet.ask_member(&member, &PeerCall::Secrets, SECRETS_LIMIT).await;
             match asked.map(serde_json::from_value::<Secrets>) {
@@ -270,5 +277,26 @@ async fn keep_secrets(fleet: Fleet) {
             }
         }
         pause(if is_known { Duration::from_millis(REFRESH_MS) } else { SECRETS_PAUSE }).await;
+    }
+}
+
+/// Asks the other regions for what all may know of their keys, for as long as there are any.
+async fn learn_of_regions(fleet: Fleet) {
+    if fleet.regions().is_single() {
+        return;
+    }
+    loop {
+        let others: Vec<Region> = fleet.regions().others().cloned().collect();
+        join_all(others.iter().map(|region| learn_of(&fleet, region))).await;
+        pause(Duration::from_millis(REFRESH_MS)).await;
+    }
+}
+
+async fn learn_of(fleet: &Fleet, region: &Region) {
+    let home = Home::shard(region, fleet.map().of_cluster());
+    let super::find::Found::There(member) = fleet.find(&home) else { return };
+    match fleet.ask_member(&member, &PeerCall::RegionKeys, SECRETS_LIMIT).await.map(serde_json::from_value) {
+        Ok(Ok(keys)) => fleet.common().abroad.write().learn_keys(region.clone(), keys),
+        other => tracing::debug!(%region, error = ?other.err(), "a region does not tell its keys"),
     }
 }

@@ -74,6 +74,8 @@ fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
             release: "1".to_owned(),
             calls: Incarnation { generation: 1, salt: [0; 16] },
             phase,
+            regions: String::new(),
+            shards: None,
         }),
         live,
     };
