@@ -22,6 +22,9 @@ fn any_node_answers_any_call() -> Result<()> {
                 ensure!(api.post(&format!("{path}/fsck"), &json!({}))?["clean"] == true);
                 ensure!(cluster.api(node, "")?.without_token().get("/.well-known/jwks.json")? == keys);
                 api.send("GET", "/v1/workspaces/nobody/w1", None)?.expect_error(404, "workspace_not_found")?;
+                for none in ["a.b.c", "a.b"] {
+                    cluster.api(node, none)?.send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
+                }
                 cluster.api(node, "tbo_unknown")?.send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
                 cluster.api(node, "")?.without_token().send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
                 api.send("GET", "/v1/nothing", None)?.expect_error(404, "not_found")?;

@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::mounted;
 use artifacts_tests::time::now;
 
@@ -13,7 +13,8 @@ fn garbage_costs_another_region_little() -> Result<()> {
             ensure!(key.ends_with("_us"), "a key says its region");
             for node in ALL {
                 for unknown in ["tbo_unknown", "tbo_unknown_us", "tbo_unknown_mars", "a.b.c", "a.b_us"] {
-                    world.api(node, unknown)?.send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
+                    let answer = world.api(node, unknown)?.send("GET", "/v1/whoami", None)?;
+                    answer.expect_error(401, "unauthorized").with_context(|| format!("{unknown} at n{node}"))?;
                 }
             }
             let api = world.api(0, &key)?;
