@@ -4,6 +4,7 @@ use artifacts_core::{Timestamp, WorkspaceId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -75,6 +76,9 @@ pub(super) struct WorkspaceUsage {
     /// Files, directories and the like, the root included.
     inodes: u64,
 }
+
+/// Of so many workspaces it is asked at once what they hold: some may be far away.
+pub(super) const ASKED_AT_ONCE: usize = 16;
 
 /// A workspace with what it holds now.
 async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
@@ -161,10 +165,8 @@ pub(super) async fn list(
     let request = query.request()?;
     let visible = |workspace: &WorkspaceRecord| caller.sees(Action::Read(Subject::workspace(&workspace.name)));
     let page = state.context().catalog.workspaces(caller.account().id, &request, visible).await?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for workspace in page.items {
-        items.push(shown_if_reached(&state, workspace).await?);
-    }
+    let shown = stream::iter(page.items).map(|workspace| shown_if_reached(&state, workspace));
+    let items = shown.buffered(ASKED_AT_ONCE).try_collect().await?;
     Ok(Json(PageBody::new(Page { items, next_cursor: page.next_cursor }, |workspace| workspace)))
 }
 

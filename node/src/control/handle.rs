@@ -147,7 +147,7 @@ impl Control {
         let context = self.context();
         let is_free = context.catalog.account_by_handle(&handle).await?.is_none()
             // In the region that keeps the handles of all.
-            && (context.regions.is_single() || context.catalog.handle_claim(&handle).await?.is_none())
+            && context.catalog.handle_claim(&handle).await?.is_none()
             && self.data_plane().claim_handle(&handle).await?;
         if !is_free {
             return Err(ControlError::HandleExists(handle));

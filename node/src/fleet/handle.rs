@@ -222,6 +222,7 @@ impl Fleet {
     pub(super) fn refresh_endpoints(&self) {
         for region in self.regions().others() {
             let facts: Vec<_> = self.members_of(region).into_iter().filter_map(|member| member.facts).collect();
+            metrics::gauge!("artifacts_region_nodes", "region" => region.to_string()).set(facts.len() as f64);
             let map = facts.iter().find_map(|facts| facts.shards);
             self.common().abroad.write().learn_nodes(region, facts.into_iter().map(|facts| facts.stream).collect(), map);
         }

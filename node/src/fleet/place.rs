@@ -24,8 +24,12 @@ pub(super) struct Home {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Spot {
     Shard(Shard),
-    /// Where what has this id or name lies.
-    Of(Vec<u8>),
+    /// Where what has this id lies.
+    Id([u8; 16]),
+    /// Where the account with the key of this hash lies.
+    Key([u8; 32]),
+    /// Where the account with this handle lies.
+    Handle(String),
 }
 
 impl Home {
@@ -36,17 +40,17 @@ impl Home {
 
     /// Of an account, a workspace or a session.
     pub(super) fn of<K: Kind>(region: &Region, id: Id<K>) -> Self {
-        Self::named(region, &id.bits().to_be_bytes())
+        Self { region: region.clone(), spot: Spot::Id(id.bits().to_be_bytes()) }
     }
 
-    /// Of what has this name, or of the secret with this hash.
-    pub(super) fn named(region: &Region, name: &[u8]) -> Self {
-        Self { region: region.clone(), spot: Spot::Of(name.to_vec()) }
+    /// Of the account with this handle, if there is one.
+    pub(super) fn of_handle(region: &Region, handle: &str) -> Self {
+        Self { region: region.clone(), spot: Spot::Handle(handle.to_owned()) }
     }
 
     /// Of the account with this API key.
     pub(super) fn of_key(regions: &Regions, secret: &str) -> Self {
-        Self::named(regions.of_marked(secret), &secret_hash(secret))
+        Self { region: regions.of_marked(secret).clone(), spot: Spot::Key(secret_hash(secret)) }
     }
 
     /// Of the account that a ticket names; `None` if it is none.
@@ -73,7 +77,9 @@ impl Home {
     pub(super) fn shard_in(&self, map: ShardMap) -> Shard {
         match &self.spot {
             Spot::Shard(shard) => *shard,
-            Spot::Of(name) => map.of_bytes(name),
+            Spot::Id(id) => map.of_bytes(id),
+            Spot::Key(hash) => map.of_bytes(hash),
+            Spot::Handle(handle) => map.of_bytes(handle.as_bytes()),
         }
     }
 }
@@ -110,7 +116,7 @@ pub(super) fn of_request(regions: &Regions, asked: Asked<'_>, is_admin: impl Fn(
         let wanted = serde_json::from_slice::<NewAccount>(body).ok()?;
         // A region that there is not is refused by whoever is asked.
         let region = wanted.region.and_then(|name| regions.get(&name)).unwrap_or(regions.here());
-        return Some(Home::named(region, wanted.handle.as_bytes()));
+        return Some(Home::of_handle(region, &wanted.handle));
     }
     if bearer.contains('.') {
         return Home::of_ticket(regions, bearer);
@@ -153,13 +159,13 @@ mod tests {
 
     #[test]
     fn each_call_says_where_it_belongs() {
-        let of_key = Some(Home::named(&eu(), &secret_hash("tbo_secret")));
+        let of_key = Some(Home { region: eu(), spot: Spot::Key(secret_hash("tbo_secret")) });
         assert_eq!(place(&Method::GET, "/v1/workspaces", "tbo_secret", ""), of_key);
         assert_eq!(place(&Method::POST, "/v1/tenants", "tbo_secret", r#"{"handle":"acme"}"#), of_key);
-        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme"}"#), Some(Home::named(&us(), b"acme")));
-        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"eu"}"#), Some(Home::named(&eu(), b"acme")));
-        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"no"}"#), Some(Home::named(&us(), b"acme")));
-        let of_us = Some(Home::named(&us(), &secret_hash("tbo_secret_us")));
+        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme"}"#), Some(Home::of_handle(&us(), "acme")));
+        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"eu"}"#), Some(Home::of_handle(&eu(), "acme")));
+        assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"no"}"#), Some(Home::of_handle(&us(), "acme")));
+        let of_us = Some(Home { region: us(), spot: Spot::Key(secret_hash("tbo_secret_us")) });
         assert_eq!(place(&Method::GET, "/v1/workspaces", "tbo_secret_us", ""), of_us);
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_secret", r#"{"handle":"acme"}"#), of_key);
         let session = SessionId::from_bits(77);

@@ -153,7 +153,7 @@ impl DataPlane for FleetPlane {
                 return Ok(true);
             }
             let call = PeerCall::Claim(handle.clone(), here.clone());
-            let claimed = fleet.ask(&Home::named(first, handle.as_str().as_bytes()), &call, LIMIT).await;
+            let claimed = fleet.ask(&Home::of_handle(first, handle.as_str()), &call, LIMIT).await;
             Ok(claimed.map_err(StoreError::from)?)
         }
         .boxed()

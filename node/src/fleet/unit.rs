@@ -101,7 +101,7 @@ impl Unit {
         let control = Control::start(context.clone(), plane, sessions.locks().clone()).await?;
         let end = Shutdown::new();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone() };
-        let state = ApiState::of_shard(control.clone(), Arc::new(ToOwner::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), shard, Arc::new(ToOwner::new(fleet, shard)));
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),

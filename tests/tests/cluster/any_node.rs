@@ -31,6 +31,16 @@ fn any_node_answers_any_call() -> Result<()> {
                 let twice = cluster.admin(node)?.send("POST", "/v1/accounts", Some(&json!({ "handle": home.handle })))?;
                 twice.expect_error(409, "handle_exists")?;
                 api.send("POST", "/v1/accounts", Some(&json!({ "handle": "other" })))?.expect_error(403, "forbidden")?;
+                // Wherever the account is to lie.
+                for number in 0..4 {
+                    let once = |asked: usize| {
+                        let body = json!({ "handle": format!("once-{node}-{number}") }).to_string().into_bytes();
+                        let key = format!("{node}-{number}");
+                        let headers = [("idempotency-key", key.as_str())];
+                        cluster.admin(asked)?.send_bytes("POST", "/v1/accounts", &headers, Some(("application/json", body)))?.success()
+                    };
+                    ensure!(once(node)? == once((node + 1) % 3)?);
+                }
                 let made = api.post("/v1/workspaces", &json!({ "name": format!("made-at-{node}") }))?;
                 ensure!(made["status"] == "active");
                 api.delete(&format!("/v1/workspaces/{}/made-at-{node}", home.handle))?;

@@ -1,10 +1,11 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, wait_until};
-use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, free_port};
+use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, artifacts_binary, free_port};
 use serde_json::{Value, json};
 
 /// Only a guard against hanging.
@@ -148,6 +149,16 @@ impl World {
             self.nodes[*node].start_again()?;
         }
         self.wait_settled(&ALL)
+    }
+
+    /// `artifacts node status`, asked of a node that has an admin token.
+    pub(crate) fn status_command(&self, node: usize) -> Result<String> {
+        let node = &self.nodes[node];
+        let mut command = Command::new(artifacts_binary()?);
+        command.args(["node", "--data"]).arg(node.data()).arg("status").env("TONBO_API_URL", node.url()).env_remove("TONBO_API_KEY");
+        let output = command.output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Makes an account in a region through a node, and gives its key.

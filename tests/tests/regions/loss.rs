@@ -38,7 +38,18 @@ fn a_region_is_lost_and_comes_back() -> Result<()> {
                 fs::File::open(mount.join("file"))?.sync_all()?;
             }
 
+            let reached = |world: &World, region: &str, state: &str| -> Result<()> {
+                let shown = world.status_command(0)?;
+                let line =
+                    shown.lines().find(|line| line.starts_with(region) && line.contains("reach")).context("no line of the region")?;
+                ensure!(line.contains(state), "{shown}");
+                Ok(())
+            };
+            reached(world, "us", "reached")?;
+
             world.lose(&US, &EU)?;
+            reached(world, "us", "out of reach")?;
+            reached(world, "eu", "reached")?;
             for node in EU {
                 let (api, other) = (world.api(node, &acme)?, world.api(node, &uncle)?);
                 // What is at home here goes on.
