@@ -118,6 +118,10 @@ impl Authority for FleetAuthority {
 
     fn is_current(&self, session: &SessionRecord) -> bool {
         let Some(fleet) = self.fleet.upgrade().map(Fleet) else { return false };
-        fleet.seat(&fleet.account_of(session)).is_some_and(|seat| fleet.is_current(&seat))
+        let is_current = fleet.seat(&fleet.account_of(session)).is_some_and(|seat| fleet.is_current(&seat));
+        if !is_current {
+            fleet.0.follow_now.notify_one();
+        }
+        is_current
     }
 }

@@ -21,11 +21,14 @@ use super::find::Found;
 use super::handle::Inner;
 use super::peer::PeerCall;
 use super::place::Home;
+use crate::time::pause;
 
 /// For how long after it was asked for an answer counts, in milliseconds.
 pub(super) const CURRENT_MS: u64 = 1_000;
 /// How often to ask.
 const PERIOD: Duration = Duration::from_millis(200);
+/// And at most, however many wait.
+const GAP: Duration = Duration::from_millis(5);
 
 impl Fleet {
     /// Whether everything that was revoked in a shard's accounts until [`CURRENT_MS`] ago is known here.
@@ -81,7 +84,13 @@ pub(super) async fn run(fleet: std::sync::Weak<Inner>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let Some(inner) = fleet.upgrade() else { return };
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // The first sessions of an account need not wait for the next time.
+            () = inner.follow_now.notified() => pause(GAP).await,
+        }
+        drop(inner);
         let Some(fleet) = fleet.upgrade().map(Fleet) else { return };
         let in_use = fleet.accounts_in_use();
         let mut by_owner: BTreeMap<NodeName, (Member, Vec<(Shard, Position)>)> = BTreeMap::new();

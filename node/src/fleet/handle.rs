@@ -9,7 +9,7 @@ use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Unit;
 use super::place::Home;
@@ -65,6 +65,8 @@ pub(super) struct Inner {
     pub(super) following: Mutex<BTreeMap<Seat, Following>>,
     /// For each other region, whose credentials are shown to it.
     pub(super) strangers: Mutex<BTreeMap<Region, Strangers>>,
+    /// Somebody waits to be vouched for.
+    pub(super) follow_now: Notify,
 }
 
 /// Where the host is with each shard.
@@ -83,6 +85,7 @@ impl Fleet {
             phases: Mutex::default(),
             following: Mutex::default(),
             strangers: Mutex::default(),
+            follow_now: Notify::new(),
         }))
     }
 

@@ -150,7 +150,7 @@ impl Stream<'_> {
             };
             let shared = &self.opened.handle.shared;
             shared.hear(self.state.context.clock.monotonic_ms());
-            if !matches!(frame, ClientFrame::Heartbeat { .. }) && !self.is_current() {
+            if !needs_no_standing(&frame) && !self.is_current() {
                 tokio::select! {
                     () = self.becomes_current() => {}
                     () = &mut ended => return Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
@@ -210,8 +210,10 @@ impl Stream<'_> {
 
     /// Nothing of a session is taken that may have been revoked.
     async fn becomes_current(&self) {
+        let mut wait = VOUCH_PAUSE_MIN;
         while !self.is_current() {
-            pause(VOUCH_PAUSE).await;
+            pause(wait).await;
+            wait = (2 * wait).min(VOUCH_PAUSE);
         }
     }
 
@@ -249,6 +251,11 @@ impl Stream<'_> {
     }
 }
 
+/// What changes nothing, and what a mount says that ends, is taken whether or not it is known what was revoked.
+fn needs_no_standing(frame: &ClientFrame) -> bool {
+    matches!(frame, ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye)
+}
+
 /// The library says so only in words.
 fn is_too_long(error: &axum::Error) -> bool {
     error.to_string().contains("too long")
@@ -260,8 +267,10 @@ struct Owner {
     shard: Shard,
 }
 
-/// How long a stream waits before it asks the store again whether this node is the owner.
+/// How long a stream waits before it asks again whether this node is the owner, and whether what was revoked is known; the
+/// latter at first more often.
 const VOUCH_PAUSE: Duration = Duration::from_millis(100);
+const VOUCH_PAUSE_MIN: Duration = Duration::from_millis(2);
 
 impl Owner {
     /// Waits until it is certain that this node owns the shard, or that it does not.

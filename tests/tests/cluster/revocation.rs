@@ -14,8 +14,9 @@ fn a_revocation_through_any_node_ends_access_at_once() -> Result<()> {
     mounted("cluster-revoke", LIMIT, |scratch| {
         Cluster::run(scratch, 3, |cluster| {
             let home = cluster.home(1, 2)?;
-            for node in 0..3 {
-                let tenant = format!("t{node}");
+            // Most of them through the owner, which answers before anything else was said about the account since the mount came.
+            for (round, node) in [0, 1, 2, 2, 2, 2, 2, 2].into_iter().enumerate() {
+                let tenant = format!("t{round}");
                 let mount = Mount::new(scratch, &tenant, &Credential::Ticket(cluster.ticket(0, &home, &tenant)?))?;
                 fs::write(mount.join("file"), "x")?;
                 let (start, body) = (now(), json!({ "tenant_slug": tenant }));
