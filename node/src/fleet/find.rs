@@ -19,7 +19,7 @@ pub(super) enum Found {
     /// This node.
     Here(Arc<Unit>),
     /// Another node, or so it should be.
-    There(Member),
+    There(Box<Member>),
     /// Nobody, for the moment.
     Nowhere,
     /// Nobody: no node of the region is heard.
@@ -39,7 +39,7 @@ impl Fleet {
         let view = self.ring().view();
         let placement = view.placement(region.as_str());
         match placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner)) {
-            Some(member) => Found::There(member.clone()),
+            Some(member) => Found::There(Box::new(member.clone())),
             None if self.is_here(region) || !self.members_of(region).is_empty() => Found::Nowhere,
             None => Found::OutOfReach(region.clone()),
         }

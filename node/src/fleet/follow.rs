@@ -104,7 +104,7 @@ pub(super) async fn run(fleet: std::sync::Weak<Inner>) {
                 }
                 Found::There(member) => {
                     let position = following.entry(seat).or_default().position();
-                    by_owner.entry(member.id.name.clone()).or_insert((member, Vec::new())).1.push((shard, position));
+                    by_owner.entry(member.id.name.clone()).or_insert((*member, Vec::new())).1.push((shard, position));
                 }
                 Found::Here(_) | Found::Nowhere | Found::OutOfReach(_) => {}
             }
