@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fixture::{EU, LIMIT, PATIENCE, US, World};
 
 /// An answer that says which region is missed.
-fn expect_missed(api: &Api, method: &str, path: &str, body: Option<serde_json::Value>, region: &str) -> Result<()> {
+pub(crate) fn expect_missed(api: &Api, method: &str, path: &str, body: Option<serde_json::Value>, region: &str) -> Result<()> {
     let answer = api.send(method, path, body.as_ref())?;
     answer.expect_error(503, "unavailable")?;
     ensure!(answer.retry_after.is_some(), "{}", answer.text);

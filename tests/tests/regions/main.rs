@@ -5,3 +5,4 @@ mod fixture;
 mod keys;
 mod loss;
 mod mounts;
+mod parted;
