@@ -5,7 +5,7 @@ use artifacts_core::ErrorCode;
 use artifacts_core::cluster::Verdict;
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::Standing;
-use artifacts_core::ticket::{TicketError, verify};
+use artifacts_core::ticket::{TicketError, peek, verify};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -49,7 +49,7 @@ impl Fleet {
         let home = home.unwrap_or_else(|| Home::shard(regions.here(), self.map().of_cluster()));
         let is_abroad = !self.is_here(&home.region);
         if is_abroad {
-            self.look_at(&home, opening, credential)?;
+            self.look_at(&home, credential)?;
         }
         let asked = self.ask::<Result<Right, Refusal>>(&home, &PeerCall::Right(opening.clone()), LIMIT).await;
         let outcome = asked.unwrap_or_else(|error| Err(unavailable(&error)));
@@ -65,13 +65,8 @@ impl Fleet {
     }
 
     /// Whether a credential is worth asking another region about.
-    fn look_at(&self, home: &Home, opening: &Opening, credential: &str) -> Result<(), Refusal> {
-        if let Opening::Ticket { token } = opening
-            && let Some(keys) = self.common().abroad.read().verifying_keys(&home.region)
-            && let Err(error) = verify(token, &keys, self.clock().wall())
-            // A key that was not there when we heard of that region last.
-            && error != TicketError::UnknownKey
-        {
+    fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
+        if let Some(error) = self.flaw_of_ticket(home, credential) {
             return Err(Refusal::new(ErrorCode::Unauthorized, error.to_string()));
         }
         match self.judge_credential(home, credential) {
@@ -81,6 +76,15 @@ impl Fleet {
                 Err(Refusal::new(ErrorCode::RateLimited, "too many unknown credentials are shown at the moment; try again"))
             }
         }
+    }
+
+    /// What is wrong with a ticket of another region, as far as its published keys and the time say; nothing with what is no ticket.
+    pub(super) fn flaw_of_ticket(&self, home: &Home, credential: &str) -> Option<TicketError> {
+        peek(credential)?;
+        let keys = self.common().abroad.read().verifying_keys(&home.region)?;
+        let flaw = verify(credential, &keys, self.clock().wall()).err();
+        // A key that is not known may be newer than what we have heard of that region.
+        flaw.filter(|flaw| *flaw != TicketError::UnknownKey)
     }
 
     /// Whether to show a credential to the region that it names.

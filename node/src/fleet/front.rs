@@ -83,6 +83,9 @@ async fn dispatch(State(fleet): State<Fleet>, request: Request) -> Result<Respon
 async fn pass_abroad(fleet: &Fleet, home: &Home, parcel: Parcel) -> Result<Response, ApiError> {
     let credential = parcel.bearer().unwrap_or_default();
     let is_admin = fleet.is_admin(&credential);
+    if let Some(flaw) = fleet.flaw_of_ticket(home, &credential) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, flaw.to_string()));
+    }
     if !is_admin {
         match fleet.judge_credential(home, &credential) {
             Verdict::Ask => {}

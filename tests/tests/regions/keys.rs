@@ -1,6 +1,7 @@
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::mounted;
 use artifacts_tests::time::now;
+use serde_json::json;
 
 use crate::fixture::{ALL, LIMIT, World};
 
@@ -19,6 +20,15 @@ fn garbage_costs_another_region_little() -> Result<()> {
             }
             let api = world.api(0, &key)?;
             api.get("/v1/whoami")?;
+            api.post("/v1/workspaces", &json!({ "name": "w" }))?;
+            let ticket = world.ticket(0, &key, "uncle/w", "t")?;
+            let (signed, signature) = ticket["token"].as_str().and_then(|token| token.rsplit_once('.')).context("token")?;
+            let forged: String = signature.chars().rev().collect();
+            for node in ALL {
+                let list = |token: &str| world.api(node, token)?.send("GET", "/v1/workspaces/uncle/w/locks", None);
+                ensure!(list(&format!("{signed}.{signature}"))?.status == 200);
+                list(&format!("{signed}.{forged}"))?.expect_error(401, "unauthorized")?;
+            }
             let (start, mut passed, mut held) = (now(), 0u64, 0);
             for number in 0..400 {
                 let answer = world.api(0, &format!("tbo_{number:032}_us"))?.send("GET", "/v1/whoami", None)?;
