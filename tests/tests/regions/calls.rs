@@ -3,7 +3,7 @@ use artifacts_tests::mounted;
 use artifacts_tests::time::wait_until;
 use serde_json::json;
 
-use crate::fixture::{ALL, LIMIT, PATIENCE, World, region};
+use crate::fixture::{ALL, EU, LIMIT, PATIENCE, US, World, region};
 
 /// "API through any node of either region", wherever account and workspace are.
 #[test]
@@ -98,6 +98,50 @@ fn a_handle_is_given_once_in_all_regions() -> Result<()> {
                 })?;
                 ensure!(made.iter().filter(|status| **status == 201).count() == 1, "{made:?}");
                 ensure!(made.iter().filter(|status| **status == 409).count() == 3, "{made:?}");
+            }
+            Ok(())
+        })
+    })
+}
+
+/// While nodes go by different lists, some would not ask the others about a handle; and what is made in a bucket is looked for in
+/// its region.
+#[test]
+fn nodes_that_disagree_make_no_accounts_and_do_not_use_each_others_buckets() -> Result<()> {
+    mounted("regions-lists", LIMIT, |scratch| {
+        World::run(scratch, |world| {
+            let (of_eu, of_us) = ("the bucket is that of region `eu`", "the bucket is that of region `us`");
+            for (bucket_of, region, regions, why) in [
+                (US[0], "eu", &["eu", "us"][..], of_us),
+                (EU[0], "us", &["eu", "us"], of_eu),
+                (US[0], "us", &["us", "eu"], of_us),
+                (US[0], "us", &[], of_us),
+                (EU[0], "eu", &["us"], "is not in the list of regions"),
+            ] {
+                let said = world.start_other(bucket_of, region, regions)?.err().context("it took a bucket that is another region's")?;
+                ensure!(said.contains(why), "{region} of {regions:?}: {said}");
+            }
+            let started = world.start_other(EU[0], "eu", &["eu", "us", "ap"])?;
+            let mut other = started.map_err(|said| anyhow::anyhow!("it does not start: {said}"))?;
+            let make = |handle: &str, node: usize| world.admin(node)?.send("POST", "/v1/accounts", Some(&json!({ "handle": handle })));
+            wait_until("all know of the other list", PATIENCE, || {
+                let mut refused = 0;
+                for node in ALL {
+                    let answer = make(&format!("while-{node}-{refused}"), node)?;
+                    refused += usize::from(answer.status == 503 && answer.text.contains("ring.regions"));
+                }
+                Ok(refused == ALL.len())
+            })?;
+            ensure!(other.terminate()?.success());
+            for node in ALL {
+                let mut last = None;
+                let made = wait_until("accounts are made again", PATIENCE, || {
+                    let answer = make(&format!("after-{node}"), node)?;
+                    let is_made = answer.status == 201;
+                    last = Some(answer.text);
+                    Ok(is_made)
+                });
+                made.with_context(|| format!("last: {last:?}"))?;
             }
             Ok(())
         })

@@ -1,5 +1,6 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -24,6 +25,26 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<NodeProcess>,
     places: Vec<Arc<Scratch>>,
     admin: String,
+    ground: Ground,
+}
+
+/// What nodes are started from.
+struct Ground {
+    key_file: PathBuf,
+    gossip: Vec<SocketAddr>,
+    buckets: Vec<Value>,
+}
+
+impl Ground {
+    fn config(&self, name: &str, listen: SocketAddr, bucket: usize, region: &str, regions: &[&str]) -> Value {
+        json!({
+            "store": "slate", "blobs": self.buckets[bucket], "region": region, "cluster": { "shards": SHARDS[bucket].1 },
+            "rate_limit": 0, "session_lease_ms": 60_000,
+            "ring": {
+                "name": "test", "node": name, "listen": listen, "seeds": self.gossip, "key_file": self.key_file, "regions": regions,
+            },
+        })
+    }
 }
 
 fn free_udp_address() -> Result<SocketAddr> {
@@ -49,28 +70,30 @@ impl World {
         fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
         let gossip: Vec<_> = ALL.iter().map(|_| free_udp_address()).collect::<Result<_>>()?;
         let (mut nodes, mut places) = (Vec::new(), Vec::new());
-        let mut buckets = Vec::new();
-        for _ in SHARDS {
-            buckets.push(server.bucket()?);
-        }
-        for (index, address) in gossip.iter().enumerate() {
-            let config = json!({
-                "store": "slate", "blobs": buckets[index / 2], "region": region(index), "cluster": { "shards": SHARDS[index / 2].1 },
-                "rate_limit": 0, "session_lease_ms": 60_000,
-                "ring": {
-                    "name": "test", "node": format!("n{index}"), "listen": address, "seeds": gossip, "key_file": key_file,
-                    "regions": SHARDS.map(|(name, _)| name),
-                },
-            });
+        let buckets = vec![server.bucket()?, server.bucket()?];
+        let ground = Ground { key_file, gossip, buckets };
+        for (index, address) in ground.gossip.iter().enumerate() {
+            let names = SHARDS.map(|(name, _)| name);
+            let config = ground.config(&format!("n{index}"), *address, index / 2, region(index), &names);
             let place = Arc::new(Scratch::new(&format!("regions-n{index}"), LIMIT)?);
             let options = NodeOptions { config, ..NodeOptions::default() };
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
             places.push(place);
         }
         let admin = nodes.first().context("no nodes")?.admin_token()?;
-        let world = Self { nodes, places, admin };
+        let world = Self { nodes, places, admin, ground };
         world.wait_settled(&ALL)?;
         Ok(Some(world))
+    }
+
+    /// Starts a node of its own mind: with the bucket of this node, and these words about regions. Or what it says instead.
+    pub(crate) fn start_other(&self, bucket_of: usize, region: &str, regions: &[&str]) -> Result<Result<NodeProcess, String>> {
+        let config = self.ground.config("other", free_udp_address()?, bucket_of / 2, region, regions);
+        let place = Arc::new(Scratch::new("regions-other", LIMIT)?);
+        match NodeProcess::start_with(&place, NodeOptions { config, ..NodeOptions::default() }) {
+            Ok(node) => Ok(Ok(node)),
+            Err(_) => Ok(Err(fs::read_to_string(place.join("logs/node.log"))?)),
+        }
     }
 
     /// Runs a test in it, and shows what the nodes logged if it fails.
