@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::{Region, Seat, ShardMap};
-use artifacts_core::mesh::Member;
+use artifacts_core::mesh::{Member, NodePhase};
 
 use super::place::Home;
 use super::{Fleet, Unit};
@@ -31,17 +31,22 @@ impl Fleet {
     pub(super) fn find(&self, home: &Home) -> Found {
         let region = &home.region;
         let Some(shard) = self.map_of(region).map(|map| home.shard_in(map)) else { return Found::OutOfReach(region.clone()) };
-        if self.is_here(region)
-            && let Some(unit) = self.unit(shard)
+        let is_here = self.is_here(region);
+        let unit = self.unit(shard).filter(|_| is_here);
+        if let Some(unit) = &unit
+            && !self.is_stranded()
         {
-            return Found::Here(unit);
+            return Found::Here(Arc::clone(unit));
         }
         let view = self.ring().view();
         let placement = view.placement(region.as_str());
-        match placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner)) {
-            Some(member) => Found::There(Box::new(member.clone())),
-            None if self.is_here(region) || !self.members_of(region).is_empty() => Found::Nowhere,
-            None => Found::OutOfReach(region.clone()),
+        let owner = placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner));
+        // What a node has that is cut off from the bucket, others have taken or will; if they are cut off as well, it stays.
+        match (owner, unit) {
+            (Some(member), _) => Found::There(Box::new(member.clone())),
+            (None, Some(unit)) => Found::Here(unit),
+            (None, None) if is_here || !self.members_of(region).is_empty() => Found::Nowhere,
+            (None, None) => Found::OutOfReach(region.clone()),
         }
     }
 
@@ -84,9 +89,11 @@ impl Fleet {
         true
     }
 
-    /// Whether a member is heard.
+    /// Whether a member is heard and can do what it is asked.
     pub(super) fn is_heard(&self, member: &Member) -> bool {
         let view = self.ring().view();
-        view.member(&member.id.name).is_some_and(|known| known.live && known.id.generation >= member.id.generation)
+        let is_cut_off = |known: &Member| known.facts.as_ref().is_some_and(|facts| facts.phase == NodePhase::Stranded);
+        view.member(&member.id.name)
+            .is_some_and(|known| known.live && known.id.generation >= member.id.generation && (!is_cut_off(known) || is_cut_off(member)))
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::cluster::{Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
+use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
@@ -65,6 +65,7 @@ pub(super) struct Inner {
     pub(super) following: Mutex<BTreeMap<Seat, Following>>,
     /// For each other region, whose credentials are shown to it.
     pub(super) strangers: Mutex<BTreeMap<Region, Strangers>>,
+    reach: Mutex<Reach>,
     /// Somebody waits to be vouched for.
     pub(super) follow_now: Notify,
 }
@@ -85,6 +86,7 @@ impl Fleet {
             phases: Mutex::default(),
             following: Mutex::default(),
             strangers: Mutex::default(),
+            reach: Mutex::default(),
             follow_now: Notify::new(),
         }))
     }
@@ -181,13 +183,23 @@ impl Fleet {
         *self.0.phases.lock() = Phases { of, is_settled };
     }
 
+    /// Whether this node reaches the bucket.
+    pub(super) fn reach<T>(&self, look: impl FnOnce(&mut Reach, u64) -> T) -> T {
+        look(&mut self.0.reach.lock(), self.clock().monotonic_ms())
+    }
+
+    /// Whether it does not.
+    pub(super) fn is_stranded(&self) -> bool {
+        self.reach(Reach::is_stranded)
+    }
+
     /// Where this node is with each shard that it has in hand.
     pub(crate) fn status(&self) -> Vec<UnitStatus> {
         let phases = self.0.phases.lock().of.clone();
-        let in_hand = phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away);
+        let (in_hand, is_stranded) = (phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away), self.is_stranded());
         let status = |(shard, phase): (Shard, UnitPhase)| UnitStatus {
             shard: shard.0,
-            state: phase.as_str().to_owned(),
+            state: if is_stranded { NodePhase::Stranded.as_str() } else { phase.as_str() }.to_owned(),
             epoch: self.unit(shard).and_then(|unit| unit.epoch()),
         };
         in_hand.map(status).collect()
@@ -200,6 +212,7 @@ impl Fleet {
         match phase {
             Some(NodePhase::Serving) => {}
             Some(NodePhase::Leaving) => return Some("the node leaves"),
+            Some(NodePhase::Stranded) => return Some("the node does not reach the object store"),
             _ => return Some("the node has just come"),
         }
         if self.common().admin_token_hash.read().is_none() {

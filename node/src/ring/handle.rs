@@ -158,6 +158,12 @@ impl Ring {
         }
     }
 
+    /// Tells the others whether this node does not reach the bucket.
+    pub async fn strand(&self, is_stranded: bool) {
+        // It fails only when the task has ended, and then nobody hears anything.
+        let _ = self.inner.words.send(Word::Stranded(is_stranded)).await;
+    }
+
     /// Ends the gossip instance as a panic would.
     #[cfg(test)]
     pub(super) async fn break_gossip(&self) {
