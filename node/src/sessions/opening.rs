@@ -74,7 +74,7 @@ impl Sessions {
         let context = &self.0.context;
         let record = &handle.record;
         let standing = standing(record);
-        let workspace_record = self.0.authority.confirm(record.account, &standing).await?;
+        let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
         let attachment = Attachment {
@@ -187,13 +187,14 @@ impl Sessions {
                 found.map_err(|error| refuse(ErrorCode::InvalidRequest, format!("the subpath `{subpath}` cannot be mounted: {error}")))?
             }
         };
-        let secret = context.entropy.secret();
+        let secret = context.regions.mark(context.entropy.secret());
         // A session lies where its workspace does, and whoever knows its id knows where that is.
         let shards = context.store.shards();
         let home = shards.of(right.workspace.id);
         let record = SessionRecord {
             id: shards.draw_beside(home, || context.entropy.id(), |id: &SessionId| shards.of(*id)),
             account: right.workspace.account,
+            account_region: right.account_region,
             workspace: right.workspace.id,
             workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
             right: right.right,
