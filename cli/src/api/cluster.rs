@@ -17,6 +17,9 @@ pub(crate) struct ClusterStatus {
     pub(crate) ring_keys: Vec<String>,
     /// All nodes that are known.
     pub(crate) members: Vec<ClusterMember>,
+    /// All regions; a node of an earlier version does not say.
+    #[serde(default)]
+    pub(crate) regions: Vec<ClusterRegion>,
     /// Who should own which shard.
     pub(crate) shards: Vec<ClusterShard>,
     #[serde(flatten)]
@@ -32,7 +35,7 @@ pub(crate) struct ClusterMember {
     pub(crate) generation: u64,
     /// Whether it is heard.
     pub(crate) live: bool,
-    /// `joining`, `serving` or `leaving`.
+    /// `joining`, `serving`, `stranded` or `leaving`.
     pub(crate) phase: Option<String>,
     /// Its region.
     pub(crate) region: Option<String>,
@@ -46,6 +49,19 @@ pub(crate) struct ClusterMember {
     pub(crate) sees: Option<usize>,
     /// Why it does not answer.
     pub(crate) problem: Option<String>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// One region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClusterRegion {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many of its nodes are heard.
+    pub(crate) live: usize,
+    /// Whether it keeps the handles of all accounts.
+    pub(crate) first: bool,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -80,7 +96,7 @@ pub(crate) struct ClusterShard {
 pub(crate) struct ShardUnit {
     /// The node.
     pub(crate) node: String,
-    /// `due`, `opening`, `serving` or `closing`.
+    /// `due`, `opening`, `serving`, `closing`, or `stranded`: the node has it and does not reach the bucket.
     pub(crate) state: String,
     /// Which opening of the shard this is.
     pub(crate) epoch: Option<u64>,

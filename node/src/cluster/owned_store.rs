@@ -50,6 +50,8 @@ type Asking = Shared<BoxFuture<'static, Result<(), StoreError>>>;
 /// How often one question is put, and what lies between.
 const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(50);
+/// An answer that takes longer than a proof counts is worth nothing; but not less than this is waited for one.
+const ANSWER_MIN_MS: u64 = 2_000;
 
 impl OwnedStore {
     /// Opens the shard's database with `open`, which takes it from the owner before.
@@ -157,7 +159,10 @@ impl Inner {
             let asked_at_ms = self.rules.clock.monotonic_ms();
             let last_ms = self.ownership.lock().proven_at_ms();
             let is_recent = asked_at_ms.saturating_sub(last_ms) < LOOK_AT_NEXT_WITHIN.as_millis() as u64;
-            outcome = self.store.prove_ownership(if is_recent { Look::AtNext } else { Look::Whole }).await;
+            let limit = Duration::from_millis(self.rules.ttl_ms.max(ANSWER_MIN_MS));
+            let asking = self.store.prove_ownership(if is_recent { Look::AtNext } else { Look::Whole });
+            let too_late = || Err(StoreError::unavailable("the object store does not say in time who owns this part of the store"));
+            outcome = tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| too_late());
             self.note(&outcome);
             match &outcome {
                 Ok(()) => {

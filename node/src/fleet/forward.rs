@@ -15,14 +15,17 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use futures_util::stream::unfold;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use super::find::Found;
-use super::place::Asked;
+use super::place::{Asked, Home, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
+use crate::store::StoreError;
 use crate::stream::SEGMENT_MAX_BYTES;
 
 /// The header with the mark.
@@ -34,7 +37,7 @@ const PURPOSE: &str = "/internal/v1/passed-on";
 /// How often a request is passed on: the first node may know an owner that is none any more.
 const HOPS_MAX: u8 = 2;
 
-/// What one node tells another about a request that it passes on.
+/// What one node tells another about a request that it passes on. The shard is one of the receiver's region.
 #[derive(Serialize, Deserialize)]
 struct Mark {
     hops: u8,
@@ -78,6 +81,11 @@ impl Parcel {
         Self { attested: Some(attested), hops: 0, ..self }
     }
 
+    /// What whoever sends it shows, if it shows anything.
+    pub(super) fn bearer(&self) -> Option<String> {
+        bearer(&self.parts.headers).map(str::to_owned)
+    }
+
     /// What says where it belongs.
     pub(super) fn as_asked(&self) -> Asked<'_> {
         Asked { method: &self.parts.method, path: self.path(), headers: &self.parts.headers, body: &self.body }
@@ -119,7 +127,14 @@ enum Attempt {
     NotThere,
     /// Perhaps it was carried out.
     Broken,
+    /// The same, because the object store does not say who owns the shard.
+    Unproven,
 }
+
+/// Why a call is not answered.
+const NO_STORE: &str = "the object store does not answer at the moment";
+const NO_OWNER: &str = "what this is about has no owner at the moment";
+const FAILED: &str = "the node that serves this has failed";
 
 impl Fleet {
     /// Takes what another node has passed on, and for which shard; `None` if it bears no mark.
@@ -149,35 +164,33 @@ impl Fleet {
         Ok(Some(mark.shard))
     }
 
-    /// Lets the owner of a shard answer, and waits for one if there is none at the moment.
-    pub(super) async fn deliver(&self, shard: Shard, parcel: Parcel) -> Response {
+    /// Lets the owner of what a request is about answer, and waits for one if there is none at the moment.
+    pub(super) async fn deliver(&self, home: &Home, parcel: Parcel) -> Response {
         let by_ms = self.settle_by_ms();
         loop {
-            let attempt = match self.find(shard) {
+            let attempt = match self.find(home) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
-                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, shard, &parcel).await,
+                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, home, &parcel).await,
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
+                Found::OutOfReach(region) => return ApiError::from(StoreError::OutOfReach { region }).into_response(),
             };
-            match attempt {
+            let reason = match attempt {
                 Attempt::Answered(response) => return response,
-                Attempt::Broken if !parcel.can_be_repeated() => {
-                    let message = "the node that serves this has failed, and the request may have taken effect; try again";
-                    return ApiError::new(ErrorCode::Unavailable, message).into_response();
-                }
-                Attempt::NotThere | Attempt::Broken => {}
-            }
+                Attempt::Broken if !parcel.can_be_repeated() => return unanswered(FAILED, true),
+                Attempt::Unproven if !parcel.can_be_repeated() => return unanswered(NO_STORE, true),
+                Attempt::NotThere | Attempt::Broken => NO_OWNER,
+                Attempt::Unproven => NO_STORE,
+            };
             // The node that passed it on looks for the owner itself.
             let give_up_ms = if parcel.hops > 0 { by_ms.saturating_sub(super::find::SETTLE.as_millis() as u64 / 2) } else { by_ms };
             if !self.look_again(give_up_ms).await {
-                break;
+                let mut response = unanswered(if self.is_stranded() { NO_STORE } else { reason }, false);
+                if parcel.hops > 0 {
+                    response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
+                }
+                return response;
             }
         }
-        let refusal = ApiError::new(ErrorCode::Unavailable, "what this is about has no owner at the moment; try again");
-        let mut response = refusal.into_response();
-        if parcel.hops > 0 {
-            response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
-        }
-        response
     }
 
     /// Lets a unit of this node answer.
@@ -193,14 +206,17 @@ impl Fleet {
         drop(under_way);
         // A unit that ends lets its calls fail; another serves them.
         let has_ended = unit.is_closing() || !unit.is_sound();
-        if vouched.is_err() || (has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE) {
-            return Attempt::Broken;
+        match vouched {
+            Err(StoreError::Unavailable { .. }) => Attempt::Unproven,
+            Err(_) => Attempt::Broken,
+            Ok(()) if has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE => Attempt::Broken,
+            Ok(()) => Attempt::Answered(response),
         }
-        Attempt::Answered(response)
     }
 
     /// Lets another node answer.
-    async fn send(&self, member: &Member, shard: Shard, parcel: &Parcel) -> Attempt {
+    async fn send(&self, member: &Member, home: &Home, parcel: &Parcel) -> Attempt {
+        let Some(shard) = self.seat(home).map(|seat| seat.shard) else { return Attempt::NotThere };
         let Some(api) = member.facts.as_ref().map(|facts| facts.api.trim_end_matches('/').to_owned()) else { return Attempt::NotThere };
         let authorization = parcel.parts.headers.get(AUTHORIZATION).map(|value| BASE64.encode(value.as_bytes()));
         let mark = Mark {
@@ -229,13 +245,36 @@ impl Fleet {
         };
         match sent {
             Ok(response) if response.headers().contains_key(NOT_HERE) => Attempt::NotThere,
-            Ok(response) => Attempt::Answered(answer(response)),
+            Ok(response) => Attempt::Answered(self.relay(member, response)),
             Err(error) if error.is_connect() => Attempt::NotThere,
             Err(error) => {
                 tracing::debug!(node = %member.id.name, %error, "a request that was passed on is not answered");
                 Attempt::Broken
             }
         }
+    }
+
+    /// Another node's answer as ours. Its body streams through, and breaks off when that node is not heard any more: a stream of
+    /// events would go on for ever without one.
+    fn relay(&self, member: &Member, response: reqwest::Response) -> Response {
+        let response: axum::http::Response<reqwest::Body> = response.into();
+        let (fleet, member) = (self.clone(), member.clone());
+        let silent = async move { fleet.is_silent(&member).await }.boxed();
+        let mut response = response.map(|body| {
+            let frames = unfold(Some((BodyStream::new(body), silent)), async |open| {
+                let (mut frames, mut silent) = open?;
+                tokio::select! {
+                    biased;
+                    frame = frames.next() => Some((frame?.map_err(axum::Error::new), Some((frames, silent)))),
+                    () = &mut silent => Some((Err(axum::Error::new("the node that answers has fallen silent")), None)),
+                }
+            });
+            Body::new(StreamBody::new(frames))
+        });
+        for name in [CONNECTION, TRANSFER_ENCODING] {
+            response.headers_mut().remove(name);
+        }
+        response
     }
 
     /// Returns when a member is not heard any more.
@@ -249,12 +288,7 @@ impl Fleet {
     }
 }
 
-/// Another node's answer as ours; its body streams through.
-fn answer(response: reqwest::Response) -> Response {
-    let response: axum::http::Response<reqwest::Body> = response.into();
-    let mut response = response.map(Body::new);
-    for name in [CONNECTION, TRANSFER_ENCODING] {
-        response.headers_mut().remove(name);
-    }
-    response
+fn unanswered(reason: &str, perhaps_done: bool) -> Response {
+    let effect = if perhaps_done { ", and the request may have taken effect" } else { "" };
+    ApiError::new(ErrorCode::Unavailable, format!("{reason}{effect}; try again")).into_response()
 }

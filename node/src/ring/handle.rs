@@ -74,6 +74,8 @@ impl RingSeat {
             // Calls have a life of their own, which is the ring's first: its next ones do not disturb them.
             calls: self.first,
             phase: NodePhase::Joining,
+            regions: String::new(),
+            shards: None,
         };
         facts
             .check()
@@ -154,6 +156,12 @@ impl Ring {
         if self.inner.words.send(Word::Leave(told)).await.is_ok() && tokio::time::timeout(LEAVE_LIMIT, done).await.is_err() {
             tracing::warn!("the ring was not told in time that this node leaves");
         }
+    }
+
+    /// Tells the others whether this node does not reach the bucket.
+    pub async fn strand(&self, is_stranded: bool) {
+        // It fails only when the task has ended, and then nobody hears anything.
+        let _ = self.inner.words.send(Word::Stranded(is_stranded)).await;
     }
 
     /// Ends the gossip instance as a panic would.

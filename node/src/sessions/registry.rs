@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
@@ -190,19 +191,19 @@ impl Sessions {
             return Ok(actor);
         }
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let on_record = self
-            .0
-            .handles
-            .read()
-            .values()
-            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
-            .map(|handle| handle.record.id)
-            .collect();
+        let of_workspace = |handle: &&Arc<Handle>| handle.record.workspace == record.id && handle.shared.accepts();
+        let (known, on_record) = {
+            let handles = self.0.handles.read();
+            let known: Vec<_> = handles.values().filter(of_workspace).collect();
+            let live = known.iter().filter(|handle| handle.shared.phase() == Phase::Live).map(|handle| handle.record.id).collect();
+            (known.iter().map(|handle| handle.record.id).collect(), live)
+        };
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
+            known,
             locks: self.0.locks.clone(),
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
@@ -241,14 +242,16 @@ impl Sessions {
         &self.0.locks
     }
 
-    /// Whether a session of this account may be vouched for.
-    pub(crate) fn is_current(&self, account: AccountId) -> bool {
-        self.0.authority.is_current(account)
+    /// Whether a session may be vouched for.
+    pub(crate) fn is_current(&self, session: &SessionRecord) -> bool {
+        self.0.authority.is_current(session)
     }
 
-    /// The accounts of all sessions that are not over.
-    pub(crate) fn accounts(&self) -> BTreeSet<AccountId> {
-        self.0.handles.read().values().filter(|handle| handle.shared.accepts()).map(|handle| handle.record.account).collect()
+    /// The accounts of all sessions that are not over, each with its region if that is another one.
+    pub(crate) fn accounts(&self) -> BTreeSet<(Option<Region>, AccountId)> {
+        let handles = self.0.handles.read();
+        let standing = handles.values().filter(|handle| handle.shared.accepts());
+        standing.map(|handle| (handle.record.account_region.clone(), handle.record.account)).collect()
     }
 
     /// A number for a new stream.

@@ -206,7 +206,7 @@ impl Stream<'_> {
 
     /// Whether it is known what was revoked in the session's account.
     fn is_current(&self) -> bool {
-        self.state.sessions.is_current(self.opened.handle.record.account)
+        self.state.sessions.is_current(&self.opened.handle.record)
     }
 
     /// Nothing of a session is taken that may have been revoked.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod absent;
 mod faults;
 mod inode_leases;
 mod lease;
@@ -58,6 +59,7 @@ impl Lab {
             name: "w".parse().unwrap(),
             status: WorkspaceStatus::Active,
             region: "local".into(),
+            abroad: false,
             quota_bytes: None,
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
@@ -95,6 +97,8 @@ impl Lab {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            regions: artifacts_core::cluster::Regions::one("local"),
+            abroad: Arc::default(),
         })
     }
 
@@ -118,6 +122,7 @@ impl Lab {
             locks,
             record: self.record.clone(),
             writer: self.writer.clone(),
+            known: on_record.clone(),
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),

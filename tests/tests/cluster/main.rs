@@ -1,6 +1,7 @@
 //! Several nodes that share a bucket: each owns some of the shards, and all of them are one cluster to clients and mounts.
 
 mod any_node;
+#[allow(dead_code, reason = "shared with the tests of partitions")]
 mod fixture;
 mod freeze;
 mod kill;
