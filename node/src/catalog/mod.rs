@@ -17,6 +17,7 @@ mod write;
 
 use std::sync::Arc;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
 use artifacts_core::{AccountId, GrantId, KeyId, WorkspaceId};
 use bytes::Bytes;
@@ -60,6 +61,14 @@ impl Catalog {
     /// The store's.
     pub async fn account_by_handle(&self, handle: &Handle) -> Result<Option<AccountRecord>, StoreError> {
         self.record_at(&key::account_by_handle(handle)).await
+    }
+
+    /// The region that has claimed this handle, where handles are kept for other regions.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn handle_claim(&self, handle: &Handle) -> Result<Option<Region>, StoreError> {
+        self.record(&key::handle_claim(handle)).await
     }
 
     /// An API key of an account, in whatever state.

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use artifacts_core::cluster::{Claim, Ownership, Shard};
@@ -26,7 +26,8 @@ pub struct OwnerRules {
 ///
 /// Each answer goes out under a proof that is fresh at that moment ([`Ownership`]); without one it asks the object store first,
 /// and an owner that was fenced finds out. A durable write that succeeded is such a proof, so a busy shard asks for none; one that is
-/// only read asks a few times in a ttl; one that nobody uses asks for none at all, and its next reader waits for one.
+/// only read asks once or twice in a ttl, more often if the object store is slow to answer; one that nobody uses asks for none at
+/// all, and its next reader waits for one.
 pub struct OwnedStore {
     inner: Arc<Inner>,
 }
@@ -37,6 +38,8 @@ struct Inner {
     ownership: Mutex<Ownership>,
     /// Whether anybody was told anything since the prover looked last.
     used: AtomicBool,
+    /// How long the store took to answer the last question, in milliseconds.
+    answer_ms: AtomicU64,
     lost: watch::Sender<bool>,
     /// The question that is under way, or the last one.
     asking: Mutex<Option<Asking>>,
@@ -64,9 +67,12 @@ impl OwnedStore {
             Ownership::opened(rules.ttl_ms, asked_at_ms, rules.clock.monotonic_ms(), [])
         };
         let period = Duration::from_millis((rules.ttl_ms / 8).max(1));
+        // Nothing is known yet, so the first question is asked early.
+        let answer_ms = AtomicU64::new(rules.ttl_ms);
         let inner = Arc::new(Inner {
             store,
             rules,
+            answer_ms,
             ownership: Mutex::new(ownership),
             used: AtomicBool::new(false),
             lost: watch::Sender::new(false),
@@ -161,6 +167,7 @@ impl Inner {
             match &outcome {
                 Ok(()) => {
                     self.ownership.lock().prove(asked_at_ms);
+                    self.answer_ms.store(self.rules.clock.monotonic_ms().saturating_sub(asked_at_ms), Ordering::Relaxed);
                     metrics::counter!("artifacts_shard_proofs_total").increment(1);
                     break;
                 }
@@ -192,7 +199,7 @@ async fn keep_proven(inner: std::sync::Weak<Inner>, period: Duration) {
         if inner.claim() == Claim::Lost {
             return;
         }
-        let due_at_ms = inner.ownership.lock().prove_by_ms();
+        let due_at_ms = inner.ownership.lock().prove_by_ms(inner.answer_ms.load(Ordering::Relaxed));
         let is_due = inner.rules.clock.monotonic_ms() >= due_at_ms;
         // A proof that is due stays due, so whoever used it since then has not been forgotten.
         if is_due

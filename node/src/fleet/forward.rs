@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use super::find::Found;
-use super::place::Asked;
+use super::place::{Asked, Home, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
 use crate::store::StoreError;
@@ -37,7 +37,7 @@ const PURPOSE: &str = "/internal/v1/passed-on";
 /// How often a request is passed on: the first node may know an owner that is none any more.
 const HOPS_MAX: u8 = 2;
 
-/// What one node tells another about a request that it passes on.
+/// What one node tells another about a request that it passes on. The shard is one of the receiver's region.
 #[derive(Serialize, Deserialize)]
 struct Mark {
     hops: u8,
@@ -79,6 +79,11 @@ impl Parcel {
     /// The same, with what the owner of its account has found.
     pub(super) fn attested(self, attested: Attested) -> Self {
         Self { attested: Some(attested), hops: 0, ..self }
+    }
+
+    /// What whoever sends it shows, if it shows anything.
+    pub(super) fn bearer(&self) -> Option<String> {
+        bearer(&self.parts.headers).map(str::to_owned)
     }
 
     /// What says where it belongs.
@@ -159,14 +164,15 @@ impl Fleet {
         Ok(Some(mark.shard))
     }
 
-    /// Lets the owner of a shard answer, and waits for one if there is none at the moment.
-    pub(super) async fn deliver(&self, shard: Shard, parcel: Parcel) -> Response {
+    /// Lets the owner of what a request is about answer, and waits for one if there is none at the moment.
+    pub(super) async fn deliver(&self, home: &Home, parcel: Parcel) -> Response {
         let by_ms = self.settle_by_ms();
         loop {
-            let attempt = match self.find(shard) {
+            let attempt = match self.find(home) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
-                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, shard, &parcel).await,
+                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, home, &parcel).await,
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
+                Found::OutOfReach(region) => return ApiError::from(StoreError::OutOfReach { region }).into_response(),
             };
             let reason = match attempt {
                 Attempt::Answered(response) => return response,
@@ -209,7 +215,8 @@ impl Fleet {
     }
 
     /// Lets another node answer.
-    async fn send(&self, member: &Member, shard: Shard, parcel: &Parcel) -> Attempt {
+    async fn send(&self, member: &Member, home: &Home, parcel: &Parcel) -> Attempt {
+        let Some(shard) = self.seat(home).map(|seat| seat.shard) else { return Attempt::NotThere };
         let Some(api) = member.facts.as_ref().map(|facts| facts.api.trim_end_matches('/').to_owned()) else { return Attempt::NotThere };
         let authorization = parcel.parts.headers.get(AUTHORIZATION).map(|value| BASE64.encode(value.as_bytes()));
         let mark = Mark {

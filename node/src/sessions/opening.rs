@@ -4,7 +4,7 @@ use artifacts_core::namespace::Ino;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
-use artifacts_core::{ErrorCode, SessionId};
+use artifacts_core::{ErrorCode, SessionId, TicketId};
 use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +42,15 @@ impl Sessions {
         let (handle, secret, resumes) = match &hello.opening {
             Opening::Resume { session, secret } => (self.find(*session, secret).await?, secret.clone(), true),
             Opening::Ticket { .. } => {
-                let _one_at_a_time = self.0.opening.lock().await;
                 let right = self.0.authority.right(&hello.opening).await?;
-                self.free_ticket(&right.right).await?;
+                let _one_at_a_time = match &right.right {
+                    SessionRight::Ticket { ticket, .. } => {
+                        let turn = self.0.opening.of(ticket.bits()).await;
+                        self.free_ticket(*ticket).await?;
+                        Some(turn)
+                    }
+                    SessionRight::Key { .. } => None,
+                };
                 let (handle, secret) = self.create(right, hello, remote).await?;
                 (handle, secret, false)
             }
@@ -68,7 +74,7 @@ impl Sessions {
         let context = &self.0.context;
         let record = &handle.record;
         let standing = standing(record);
-        let workspace_record = self.0.authority.confirm(record.account, &standing).await?;
+        let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
         let attachment = Attachment {
@@ -87,11 +93,14 @@ impl Sessions {
         }
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
         // A fence may have come while the session opened: what it sealed then, this would have undone.
-        if !handle.shared.accepts() || !context.revocations.read().stands(&standing) {
+        let stands = context.revocations.read().stands(&standing);
+        if !stands || !handle.shared.accepts() {
             let _ = ask(&workspace, |reply| WorkspaceMessage::Seal(record.id, reply)).await;
-            let id = record.id;
-            self.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
-            return Err(fenced(FenceReason::Revoked));
+            if !stands {
+                let id = record.id;
+                self.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+            }
+            return Err(ended(stands, handle.shared.phase()));
         }
         let welcome = Welcome {
             version,
@@ -136,10 +145,10 @@ impl Sessions {
             None => match stored.phase {
                 Phase::Fenced(reason) => Err(fenced(reason)),
                 // Being fenced at this moment.
-                _ if self.handle(id).is_some() => Err(refuse(ErrorCode::Unavailable, "the session is not ready; try again")),
+                phase if self.handle(id).is_some() => Err(ended(true, phase)),
                 // Its actor failed and starts anew from the record.
                 _ => {
-                    let _one_at_a_time = self.0.opening.lock().await;
+                    let _one_at_a_time = self.0.opening.of(id.bits()).await;
                     match self.handle(id) {
                         Some(handle) => Ok(handle),
                         None => self.adopt(stored).await.map_err(unavailable),
@@ -150,25 +159,19 @@ impl Sessions {
     }
 
     /// A ticket has one live session. One that has lapsed makes way, for good.
-    async fn free_ticket(&self, right: &SessionRight) -> Result<(), Refusal> {
-        let SessionRight::Ticket { ticket: wanted, .. } = right else { return Ok(()) };
-        for handle in self.handles() {
-            let SessionRight::Ticket { ticket, .. } = &handle.record.right else { continue };
-            if ticket != wanted || !handle.shared.accepts() {
-                continue;
-            }
-            if handle.shared.phase() != Phase::Lapsed {
-                let message = format!(
-                    "the ticket is in use by session {} on {}; unmount it there, or wait until its lease has run out",
-                    handle.record.id, handle.record.host
-                );
-                return Err(refuse(ErrorCode::TicketInUse, message));
-            }
-            let id = handle.record.id;
-            let report = self.fence(|record| record.id == id, FenceReason::LeaseLost, Duration::ZERO).await;
-            if report.fenced < report.matched {
-                return Err(refuse(ErrorCode::Unavailable, "the ticket's earlier session could not be ended; try again"));
-            }
+    async fn free_ticket(&self, ticket: TicketId) -> Result<(), Refusal> {
+        let Some(handle) = self.of_ticket(ticket).filter(|handle| handle.shared.accepts()) else { return Ok(()) };
+        if handle.shared.phase() != Phase::Lapsed {
+            let message = format!(
+                "the ticket is in use by session {} on {}; unmount it there, or wait until its lease has run out",
+                handle.record.id, handle.record.host
+            );
+            return Err(refuse(ErrorCode::TicketInUse, message));
+        }
+        let id = handle.record.id;
+        let report = self.fence(|record| record.id == id, FenceReason::LeaseLost, Duration::ZERO).await;
+        if report.fenced < report.matched {
+            return Err(refuse(ErrorCode::Unavailable, "the ticket's earlier session could not be ended; try again"));
         }
         Ok(())
     }
@@ -184,13 +187,14 @@ impl Sessions {
                 found.map_err(|error| refuse(ErrorCode::InvalidRequest, format!("the subpath `{subpath}` cannot be mounted: {error}")))?
             }
         };
-        let secret = context.entropy.secret();
+        let secret = context.regions.mark(context.entropy.secret());
         // A session lies where its workspace does, and whoever knows its id knows where that is.
         let shards = context.store.shards();
         let home = shards.of(right.workspace.id);
         let record = SessionRecord {
             id: shards.draw_beside(home, || context.entropy.id(), |id: &SessionId| shards.of(*id)),
             account: right.workspace.account,
+            account_region: right.account_region,
             workspace: right.workspace.id,
             workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
             right: right.right,
@@ -208,7 +212,8 @@ impl Sessions {
         };
         let mut batch = Batch::new();
         keys::put(&mut batch, &record).map_err(unavailable)?;
-        context.store.write(batch, Durability::Durable).await.map_err(unavailable)?;
+        // Durable before the agent hears of it, with its inode numbers.
+        context.store.write(batch, Durability::Visible).await.map_err(unavailable)?;
         tracing::info!(session = %record.id, workspace = %record.workspace_name, mode = %record.mode, host = record.host, "session opened");
         metrics::counter!("artifacts_sessions_opened_total").increment(1);
         Ok((self.adopt(record).await.map_err(unavailable)?, secret))
@@ -237,7 +242,32 @@ pub(crate) fn fenced(reason: FenceReason) -> Refusal {
     Refusal { fenced: Some(reason), ..Refusal::new(ErrorCode::Forbidden, reason.text()) }
 }
 
+/// Why a session that was just fenced, or whose right does not stand, is not resumed. A fence that is not on record yet will be when
+/// the agent asks again.
+fn ended(stands: bool, phase: Phase) -> Refusal {
+    match phase {
+        Phase::Fenced(reason) if stands => fenced(reason),
+        _ if !stands => fenced(FenceReason::Revoked),
+        _ => refuse(ErrorCode::Unavailable, "the session is not ready; try again"),
+    }
+}
+
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     tracing::warn!(%error, "a session could not be opened");
     refuse(ErrorCode::Unavailable, "the node cannot open the session now; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session that somebody else's lock had ended while its agent was on the way was told that its access was revoked.
+    #[test]
+    fn a_session_that_is_fenced_while_it_is_resumed_hears_why() {
+        let lost = FenceReason::LeaseLost;
+        assert_eq!(ended(true, Phase::Fenced(lost)).fenced, Some(lost));
+        assert_eq!(ended(false, Phase::Live).fenced, Some(FenceReason::Revoked));
+        let refusal = ended(true, Phase::Lapsed);
+        assert_eq!((refusal.fenced, refusal.code), (None, ErrorCode::Unavailable), "not on record yet");
+    }
 }

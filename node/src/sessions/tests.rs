@@ -63,6 +63,8 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        regions: artifacts_core::cluster::Regions::one("local"),
+        abroad: Arc::default(),
     })
 }
 
@@ -122,6 +124,7 @@ fn workspace() -> WorkspaceRecord {
         name: "w".parse().unwrap(),
         status: WorkspaceStatus::Active,
         region: "local".into(),
+        abroad: false,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(START),
@@ -152,6 +155,7 @@ fn claims(ticket: u128) -> TicketClaims {
         tenant: "t".parse().unwrap(),
         runtime: "r".parse().unwrap(),
         workspace: WorkspaceId::from_bits(2),
+        region: None,
         handle: "acme".parse().unwrap(),
         name: "w".parse().unwrap(),
         mode: Mode::Rw,
@@ -185,6 +189,18 @@ async fn a_ticket_has_one_live_session() {
     goodbye.unwrap().unwrap();
     lab.open(ticket(1)).await.unwrap();
     assert_eq!(lab.refusal(resume(&first)).await.code, ErrorCode::SessionNotFound, "it ended in good order");
+}
+
+#[tokio::test]
+async fn of_many_who_open_on_one_ticket_at_once_one_gets_it_and_others_do_not_wait_for_it() {
+    let lab = Lab::new().await;
+    let contenders = (0..8).map(|_| lab.open(ticket(5)));
+    let opened: Vec<_> = futures_util::future::join_all(contenders).await;
+    let refusals: Vec<ErrorCode> = opened.iter().filter_map(|opened| Some(opened.as_ref().err()?.code)).collect();
+    assert_eq!(refusals, [ErrorCode::TicketInUse; 7]);
+    // Whoever is at it holds up those with its ticket, or one of the few that share its lane.
+    let _turn = lab.sessions.0.opening.of(TicketId::from_bits(6).bits()).await;
+    assert!(lab.open(ticket(7)).await.is_ok());
 }
 
 #[tokio::test]

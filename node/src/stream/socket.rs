@@ -62,7 +62,8 @@ async fn serve_hello(
 ) {
     let (outbound, frames) = mpsc::unbounded_channel();
     let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
-    let opened = state.sessions.open(hello, remote, connection.clone()).await;
+    // Boxed: what an opening needs would be kept for as long as the stream is up.
+    let opened = Box::pin(state.sessions.open(hello, remote, connection.clone())).await;
     let answer = match &opened {
         Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
         Err(refusal) => HelloAnswer::Refused(refusal.clone()),
@@ -205,7 +206,7 @@ impl Stream<'_> {
 
     /// Whether it is known what was revoked in the session's account.
     fn is_current(&self) -> bool {
-        self.state.sessions.is_current(self.opened.handle.record.account)
+        self.state.sessions.is_current(&self.opened.handle.record)
     }
 
     /// Nothing of a session is taken that may have been revoked.

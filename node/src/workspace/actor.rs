@@ -413,7 +413,8 @@ impl WorkspaceState {
         let meta = Meta { next_ino: range.first + range.count, ..self.meta };
         let mut batch = Batch::new();
         batch.put(self.keys.meta(), encode(&meta)?);
-        self.context.store.write(batch, Durability::Durable).await?;
+        // Durable before anybody uses one: with the record of the session that gets them, which is written next.
+        self.context.store.write(batch, Durability::Visible).await?;
         self.meta = meta;
         // A flush that is under way carries the older counter; one more puts that right.
         self.dirty = true;
