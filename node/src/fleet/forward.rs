@@ -241,7 +241,10 @@ impl Fleet {
         let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
         let sent = tokio::select! {
             sent = sending => sent,
-            () = self.is_silent(member) => return Attempt::Broken,
+            () = self.is_silent(member) => {
+                let is_heard = self.ring().view().member(&member.id.name).is_some_and(|known| known.live);
+                return if is_heard { Attempt::Unproven } else { Attempt::Broken };
+            }
         };
         match sent {
             Ok(response) if response.headers().contains_key(NOT_HERE) => Attempt::NotThere,
