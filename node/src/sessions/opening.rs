@@ -77,6 +77,7 @@ impl Sessions {
         let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
+        let alone = handle.shared.attach_alone().await;
         let attachment = Attachment {
             session: record.id,
             mode: record.mode,
@@ -92,6 +93,7 @@ impl Sessions {
             self.0.locks.settle(record.workspace, record.id);
         }
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
+        drop(alone);
         // A fence may have come while the session opened: what it sealed then, this would have undone.
         let stands = context.revocations.read().stands(&standing);
         if !stands || !handle.shared.accepts() {
