@@ -27,6 +27,11 @@ const SECRETS_LIMIT: Duration = Duration::from_secs(2);
 const SECRETS_PAUSE: Duration = Duration::from_millis(50);
 /// How long it does before it lets go of its shard.
 const SECRETS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the bucket may take to answer before a shard is opened, what lies between two questions, and how long a node that has
+/// reached it again waits until it hears others.
+const REACH_LIMIT: Duration = Duration::from_millis(1_500);
+const REACH_PAUSE: Duration = Duration::from_millis(50);
+const HEAR_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long a node that stops gives itself to hand its shards over.
 const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -233,6 +238,30 @@ impl HostTask {
     }
 }
 
+/// Waits until the bucket answers. A node that is cut off hears nobody, so it takes everything to be its own; when the bucket answers
+/// again it would take all that from whoever serves it. So it waits a moment until it hears the others again, too.
+async fn reach_bucket(fleet: &Fleet) {
+    let is_reached = async || matches!(tokio::time::timeout(REACH_LIMIT, fleet.shards().probe()).await, Ok(Ok(())));
+    if is_reached().await {
+        return;
+    }
+    while !is_reached().await {
+        pause(REACH_PAUSE).await;
+    }
+    let heard = async {
+        while fleet.others().is_empty() {
+            pause(REACH_PAUSE).await;
+        }
+    };
+    let _ = tokio::time::timeout(HEAR_LIMIT, heard).await;
+}
+
+/// Whether a shard should be this node's.
+fn should_own(fleet: &Fleet, shard: Shard) -> bool {
+    let view = fleet.ring().view();
+    view.placement(fleet.ring().region()).owner(shard.0) == Some(&view.me)
+}
+
 /// Takes a shard and starts its unit; what is left of an attempt that failed is gone.
 ///
 /// # Errors
@@ -241,6 +270,11 @@ async fn open(fleet: &Fleet, shard: Shard) -> Result<Arc<Unit>, bool> {
     // Whoever has it lets go of it in good order, if it can: then nobody waits.
     let (others, call) = (fleet.others(), PeerCall::Yield(shard));
     join_all(others.iter().map(|member| fleet.ask_member(member, &call, YIELD_LIMIT))).await;
+    reach_bucket(fleet).await;
+    if !should_own(fleet, shard) {
+        tracing::info!(%shard, "a shard is not opened: it should be another's by now");
+        return Err(false);
+    }
     let begun_ms = fleet.clock().monotonic_ms();
     let store = match fleet.shards().open(shard).await {
         Ok(store) => store,

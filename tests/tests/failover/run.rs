@@ -42,6 +42,7 @@ pub(crate) struct Run {
     unsure: u64,
     named: Vec<Turn>,
     failed_calls: usize,
+    lost_early: usize,
     /// What must not be, and was.
     complaints: Vec<String>,
     pauses: Vec<(Class, Vec<f64>)>,
@@ -77,6 +78,7 @@ impl Run {
             unsure: 0,
             named: Vec::new(),
             failed_calls: 0,
+            lost_early: 0,
             complaints: Vec::new(),
             pauses: Vec::new(),
         }))
@@ -120,6 +122,7 @@ impl Run {
         for named in named {
             self.named.extend(named.turns);
             self.failed_calls += named.failed;
+            self.lost_early += named.lost_early.len();
             self.complaints.extend(named.lost_early.into_iter().map(|lost| format!("a lock was lost before its time: {lost}")));
         }
         self.mounts.recover(&mut self.site)?;
@@ -199,6 +202,7 @@ impl Run {
         row("fsynced bytes lost", found.lost_bytes.to_string());
         row("lock grants", grants.to_string());
         row("double holders", double.to_string());
+        row("holders refused before their time", self.lost_early.to_string());
         row("holders told late, longest, ms", format!("{:.0}", fairness[0].told_late_ns as f64 / 1e6));
         row("API calls refused or failed", self.failed_calls.to_string());
         row("mounts failed for good and replaced", replaced.to_string());
@@ -206,6 +210,9 @@ impl Run {
         row("seconds of it checking", format!("{:.0}", self.checking.as_secs_f64()));
         row("FAILOVER_SEED", self.seed.to_string());
         table.print();
+        if !self.complaints.is_empty() {
+            self.site.show_logs();
+        }
         ensure!(self.complaints.is_empty(), "{} promises broken:\n{}", self.complaints.len(), self.complaints.join("\n"));
         let longest_s = self.pauses.iter().flat_map(|(_, pauses)| pauses).copied().fold(0.0, f64::max);
         ensure!(longest_s < PAUSE_LIMIT_S, "a call took {longest_s:.1} s");
