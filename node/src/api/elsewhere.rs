@@ -4,6 +4,7 @@
 //! workspace, with what was found. Where both are one, nothing of this happens.
 
 use artifacts_core::WorkspaceId;
+use artifacts_core::cluster::Shard;
 use artifacts_core::ticket::Mode;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
@@ -17,6 +18,9 @@ use super::{ApiError, ApiState};
 
 /// The way to workspaces that are not in this process' store.
 pub(crate) trait Elsewhere: Send + Sync + 'static {
+    /// The shard that is here.
+    fn shard(&self) -> Shard;
+
     /// Whether the workspace is here.
     fn is_here(&self, workspace: WorkspaceId) -> bool;
 

@@ -142,7 +142,7 @@ impl Control {
     pub async fn create_account(&self, handle: Handle) -> Result<(AccountRecord, NewKey), ControlError> {
         let _one_at_a_time = self.inner.creating_account.lock().await;
         let context = self.context();
-        if context.catalog.account_by_handle(&handle).await?.is_some() {
+        if context.catalog.is_taken(&handle).await? {
             return Err(ControlError::HandleExists(handle));
         }
         // An account lies where its handle does, so both are written together.

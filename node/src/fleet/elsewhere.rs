@@ -26,6 +26,10 @@ impl ToOwner {
 }
 
 impl Elsewhere for ToOwner {
+    fn shard(&self) -> Shard {
+        self.shard
+    }
+
     fn is_here(&self, workspace: WorkspaceId) -> bool {
         self.fleet.upgrade().map(Fleet).is_some_and(|fleet| fleet.map().of(workspace) == self.shard)
     }

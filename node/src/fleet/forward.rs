@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use super::find::Found;
-use super::place::Asked;
+use super::place::{Asked, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
+use crate::catalog::KeyPosition;
 use crate::stream::SEGMENT_MAX_BYTES;
 
 /// The header with the mark.
@@ -46,6 +47,9 @@ struct Mark {
     /// The header `authorization`, in base64.
     authorization: Option<String>,
     attested: Option<Attested>,
+    /// Where the API key is on record, if not where its secret says.
+    #[serde(default)]
+    key: Option<KeyPosition>,
 }
 
 /// A request with all of its body, so that it can be sent again to another node while none has taken it.
@@ -53,6 +57,7 @@ pub(super) struct Parcel {
     parts: Parts,
     body: Bytes,
     attested: Option<Attested>,
+    key: Option<KeyPosition>,
     hops: u8,
 }
 
@@ -70,12 +75,17 @@ impl Parcel {
             }
             Err(_) => return Err(ApiError::new(ErrorCode::InvalidRequest, "the request body ended early; send it again")),
         };
-        Ok(Self { parts, body, attested: None, hops: 0 })
+        Ok(Self { parts, body, attested: None, key: None, hops: 0 })
     }
 
     /// The same, with what the owner of its account has found.
     pub(super) fn attested(self, attested: Attested) -> Self {
         Self { attested: Some(attested), hops: 0, ..self }
+    }
+
+    /// The same, for whoever has the record of its API key.
+    fn with_key_at(self, position: KeyPosition) -> Self {
+        Self { key: Some(position), hops: 0, ..self }
     }
 
     /// What says where it belongs.
@@ -108,6 +118,9 @@ impl Parcel {
         if let Some(attested) = &self.attested {
             request.extensions_mut().insert(attested.clone());
         }
+        if let Some(position) = &self.key {
+            request.extensions_mut().insert(position.clone());
+        }
         request
     }
 }
@@ -119,6 +132,8 @@ enum Attempt {
     NotThere,
     /// Perhaps it was carried out.
     Broken,
+    /// Nothing was done: the API key that it bears is on record there.
+    KeyIsAt(KeyPosition),
 }
 
 impl Fleet {
@@ -145,6 +160,7 @@ impl Fleet {
             parcel.parts.headers.insert(AUTHORIZATION, value);
         }
         parcel.attested = mark.attested;
+        parcel.key = mark.key;
         parcel.hops = mark.hops;
         Ok(Some(mark.shard))
     }
@@ -163,6 +179,10 @@ impl Fleet {
                 Attempt::Broken if !parcel.can_be_repeated() => {
                     let message = "the node that serves this has failed, and the request may have taken effect; try again";
                     return ApiError::new(ErrorCode::Unavailable, message).into_response();
+                }
+                Attempt::KeyIsAt(position) => {
+                    let shard = position.shard(self.map());
+                    return Box::pin(self.deliver(shard, parcel.with_key_at(position))).await;
                 }
                 Attempt::NotThere | Attempt::Broken => {}
             }
@@ -188,6 +208,7 @@ impl Fleet {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        let elsewhere = if response.status() == StatusCode::UNAUTHORIZED { unit.key_elsewhere(parcel).await } else { None };
         // Some answers come from memory: nobody else may have taken the shard meanwhile.
         let vouched = unit.vouch().await;
         drop(under_way);
@@ -196,7 +217,7 @@ impl Fleet {
         if vouched.is_err() || (has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE) {
             return Attempt::Broken;
         }
-        Attempt::Answered(response)
+        elsewhere.map_or(Attempt::Answered(response), Attempt::KeyIsAt)
     }
 
     /// Lets another node answer.
@@ -211,6 +232,7 @@ impl Fleet {
             digest: *blake3::hash(&parcel.body).as_bytes(),
             authorization: authorization.filter(|_| parcel.attested.is_none()),
             attested: parcel.attested.clone(),
+            key: parcel.key.clone(),
         };
         let sealed = serde_json::to_vec(&mark).ok().and_then(|mark| self.ring().caller().seal_mark(member, PURPOSE, &mark).ok());
         let Some((sealed, http)) = sealed else { return Attempt::NotThere };
@@ -246,6 +268,15 @@ impl Fleet {
                 return;
             }
         }
+    }
+}
+
+impl Unit {
+    /// Where the API key is on record that a request bears and that was found to open nothing here, if that is elsewhere.
+    async fn key_elsewhere(&self, parcel: &Parcel) -> Option<KeyPosition> {
+        let is_new = parcel.key.is_none() && parcel.attested.is_none();
+        let secret = bearer(&parcel.parts.headers).filter(|_| is_new)?;
+        self.context.catalog.key_elsewhere(secret).await.ok().flatten()
     }
 }
 

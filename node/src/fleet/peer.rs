@@ -11,7 +11,7 @@ use artifacts_core::name::NodeName;
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::{News, Position, RevocationRecord, Standing};
 use artifacts_core::ticket::KeyRing;
-use artifacts_core::{AccountId, SessionId, WorkspaceId};
+use artifacts_core::{AccountId, ErrorCode, SessionId, WorkspaceId};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -26,10 +26,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::find::Found;
 use super::host::HostEvent;
 use super::{Fleet, Unit};
+use crate::catalog::KeyPosition;
 use crate::control::DataPlane as _;
 use crate::records::WorkspaceRecord;
 use crate::ring;
-use crate::sessions::{Authority as _, CheckOptions, fenced};
+use crate::sessions::{Authority as _, CheckOptions, Right, fenced};
 use crate::store::StoreError;
 
 /// Where nodes ask each other.
@@ -38,6 +39,8 @@ const PATH: &str = "/internal/v1/shards";
 const NOT_HERE: u16 = 421;
 const FAILED: u16 = 503;
 const DONE: u16 = 200;
+/// How long the owner of an account may take to say what its key allows.
+const RIGHT_LIMIT: Duration = Duration::from_secs(3);
 
 /// What is wanted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +51,8 @@ pub(super) enum PeerCall {
     Yield(Shard),
     /// See [`Authority::right`](crate::sessions::Authority::right).
     Right(Opening),
+    /// As `Right`, of an API key that is on record there.
+    RightOfKeyAt(Opening, KeyPosition),
     /// See [`Authority::confirm`](crate::sessions::Authority::confirm).
     Confirm(AccountId, Standing),
     /// See [`DataPlane`](crate::control::DataPlane) for the rest.
@@ -153,6 +158,7 @@ impl Fleet {
                         map.of(claims.account)
                     }
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
+                    PeerCall::RightOfKeyAt(_, position) => position.shard(map),
                     PeerCall::Confirm(account, _) => map.of(*account),
                     PeerCall::Format(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
                     PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
@@ -175,7 +181,8 @@ impl Fleet {
                 let admin_token_hash = hash.ok_or(PeerError::NotHere)?;
                 json(Secrets { key_ring: self.common().key_ring.read().clone(), admin_token_hash })?
             }
-            PeerCall::Right(opening) => json(unit.authority().right(opening).await)?,
+            PeerCall::Right(opening) => json(self.right_here(unit, opening).await?)?,
+            PeerCall::RightOfKeyAt(opening, position) => json(unit.authority().with_key_at(position.clone()).right(opening).await)?,
             PeerCall::Confirm(account, standing) => {
                 let confirmed = unit.authority().confirm(*account, standing).await;
                 let stands = self.common().revocations.read().stands(standing);
@@ -193,6 +200,19 @@ impl Fleet {
         // What memory says counts only if nobody else has taken the shard.
         unit.vouch().await?;
         Ok(value)
+    }
+
+    /// What a credential allows by the word of this unit, or of the one that has the record of the key.
+    async fn right_here(&self, unit: &Unit, opening: &Opening) -> Result<Result<Right, Refusal>, PeerError> {
+        let right = unit.authority().right(opening).await;
+        let is_unknown = right.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::Unauthorized);
+        if let (true, Opening::ApiKey { key, .. }) = (is_unknown, opening)
+            && let Some(position) = unit.context.catalog.key_elsewhere(key).await?
+        {
+            let (shard, call) = (position.shard(self.map()), PeerCall::RightOfKeyAt(opening.clone(), position));
+            return Box::pin(self.ask(shard, &call, RIGHT_LIMIT)).await;
+        }
+        Ok(right)
     }
 
     /// What is new in feeds that are here.
@@ -217,7 +237,7 @@ fn json<T: Serialize>(value: T) -> Result<Value, PeerError> {
 /// A refusal that may pass by itself.
 pub(super) fn unavailable(error: &PeerError) -> Refusal {
     tracing::debug!(%error, "the owner of an account does not answer");
-    Refusal::new(artifacts_core::ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
+    Refusal::new(ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
 }
 
 /// What other nodes may ask.

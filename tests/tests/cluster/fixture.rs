@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// For a whole test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
-const SHARDS: u16 = 8;
+pub(crate) const SHARDS: u16 = 8;
 
 /// Some nodes that share a bucket.
 pub(crate) struct Cluster {
@@ -50,7 +50,11 @@ impl Cluster {
     /// Starts so many nodes; `None` where there is no S3 server.
     pub(crate) fn start(scratch: &Arc<Scratch>, count: usize) -> Result<Option<Self>> {
         let Some(server) = S3Server::shared()? else { return Ok(None) };
-        let blobs = server.bucket()?;
+        Self::start_on(scratch, count, &server.bucket()?, None).map(Some)
+    }
+
+    /// Starts so many nodes on a bucket; one that holds a cluster has an admin token already.
+    pub(crate) fn start_on(scratch: &Arc<Scratch>, count: usize, blobs: &Value, admin: Option<String>) -> Result<Self> {
         let key_file = scratch.join("ring-keys");
         fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
         let gossip: Vec<_> = (0..count).map(|_| free_udp_address()).collect::<Result<_>>()?;
@@ -67,10 +71,11 @@ impl Cluster {
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
             places.push(place);
         }
-        let admin = nodes.first().context("no nodes")?.admin_token()?;
+        let made = || nodes.first().context("no nodes")?.admin_token();
+        let admin = admin.map_or_else(made, Ok)?;
         let cluster = Self { nodes, places, admin };
         cluster.wait_settled(&(0..count).collect::<Vec<_>>())?;
-        Ok(Some(cluster))
+        Ok(cluster)
     }
 
     /// Runs a test with so many nodes, and shows what they logged if it fails.

@@ -6,5 +6,6 @@ mod freeze;
 mod kill;
 mod load;
 mod loss;
+mod moved;
 mod revocation;
 mod rolling;
