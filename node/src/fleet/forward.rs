@@ -136,6 +136,17 @@ enum Attempt {
     KeyIsAt(KeyPosition),
 }
 
+impl Attempt {
+    /// The word for it in metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::NotThere | Self::KeyIsAt(_) => "not_there",
+            Self::Broken => "broken",
+        }
+    }
+}
+
 impl Fleet {
     /// Takes what another node has passed on, and for which shard; `None` if it bears no mark.
     ///
@@ -171,7 +182,11 @@ impl Fleet {
         loop {
             let attempt = match self.find(shard) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
-                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, shard, &parcel).await,
+                Found::There(member) if parcel.hops < HOPS_MAX => {
+                    let attempt = self.send(&member, shard, &parcel).await;
+                    metrics::counter!("artifacts_requests_passed_on_total", "outcome" => attempt.outcome()).increment(1);
+                    attempt
+                }
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
             };
             match attempt {
@@ -242,7 +257,6 @@ impl Fleet {
             headers.remove(name);
         }
         headers.insert(MARK, sealed);
-        metrics::counter!("artifacts_requests_passed_on_total").increment(1);
         let url = format!("{api}{}", parcel.target());
         let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
         let sent = tokio::select! {

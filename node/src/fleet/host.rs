@@ -159,6 +159,7 @@ impl HostTask {
         let is_own = |shard: &Shard| !self.is_leaving && placement.owner(shard.0) == Some(&view.me);
         self.hosting.want(map.all().filter(is_own));
         self.fleet.refresh_endpoints();
+        self.fleet.refresh_versions();
     }
 
     fn carry_out(&self, command: HostCommand) {
@@ -175,6 +176,8 @@ impl HostTask {
             }
             HostCommand::Close(shard) | HostCommand::Drop(shard) => {
                 let unit = fleet.remove(shard);
+                let how = if matches!(command, HostCommand::Drop(_)) { "lost" } else { "given_up" };
+                metrics::counter!("artifacts_shards_closed_total", "how" => how).increment(1);
                 tokio::spawn(async move {
                     match (unit, command) {
                         (Some(unit), HostCommand::Drop(_)) => {
@@ -240,6 +243,8 @@ async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
             let took_ms = fleet.clock().monotonic_ms().saturating_sub(begun_ms);
             tracing::info!(%shard, epoch = unit.epoch(), took_ms, "this node serves a shard");
             metrics::histogram!("artifacts_shard_opening_seconds").record(took_ms as f64 / 1000.0);
+            let how = if store.was_taken() { "taken" } else { "handed_over" };
+            metrics::counter!("artifacts_shards_opened_total", "how" => how).increment(1);
             Some(unit)
         }
         Err(error) => {

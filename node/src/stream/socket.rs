@@ -69,7 +69,8 @@ async fn serve_hello(
 ) {
     let (outbound, frames) = mpsc::unbounded_channel();
     let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
-    let opened = state.sessions.open(hello, remote, connection.clone()).await;
+    let speaks = *state.speaks.read();
+    let opened = state.sessions.open(speaks, hello, remote, connection.clone()).await;
     let answer = match &opened {
         Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
         Err(refusal) => HelloAnswer::Refused(refusal.clone()),
@@ -203,7 +204,7 @@ impl Stream<'_> {
                 Err(error) => {
                     tracing::warn!(session = %self.opened.welcome.session, %error, "a stream sent what is no frame");
                     metrics::counter!("artifacts_malformed_frames_total").increment(1);
-                    return Some(Close { code: close_code::PROTOCOL, reason: "a frame does not decode" });
+                    return Some(Close { code: close_code::PROTOCOL, reason: "a frame does not decode in the version that was agreed" });
                 }
             };
             self.opened.handle.shared.hear(self.state.context.clock.monotonic_ms());

@@ -55,17 +55,31 @@ impl Cluster {
 
     /// Starts so many nodes on a bucket; one that holds a cluster has an admin token already.
     pub(crate) fn start_on(scratch: &Arc<Scratch>, count: usize, blobs: &Value, admin: Option<String>) -> Result<Self> {
+        Self::start_each(scratch, count, blobs, admin, |_| json!({}))
+    }
+
+    /// As [`Cluster::start_on`], with more settings for each node.
+    pub(crate) fn start_each(
+        scratch: &Arc<Scratch>,
+        count: usize,
+        blobs: &Value,
+        admin: Option<String>,
+        more: impl Fn(usize) -> Value,
+    ) -> Result<Self> {
         let key_file = scratch.join("ring-keys");
         fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
         let gossip: Vec<_> = (0..count).map(|_| free_udp_address()).collect::<Result<_>>()?;
         let (mut nodes, mut places) = (Vec::new(), Vec::new());
         for (index, address) in gossip.iter().enumerate() {
-            let config = json!({
+            let mut config = json!({
                 "store": "slate", "blobs": blobs, "region": "eu", "cluster": { "shards": SHARDS }, "rate_limit": 0,
                 "ring": {
                     "name": "test", "node": format!("n{index}"), "listen": address, "seeds": gossip, "key_file": key_file,
                 },
             });
+            if let (Some(config), Some(more)) = (config.as_object_mut(), more(index).as_object()) {
+                config.extend(more.clone());
+            }
             let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
             let options = NodeOptions { config, ..NodeOptions::default() };
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
@@ -86,6 +100,19 @@ impl Cluster {
             cluster.places.iter().for_each(|place| place.show_logs());
         }
         outcome
+    }
+
+    /// Stops a node in good order and starts it again with one setting changed, or taken back to what it is without.
+    pub(crate) fn restart_with(&mut self, node: usize, name: &str, value: Option<Value>) -> Result<()> {
+        let file = self.places[node].join("node.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        let settings = config.as_object_mut().context("settings")?;
+        settings.remove(name);
+        settings.extend(value.map(|value| (name.to_owned(), value)));
+        fs::write(&file, config.to_string())?;
+        let status = self.nodes[node].terminate()?;
+        ensure!(status.success(), "{status}");
+        self.nodes[node].start_again()
     }
 
     /// A client of one node, with a token.

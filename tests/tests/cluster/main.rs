@@ -1,6 +1,8 @@
 //! Several nodes that share a bucket: each owns some of the shards, and all of them are one cluster to clients and mounts.
 
 mod any_node;
+mod backup;
+mod figures;
 mod fixture;
 mod freeze;
 mod kill;
@@ -9,3 +11,4 @@ mod loss;
 mod moved;
 mod revocation;
 mod rolling;
+mod versions;
