@@ -70,7 +70,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: deps ## Measure revocation, several mounts, and file operations beside JuiceFS (release build, needs /dev/fuse)
+bench: deps ## Measure revocation, several mounts, a cluster, many agents, and file operations beside JuiceFS (release build, needs /dev/fuse)
 	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench mounts --bench comparison
+	$(CARGO) bench --workspace --bench revocation --bench mounts --bench cluster --bench agents --bench comparison

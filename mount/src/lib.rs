@@ -8,6 +8,7 @@
 
 pub mod control;
 pub mod daemon;
+pub mod headless;
 
 mod agent;
 mod data;

@@ -96,6 +96,14 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        Self::start_by(Arc::new(SystemClock), config).await
+    }
+
+    /// As [`Node::start`], by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_by(clock: SharedClock, config: NodeConfig) -> Result<Self, NodeError> {
         let tls = match (&config.tls_cert, &config.tls_key) {
             (Some(certificate_chain), Some(private_key)) => {
                 Some(TlsFiles { certificate_chain: certificate_chain.clone(), private_key: private_key.clone() })
@@ -127,7 +135,7 @@ impl Node {
         let server = ServerConfig { tls, max_connections: config.max_connections, drain_limit: DRAIN, ..ServerConfig::new(config.listen) };
         let listener = Listener::bind(server).await?;
         let local_addr = listener.local_address();
-        let (clock, entropy): (SharedClock, SharedEntropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let take = |ring: &RingConfig| RingSeat::take(ring.clone(), &config.data, clock.clone(), entropy.clone());
         let seat = config.ring.as_ref().map(take).transpose()?;
         let facts = seat.as_ref().map(|seat| own_facts(seat, &config, scheme, local_addr)).transpose()?;

@@ -96,7 +96,7 @@ impl Mount {
 
     fn attempt_with(scratch: &Arc<Scratch>, dir: &Path, credential: &Credential, options: &[&str], host: Option<&Host>) -> Result<Output> {
         let binary = artifacts_binary()?;
-        let mut command = host.map_or_else(|| Command::new(&binary), |host| host.command(&binary));
+        let mut command = host.map_or_else(|| Command::new(binary), |host| host.command(binary));
         scratch.mark(&mut command);
         command.arg("mount");
         match credential {

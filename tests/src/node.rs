@@ -87,7 +87,7 @@ impl NodeProcess {
         ensure!(self.child.is_none(), "the node runs already");
         let log = File::options().create(true).append(true).open(self.scratch.join("logs/node.log"))?;
         let binary = artifacts_binary()?;
-        let mut command = self.options.host.as_ref().map_or_else(|| Command::new(&binary), |host| host.command(&binary));
+        let mut command = self.options.host.as_ref().map_or_else(|| Command::new(binary), |host| host.command(binary));
         self.scratch.mark(&mut command);
         command.arg("node").arg("--config").arg(&self.config).arg("--data").arg(&self.data);
         command.arg("--listen").arg(self.address().to_string()).args(&self.options.arguments);

@@ -6,6 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::time::{Duration, wait_until};
 
+/// What Linux counts processor time in, on every machine there is (`USER_HZ`, time(7)).
+const CLOCK_TICKS_PER_SECOND: f64 = 100.0;
+
 /// A process known by its id and the moment it started, so that an id given to another process later is not
 /// mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +77,25 @@ impl Process {
 
     /// The most memory it ever held, in bytes; `None` once it has ended.
     pub fn peak_rss_bytes(self) -> Option<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory that it holds now, in bytes; `None` once it has ended.
+    pub fn rss_bytes(self) -> Option<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The processor time that it has taken so far, its threads together; `None` once it has ended.
+    pub fn cpu_seconds(self) -> Option<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let (user, system): (u64, u64) = (fields.nth(11)?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some((user + system) as f64 / CLOCK_TICKS_PER_SECOND)
+    }
+
+    fn status_bytes(self, field: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
     }
 }

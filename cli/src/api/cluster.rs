@@ -32,7 +32,7 @@ pub(crate) struct ClusterMember {
     pub(crate) generation: u64,
     /// Whether it is heard.
     pub(crate) live: bool,
-    /// `joining`, `serving` or `leaving`.
+    /// `joining`, `serving`, `stranded` or `leaving`.
     pub(crate) phase: Option<String>,
     /// Its region.
     pub(crate) region: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) struct Follower {
 pub(crate) struct ShardUnit {
     /// The node.
     pub(crate) node: String,
-    /// `due`, `opening`, `serving` or `closing`.
+    /// `due`, `opening`, `serving`, `closing`, or `stranded`: the node has it and does not reach the bucket.
     pub(crate) state: String,
     /// Which opening of the shard this is.
     pub(crate) epoch: Option<u64>,

@@ -7,6 +7,8 @@ const OPENED_AT_ONCE: usize = 4;
 /// The pause before a shard that was lost or did not open is tried again; doubled each time it fails anew.
 const PAUSE_MIN_MS: u64 = 200;
 const PAUSE_MAX_MS: u64 = 10_000;
+/// How long a node that does not see most of the others leaves a shard alone that one whom it does not see has taken from it.
+const RIVAL_PAUSE_MS: u64 = 120_000;
 /// A shard that was served for so long has not failed at once.
 const SETTLED_MS: u64 = 30_000;
 
@@ -67,17 +69,21 @@ struct Place {
     is_lost: bool,
     /// Another asks for it.
     is_given_up: bool,
+    /// When another took it although it should have been this node's.
+    taken_ms: Option<u64>,
 }
 
 /// Which shards a node opens and lets go of, and when.
 ///
 /// It follows what should be so: a shard that should be this node's is opened, one that should not is let go of in good order. What
 /// another has taken is dropped at once; if it should still be this node's, it is tried again after a pause that grows, so that
-/// two nodes that disagree do not take it from each other without end. Nothing is opened that is still being closed, and each
+/// two nodes that disagree do not take it from each other without end. Where the ring is cut in two and both parts reach the store,
+/// it is the smaller part that stops trying. Nothing is opened that is still being closed, and each
 /// command is answered before the next one for the same shard. Whether a node owns what it opened is for the store to say.
 #[derive(Debug, Clone, Default)]
 pub struct Hosting {
     wanted: BTreeSet<Shard>,
+    sees_few: bool,
     places: BTreeMap<Shard, Place>,
 }
 
@@ -87,16 +93,23 @@ impl Hosting {
         self.wanted = wanted.into_iter().collect();
     }
 
+    /// Whether this node hears no more than the smaller part of those that it knows.
+    pub fn see_few(&mut self, sees_few: bool) {
+        self.sees_few = sees_few;
+    }
+
     /// A shard is served from now on.
     pub fn opened(&mut self, shard: Shard, now_ms: u64) {
         self.place(shard).state = State::Serving { since_ms: now_ms };
     }
 
-    /// A shard did not open, and nothing is left of the attempt.
-    pub fn failed(&mut self, shard: Shard, now_ms: u64) {
+    /// A shard did not open, and nothing is left of the attempt. It may be that another took it meanwhile.
+    pub fn failed(&mut self, shard: Shard, was_taken: bool, now_ms: u64) {
         let place = self.place(shard);
         place.state = State::Away;
-        (place.is_lost, place.is_given_up) = (false, false);
+        let was_lost = std::mem::take(&mut place.is_lost);
+        place.is_given_up = false;
+        place.taken_ms = (was_taken || was_lost).then_some(now_ms);
         place.hold_off(now_ms);
     }
 
@@ -116,7 +129,9 @@ impl Hosting {
     pub fn closed(&mut self, shard: Shard, now_ms: u64) {
         let place = self.place(shard);
         place.state = State::Away;
-        if std::mem::take(&mut place.is_lost) | std::mem::take(&mut place.is_given_up) {
+        let (was_lost, was_given_up) = (std::mem::take(&mut place.is_lost), std::mem::take(&mut place.is_given_up));
+        place.taken_ms = was_lost.then_some(now_ms);
+        if was_lost || was_given_up {
             place.hold_off(now_ms);
         }
     }
@@ -136,8 +151,10 @@ impl Hosting {
         }
         let mut opening = self.places.values().filter(|place| matches!(place.state, State::Opening)).count();
         for shard in self.wanted.clone() {
+            let sees_few = self.sees_few;
             let place = self.place(shard);
-            if opening < OPENED_AT_ONCE && matches!(place.state, State::Away) && now_ms >= place.not_before_ms {
+            let has_rival = sees_few && place.taken_ms.is_some_and(|taken_ms| now_ms < taken_ms + RIVAL_PAUSE_MS);
+            if opening < OPENED_AT_ONCE && matches!(place.state, State::Away) && now_ms >= place.not_before_ms && !has_rival {
                 place.state = State::Opening;
                 place.is_lost = false;
                 opening += 1;
@@ -175,7 +192,7 @@ impl Hosting {
     }
 
     fn place(&mut self, shard: Shard) -> &mut Place {
-        let new = Place { state: State::Away, not_before_ms: 0, pause_ms: 0, is_lost: false, is_given_up: false };
+        let new = Place { state: State::Away, not_before_ms: 0, pause_ms: 0, is_lost: false, is_given_up: false, taken_ms: None };
         self.places.entry(shard).or_insert(new)
     }
 }
@@ -289,8 +306,32 @@ mod tests {
         let mut hosting = Hosting::default();
         hosting.want([A]);
         hosting.step(0);
-        hosting.failed(A, 100);
+        hosting.failed(A, false, 100);
         assert_eq!((hosting.step(299), hosting.step(300)), (vec![], vec![Open(A)]));
+    }
+
+    /// Two parts of a ring that do not hear each other, and both reach the store.
+    #[test]
+    fn the_smaller_part_leaves_alone_what_was_taken_from_it() {
+        let mut hosting = serving(&[A]);
+        hosting.see_few(true);
+        hosting.want([A, B]);
+        assert_eq!(hosting.step(10), [Open(B)], "for all it knows the others are dead");
+        hosting.lost(A);
+        assert_eq!(hosting.step(20), [Drop(A)]);
+        hosting.closed(A, 20);
+        hosting.failed(B, true, 30);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 19), []);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 20), [Open(A)], "the others may have died after all");
+        hosting.failed(A, false, RIVAL_PAUSE_MS + 21);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 30), [Open(B)]);
+        hosting.lost(B);
+        hosting.opened(B, RIVAL_PAUSE_MS + 31);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 31), [Drop(B)]);
+        hosting.closed(B, RIVAL_PAUSE_MS + 40);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 2_000), [Open(A)]);
+        hosting.see_few(false);
+        assert_eq!(hosting.step(RIVAL_PAUSE_MS + 2_000), [Open(B)], "it sees the others again");
     }
 
     #[test]
@@ -300,7 +341,7 @@ mod tests {
         assert_eq!(hosting.step(0).len(), OPENED_AT_ONCE);
         assert_eq!(hosting.step(0).len(), 0);
         hosting.opened(Shard(0), 1);
-        hosting.failed(Shard(1), 1);
+        hosting.failed(Shard(1), false, 1);
         assert_eq!(hosting.step(1), [Open(Shard(4)), Open(Shard(5))]);
     }
 }

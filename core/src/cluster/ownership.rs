@@ -87,9 +87,11 @@ impl Ownership {
         }
     }
 
-    /// When to ask for the next proof, so that it comes before the last one is too old, even if the store takes half a ttl.
-    pub fn prove_by_ms(&self) -> u64 {
-        self.proven_at_ms.saturating_add(self.ttl_ms / 4)
+    /// When to ask for the next proof, so that it comes before the last one is too old, if the store took `answer_ms` to answer
+    /// last: with room for one that takes several times as long, and half a ttl at least.
+    pub fn prove_by_ms(&self, answer_ms: u64) -> u64 {
+        let room_ms = answer_ms.saturating_mul(8).clamp(self.ttl_ms / 2, self.ttl_ms - self.ttl_ms / 4);
+        self.proven_at_ms.saturating_add(self.ttl_ms - room_ms)
     }
 
     /// When the question was asked that the newest proof answers.
@@ -140,7 +142,7 @@ mod tests {
         ownership.prove(1_500);
         ownership.prove(700);
         assert_eq!(ownership.claim(3_000), Claim::Holds { until_ms: 3_500 });
-        assert_eq!(ownership.prove_by_ms(), 2_000);
+        assert_eq!([0, 20, 150, 500, 5_000].map(|answer_ms| ownership.prove_by_ms(answer_ms)), [2_500, 2_500, 2_300, 2_000, 2_000]);
         assert_eq!(ownership.claim(60_000), Claim::Unproven);
         ownership.prove(60_000);
         assert_eq!(ownership.claim(60_001), Claim::Holds { until_ms: 62_000 }, "a pause is no loss");

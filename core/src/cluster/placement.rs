@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::mesh::{Member, NodePhase};
@@ -26,12 +27,31 @@ pub struct Move {
 
 impl Placement {
     /// A placement over the members of a region that are alive and serve: neither about to leave, nor so new that they
-    /// may not know the others.
+    /// may not know the others, nor cut off from the bucket. If all that would serve are cut off from it, nothing moves.
     pub fn of_region<'a>(region: &str, members: impl IntoIterator<Item = &'a Member>) -> Self {
-        let takes_part = |member: &&Member| {
-            member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region && facts.phase == NodePhase::Serving)
+        let of_region = |member: &&Member| member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region);
+        let members: Vec<_> = members.into_iter().filter(of_region).collect();
+        let in_phase = |wanted| {
+            let is_in = move |member: &&&Member| member.facts.as_ref().is_some_and(|facts| facts.phase == wanted);
+            members.iter().filter(is_in).map(|member| member.id.name.clone()).collect::<Self>()
         };
-        members.into_iter().filter(takes_part).map(|member| member.id.name.clone()).collect()
+        let serving = in_phase(NodePhase::Serving);
+        if serving.nodes.is_empty() { in_phase(NodePhase::Stranded) } else { serving }
+    }
+
+    /// Whether one part of a ring that was cut in two is the smaller one, seen from within: of all nodes of the region that are
+    /// remembered and did not leave, fewer than half are heard, or half of them and not the one whose name comes first.
+    pub fn is_smaller_part<'a>(region: &str, members: impl IntoIterator<Item = &'a Member>) -> bool {
+        let counts =
+            |member: &&Member| member.facts.as_ref().is_some_and(|facts| facts.region == region && facts.phase != NodePhase::Leaving);
+        let mut members: Vec<_> = members.into_iter().filter(counts).collect();
+        members.sort_by_key(|member| &member.id.name);
+        let live = members.iter().filter(|member| member.live).count();
+        match (2 * live).cmp(&members.len()) {
+            Ordering::Less => true,
+            Ordering::Equal => members.first().is_some_and(|first| !first.live),
+            Ordering::Greater => false,
+        }
     }
 
     /// The nodes over which it goes.

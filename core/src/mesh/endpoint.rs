@@ -87,13 +87,21 @@ pub struct Endpoint {
     senders: Senders,
     routes: Routes,
     roster: Roster,
+    /// When somebody was heard last.
+    heard_ms: Option<u64>,
 }
 
 impl Endpoint {
     /// The end of the member `me` in the mesh of this name. The salt of its incarnation must be new and random.
     pub fn new(mesh: impl Into<String>, keys: MeshKeys, me: Identity) -> Self {
         let (senders, routes, roster) = (Senders::default(), Routes::default(), Roster::default());
-        Self { mesh: mesh.into(), keys, me, counter: 0, senders, routes, roster }
+        Self { mesh: mesh.into(), keys, me, counter: 0, senders, routes, roster, heard_ms: None }
+    }
+
+    /// Whether others were heard, and nobody for `limit_ms` now. Such a member must not seem alive to whoever still hears it: it
+    /// cannot do its share, and does not know what the others do.
+    pub fn is_deaf(&self, now_ms: u64, limit_ms: u64) -> bool {
+        self.heard_ms.is_some_and(|heard_ms| now_ms.saturating_sub(heard_ms) >= limit_ms)
     }
 
     /// Who we are.
@@ -132,11 +140,16 @@ impl Endpoint {
         if header.sender == self.me.name {
             return Err(Refusal::OurName);
         }
-        match content.split_first() {
+        let opened = match content.split_first() {
             Some((&GOSSIP, content)) => self.gossip(source, header, content, now_ms),
             Some((&HELLO, content)) => self.hello(&header, content),
             _ => Err(GossipError::Malformed.into()),
+        }?;
+        // What may have been recorded says nothing about now.
+        if !matches!(opened, Opened::Introduce { .. }) {
+            self.heard_ms = Some(now_ms);
         }
+        Ok(opened)
     }
 
     fn gossip(&mut self, source: SocketAddr, header: Header, content: &[u8], now_ms: u64) -> Result<Opened, Refusal> {

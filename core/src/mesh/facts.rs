@@ -41,6 +41,8 @@ pub enum NodePhase {
     Joining,
     /// It does its share.
     Serving,
+    /// It does not reach the bucket: it takes over nothing, and others take over what it has.
+    Stranded,
     /// It takes over nothing any more and will be gone soon.
     Leaving,
 }
@@ -51,6 +53,7 @@ impl NodePhase {
         match self {
             Self::Joining => "joining",
             Self::Serving => "serving",
+            Self::Stranded => "stranded",
             Self::Leaving => "leaving",
         }
     }
@@ -108,7 +111,7 @@ fn text(value: Option<&str>, longest: usize) -> Option<String> {
 }
 
 fn phase(value: &str) -> Option<NodePhase> {
-    [NodePhase::Joining, NodePhase::Serving, NodePhase::Leaving].into_iter().find(|phase| phase.as_str() == value)
+    [NodePhase::Joining, NodePhase::Serving, NodePhase::Stranded, NodePhase::Leaving].into_iter().find(|phase| phase.as_str() == value)
 }
 
 fn protocol(value: &str) -> Option<VersionRange> {

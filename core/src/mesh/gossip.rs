@@ -109,6 +109,13 @@ impl Gossip {
         }
     }
 
+    /// Takes the heartbeat of these identities out: whoever receives it does not learn from it that they live.
+    pub fn still(&mut self, name: &NodeName) {
+        if let Self::Syn(digest) | Self::SynAck(digest, _) = self {
+            digest.iter_mut().filter(|entry| entry.member.name == *name).for_each(|entry| entry.heartbeat = 0);
+        }
+    }
+
     /// Leaves out every member that is not wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(&MemberId) -> bool) {
         if let Self::Syn(digest) | Self::SynAck(digest, _) = self {

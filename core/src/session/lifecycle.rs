@@ -77,6 +77,13 @@ impl Lifecycle {
         self.accepts()
     }
 
+    /// When time alone changes something, if the agent is not heard before.
+    pub fn due_at_ms(&self) -> Option<u64> {
+        let lapses_at_ms = (self.phase == Phase::Live).then(|| self.heard_at_ms.saturating_add(self.lease_ms));
+        let expires_at_ms = self.expires_at_ms.filter(|_| self.accepts());
+        lapses_at_ms.into_iter().chain(expires_at_ms).min()
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now_ms: u64) -> Vec<LifecycleEffect> {
         if self.accepts() && self.expires_at_ms.is_some_and(|at| now_ms >= at) {
@@ -163,6 +170,20 @@ mod tests {
         session.hear(99_999);
         assert_eq!(session.tick(99_999), []);
         assert_eq!(session.tick(100_000), [Seal, PushFence(FenceReason::Expired), Release]);
+    }
+
+    #[test]
+    fn it_says_when_time_alone_changes_something() {
+        let mut session = live();
+        assert_eq!(session.due_at_ms(), Some(10_000));
+        session.hear(95_000);
+        assert_eq!(session.due_at_ms(), Some(100_000), "it expires before it lapses");
+        session.hear(4_000);
+        session.tick(14_000);
+        assert_eq!((session.phase(), session.due_at_ms()), (Phase::Lapsed, Some(100_000)));
+        session.tick(100_000);
+        assert_eq!(session.due_at_ms(), None, "it is over");
+        assert_eq!(Lifecycle::new(Phase::Lapsed, 10_000, 0, None).due_at_ms(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use artifacts_core::namespace::{Errno, Extent, Ino, Mutation, Outcome, Position};
-use artifacts_core::protocol::{Answer, Request};
+use artifacts_core::protocol::Answer;
 use bytes::Bytes;
 use fuser::{INodeNo, OpenFlags, ReplyData, ReplyWrite, WriteFlags};
 
@@ -12,112 +12,49 @@ use super::ahead::fetch_ahead;
 use super::call::Call;
 use super::join::join;
 use crate::agent::Agent;
-use crate::data::{BlockError, Plan};
+use crate::data::ReadRange;
 use crate::gate::Holds;
-use crate::time::pause;
-
-/// How often a read begins anew because the file was overwritten under it and its old blocks are gone.
-const READ_ATTEMPTS: u32 = 5;
-/// How long it waits before each, so that what is under way comes to its end.
-const GONE_PAUSE_MS: u64 = 20;
 
 pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, flags: OpenFlags, reply: ReplyData) {
-    let range = Range { ino: agent.numbers.to_node(ino), offset, len: u64::from(len) };
+    let range = ReadRange { ino: agent.numbers.to_node(ino), offset, len: u64::from(len) };
     let is_noted = flags.0 & libc::O_NOATIME == 0;
     Call::begin(agent, Holds::Pages, reply, move |call| {
         call.ask(range.request(offset), move |call, answer| {
             if is_noted && let Ok(Answer::Pieces { attr, .. }) = &answer {
                 access_times::seen(&call.agent, attr);
             }
-            range.answered(call, answer);
+            answered(range, call, answer);
         });
     });
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    ino: Ino,
-    offset: u64,
-    len: u64,
-}
-
-impl Range {
-    /// Asks for the part of the range that begins at `from`.
-    fn request(self, from: u64) -> Request {
-        Request::Pieces { ino: self.ino, offset: from, len: self.offset.saturating_add(self.len).saturating_sub(from) }
+/// Most reads end here, in the thread that found the answer: small files and cached blocks.
+fn answered(range: ReadRange, call: Call<ReplyData>, answer: Result<Answer, Errno>) {
+    let size = match &answer {
+        Ok(Answer::Pieces { attr, .. }) => attr.size,
+        _ => 0,
+    };
+    let (plan, rest) = match range.plan(answer) {
+        Ok(planned) => planned,
+        Err(errno) => return call.fail(errno),
+    };
+    if let Some(ahead) = call.agent.read_ahead.read(range.ino, range.offset, range.len, size) {
+        fetch_ahead(&call.agent, ahead);
     }
-
-    /// Most reads end here, in the thread that found the answer: small files and cached blocks.
-    fn answered(self, call: Call<ReplyData>, answer: Result<Answer, Errno>) {
-        let size = match &answer {
-            Ok(Answer::Pieces { attr, .. }) => attr.size,
-            _ => 0,
-        };
-        let (plan, rest) = match self.plan(answer) {
-            Ok(planned) => planned,
-            Err(errno) => return call.fail(errno),
-        };
-        if let Some(ahead) = call.agent.read_ahead.read(self.ino, self.offset, self.len, size) {
-            fetch_ahead(&call.agent, ahead);
+    if rest.is_none()
+        && let Some(bytes) = call.agent.blocks.fill_from_memory(&plan)
+    {
+        return finish(call, bytes);
+    }
+    let agent = Arc::clone(&call.agent);
+    agent.work.clone().spawn(async move {
+        let (bytes, plan) = range.fetch(&agent.session, &agent.blocks, plan, rest).await;
+        let is_good = bytes.is_ok();
+        finish(call, bytes);
+        if is_good {
+            agent.blocks.bring_surroundings(&plan).await;
         }
-        if rest.is_none()
-            && let Some(bytes) = call.agent.blocks.fill_from_memory(&plan)
-        {
-            return finish(call, bytes);
-        }
-        let agent = Arc::clone(&call.agent);
-        agent.work.clone().spawn(async move {
-            let (bytes, plan) = self.fetch(&agent, plan, rest).await;
-            let is_good = bytes.is_ok();
-            finish(call, bytes);
-            if is_good {
-                agent.blocks.bring_surroundings(&plan).await;
-            }
-        });
-    }
-
-    /// Begins a plan, and says where to ask for the rest if the answer did not hold all of it.
-    fn plan(self, answer: Result<Answer, Errno>) -> Result<(Plan, Option<u64>), Errno> {
-        let Answer::Pieces { attr, pieces, more } = answer? else { return Err(Errno::EIO) };
-        let mut plan = Plan::new(self.offset, self.len, attr.size);
-        let rest = self.rest(self.offset, &pieces, more)?;
-        plan.add(self.offset, pieces)?;
-        Ok((plan, rest))
-    }
-
-    fn rest(self, asked_from: u64, pieces: &[artifacts_core::namespace::Piece], more: bool) -> Result<Option<u64>, Errno> {
-        let Some(last) = pieces.last().filter(|_| more) else { return Ok(None) };
-        let end = last.offset.checked_add(u64::from(last.extent.len)).ok_or(Errno::EIO)?;
-        // An answer that leads nowhere would be asked for without end.
-        if end <= asked_from { Err(Errno::EIO) } else { Ok(Some(end).filter(|&end| end < self.offset.saturating_add(self.len))) }
-    }
-
-    /// The bytes, and how they were put together at last.
-    async fn fetch(self, agent: &Agent, mut plan: Plan, rest: Option<u64>) -> (Result<Bytes, Errno>, Plan) {
-        let bytes = self.try_fetch(agent, &mut plan, rest).await;
-        (bytes, plan)
-    }
-
-    async fn try_fetch(self, agent: &Agent, plan: &mut Plan, mut rest: Option<u64>) -> Result<Bytes, Errno> {
-        for _ in 0..READ_ATTEMPTS {
-            while let Some(from) = rest {
-                let Answer::Pieces { pieces, more, .. } = agent.session.answer(self.request(from)).await? else { return Err(Errno::EIO) };
-                rest = self.rest(from, &pieces, more)?;
-                plan.add(self.offset, pieces)?;
-            }
-            match agent.blocks.fill(plan).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(BlockError::Failed(errno)) => return Err(errno),
-                Err(BlockError::Gone) => {
-                    pause(GONE_PAUSE_MS).await;
-                    agent.session.forget_extents(self.ino);
-                    (*plan, rest) = self.plan(agent.session.answer(self.request(self.offset)).await)?;
-                }
-            }
-        }
-        tracing::error!(ino = self.ino.0, offset = self.offset, "blocks that the node names cannot be found");
-        Err(Errno::EIO)
-    }
+    });
 }
 
 fn finish(call: Call<ReplyData>, bytes: Result<Bytes, Errno>) {

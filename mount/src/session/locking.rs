@@ -15,7 +15,8 @@ pub(super) type LockDone = Box<dyn FnOnce(Result<(), Errno>) + Send>;
 impl MountSession {
     /// Asks for a lock. If a thread is named it waits, for as long as it takes.
     pub(crate) fn lock(self: &Arc<Self>, lock: FileLock, thread: Option<u32>, done: impl FnOnce(Result<(), Errno>) + Send + 'static) {
-        let id = self.shared.lock().locks.begin(lock, thread, Box::new(done));
+        let at_us = u64::try_from(self.clock.wall_ns() / 1_000).unwrap_or_default();
+        let id = self.shared.lock().locks.begin(at_us, lock, thread, Box::new(done));
         let session = Arc::clone(self);
         self.ask(Request::Lock { id, lock, wait: thread.is_some() }, move |result| session.lock_answered(id, lock, result));
     }

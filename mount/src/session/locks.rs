@@ -37,9 +37,12 @@ impl<W> Default for Locks<W> {
 
 impl<W> Locks<W> {
     /// A lock is about to be asked for, under the number that this answers. `thread` is who waits if it cannot be had.
-    pub(super) fn begin(&mut self, lock: FileLock, thread: Option<u32>, waiter: W) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
+    ///
+    /// Numbers follow the time of day, in microseconds, as far as that goes forward: a node that has to build its queues anew from
+    /// what mounts say has no better way to tell who came first.
+    pub(super) fn begin(&mut self, at_us: u64, lock: FileLock, thread: Option<u32>, waiter: W) -> u64 {
+        let id = self.next_id.max(at_us);
+        self.next_id = id + 1;
         self.held.asked(&lock);
         self.wishes.insert(id, Wish { lock, thread, is_queued: false, is_cancelled: false, waiter });
         id
@@ -127,9 +130,9 @@ mod tests {
     #[test]
     fn a_new_stream_claims_what_is_held_what_was_asked_and_what_waits() {
         let mut locks = Locks::default();
-        let first = locks.begin(lock(1, LockSpace::Flock), None, "first");
-        let second = locks.begin(lock(2, LockSpace::Flock), Some(20), "second");
-        let third = locks.begin(lock(3, LockSpace::Flock), Some(30), "third");
+        let first = locks.begin(0, lock(1, LockSpace::Flock), None, "first");
+        let second = locks.begin(0, lock(2, LockSpace::Flock), Some(20), "second");
+        let third = locks.begin(0, lock(3, LockSpace::Flock), Some(30), "third");
         assert_eq!(locks.answered(first, Ok(LockAnswer::Granted)), Some(("first", Ok(()))));
         assert_eq!(locks.answered(second, Ok(LockAnswer::Queued)), None);
         assert_eq!(claims(&locks), (vec![1], vec![third], vec![second]));
@@ -143,7 +146,7 @@ mod tests {
     #[test]
     fn a_wait_ends_once_and_is_cancelled_once() {
         let mut locks = Locks::default();
-        let id = locks.begin(lock(1, LockSpace::WHOLE), Some(10), "w");
+        let id = locks.begin(0, lock(1, LockSpace::WHOLE), Some(10), "w");
         assert!(locks.cancel(id) && !locks.cancel(id));
         locks.not_cancelled(id);
         assert!(locks.cancel(id));
@@ -158,9 +161,9 @@ mod tests {
     fn a_flock_that_is_converted_is_lost_while_it_waits_and_a_range_is_not() {
         let mut locks = Locks::default();
         for space in [LockSpace::Flock, LockSpace::WHOLE] {
-            let shared = locks.begin(FileLock { mode: Mode::Shared, ..lock(1, space) }, None, "shared");
+            let shared = locks.begin(0, FileLock { mode: Mode::Shared, ..lock(1, space) }, None, "shared");
             assert!(locks.answered(shared, Ok(LockAnswer::Granted)).is_some());
-            let exclusive = locks.begin(lock(1, space), Some(10), "exclusive");
+            let exclusive = locks.begin(0, lock(1, space), Some(10), "exclusive");
             assert_eq!(locks.answered(exclusive, Ok(LockAnswer::Queued)), None);
             assert_eq!(locks.held.all().count(), usize::from(space != LockSpace::Flock));
             assert_eq!(locks.settled(exclusive, Err(Errno::EINTR)), Some(("exclusive", Err(Errno::EINTR))));

@@ -365,7 +365,7 @@ impl MountSession {
     }
 
     /// The session is over.
-    pub(super) fn fenced(&self, reason: FenceReason) {
+    pub(crate) fn fenced(&self, reason: FenceReason) {
         let mut early = self.early_fence.lock();
         match self.on_fence.get() {
             Some(on_fence) => {

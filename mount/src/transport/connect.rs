@@ -13,6 +13,10 @@ use super::wire::Wire;
 use super::{Endpoint, Trust};
 use artifacts_core::ErrorCode;
 
+/// How much is read at a time. The library clears what is free of its buffer before each read, so a large one makes every
+/// answer slower, most of which are small.
+const READ_BUFFER_BYTES: usize = 16 << 10;
+
 /// A WebSocket to a control node.
 pub(crate) type Socket = WebSocketStream<Wire>;
 
@@ -52,7 +56,8 @@ async fn connect_patiently(endpoint: &Endpoint, trust: &Trust) -> Result<Socket,
     } else {
         Wire::Plain(stream)
     };
-    let config = WebSocketConfig::default().max_message_size(Some(FRAME_MAX_BYTES)).max_frame_size(Some(FRAME_MAX_BYTES));
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    let config = config.max_message_size(Some(FRAME_MAX_BYTES)).max_frame_size(Some(FRAME_MAX_BYTES));
     match client_async_with_config(endpoint.stream(), wire, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(refusal(&response)),

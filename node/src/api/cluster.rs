@@ -46,7 +46,7 @@ struct MemberStatus {
     gossip: String,
     /// Whether it is heard.
     live: bool,
-    /// `joining`, `serving` or `leaving`; only who serves should own shards. Absent like the rest until it has said so.
+    /// `joining`, `serving`, `stranded` or `leaving`; only who serves should own shards. Absent like the rest until it has said so.
     phase: Option<&'static str>,
     /// Its region.
     region: Option<String>,

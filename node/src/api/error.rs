@@ -184,7 +184,10 @@ impl From<ControlError> for ApiError {
             // What the store says is for the operator, not for callers.
             ErrorCode::Unavailable => {
                 tracing::warn!(%error, "a request was not served");
-                Self::new(code, "the node cannot answer at the moment and the request may have taken effect; try again")
+                Self::new(
+                    code,
+                    "a disk, object store or node that this needs does not answer at the moment, and the request may have taken effect; try again",
+                )
             }
             _ => Self::new(code, error.to_string()),
         }

@@ -203,7 +203,9 @@ fn refused(lock: &LockName, wait_ms: u64, refusal: AcquireRefusal) -> ApiError {
             ApiError::new(ErrorCode::LockHeld, format!("the lock `{lock}` is in use as {used}; ask for that, or wait until it is free"))
         }
         AcquireRefusal::Full => unavailable("there are too many locks in this workspace; release some, then try again"),
-        AcquireRefusal::Unwritten => unavailable("the lock could not be put on record and is not held; try again"),
+        AcquireRefusal::Unwritten => {
+            unavailable("the lock is not held, because the disk or object store did not put it on record; try again")
+        }
         AcquireRefusal::Revoked => ApiError::new(ErrorCode::Unauthorized, "the credential was revoked or has expired"),
     }
 }
@@ -316,8 +318,9 @@ fn lost(lock: &LockName, why: Lost) -> ApiError {
             ErrorCode::Forbidden,
             format!("the lock `{lock}` was taken with another credential, and this one is of mode `ro`"),
         ),
-        Lost::Unwritten => {
-            ApiError::new(ErrorCode::Unavailable, "that could not be put on record and may have taken effect all the same; try again")
-        }
+        Lost::Unwritten => ApiError::new(
+            ErrorCode::Unavailable,
+            "the disk or object store did not put that on record, and it may have taken effect all the same; try again",
+        ),
     }
 }

@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(objects.head(&one).await.unwrap().size, 3);
         let names = |found: Vec<ObjectMeta>| found.into_iter().map(|meta| meta.location).collect::<Vec<_>>();
         assert_eq!(names(objects.list(None).try_collect().await.unwrap()), [one.clone(), two.clone()]);
-        assert_eq!(names(objects.list_with_offset(None, &one).try_collect().await.unwrap()), [two.clone()]);
+        assert_eq!(names(objects.list_with_offset(None, &one).try_collect().await.unwrap()), std::slice::from_ref(&two));
         objects.delete(&one).await.unwrap();
         assert_eq!(outcome(&objects.head(&one).await), "absent");
         let again = PutOptions { mode: object_store::PutMode::Create, ..PutOptions::default() };

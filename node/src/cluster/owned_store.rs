@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use artifacts_core::cluster::{Claim, Ownership, Shard};
@@ -26,7 +26,8 @@ pub struct OwnerRules {
 ///
 /// Each answer goes out under a proof that is fresh at that moment ([`Ownership`]); without one it asks the object store first,
 /// and an owner that was fenced finds out. A durable write that succeeded is such a proof, so a busy shard asks for none; one that is
-/// only read asks a few times in a ttl; one that nobody uses asks for none at all, and its next reader waits for one.
+/// only read asks once or twice in a ttl, more often if the object store is slow to answer; one that nobody uses asks for none at
+/// all, and its next reader waits for one.
 pub struct OwnedStore {
     inner: Arc<Inner>,
 }
@@ -37,6 +38,8 @@ struct Inner {
     ownership: Mutex<Ownership>,
     /// Whether anybody was told anything since the prover looked last.
     used: AtomicBool,
+    /// How long the store took to answer the last question, in milliseconds.
+    answer_ms: AtomicU64,
     lost: watch::Sender<bool>,
     /// The question that is under way, or the last one.
     asking: Mutex<Option<Asking>>,
@@ -47,6 +50,8 @@ type Asking = Shared<BoxFuture<'static, Result<(), StoreError>>>;
 /// How often one question is put, and what lies between.
 const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(50);
+/// An answer that takes longer than a proof counts is worth nothing; but not less than this is waited for one.
+const ANSWER_MIN_MS: u64 = 2_000;
 
 impl OwnedStore {
     /// Opens the shard's database with `open`, which takes it from the owner before.
@@ -62,9 +67,12 @@ impl OwnedStore {
             Ownership::opened(rules.ttl_ms, asked_at_ms, rules.clock.monotonic_ms(), [])
         };
         let period = Duration::from_millis((rules.ttl_ms / 8).max(1));
+        // Nothing is known yet, so the first question is asked early.
+        let answer_ms = AtomicU64::new(rules.ttl_ms);
         let inner = Arc::new(Inner {
             store,
             rules,
+            answer_ms,
             ownership: Mutex::new(ownership),
             used: AtomicBool::new(false),
             lost: watch::Sender::new(false),
@@ -171,11 +179,15 @@ impl Inner {
             let asked_at_ms = self.rules.clock.monotonic_ms();
             let last_ms = self.ownership.lock().proven_at_ms();
             let is_recent = asked_at_ms.saturating_sub(last_ms) < LOOK_AT_NEXT_WITHIN.as_millis() as u64;
-            outcome = self.store.prove_ownership(if is_recent { Look::AtNext } else { Look::Whole }).await;
+            let limit = Duration::from_millis(self.rules.ttl_ms.max(ANSWER_MIN_MS));
+            let asking = self.store.prove_ownership(if is_recent { Look::AtNext } else { Look::Whole });
+            let too_late = || Err(StoreError::unavailable("the object store does not say in time who owns this part of the store"));
+            outcome = tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| too_late());
             self.note(&outcome);
             match &outcome {
                 Ok(()) => {
                     self.ownership.lock().prove(asked_at_ms);
+                    self.answer_ms.store(self.rules.clock.monotonic_ms().saturating_sub(asked_at_ms), Ordering::Relaxed);
                     metrics::counter!("artifacts_shard_proofs_total").increment(1);
                     break;
                 }
@@ -207,7 +219,7 @@ async fn keep_proven(inner: std::sync::Weak<Inner>, period: Duration) {
         if inner.claim() == Claim::Lost {
             return;
         }
-        let due_at_ms = inner.ownership.lock().prove_by_ms();
+        let due_at_ms = inner.ownership.lock().prove_by_ms(inner.answer_ms.load(Ordering::Relaxed));
         let is_due = inner.rules.clock.monotonic_ms() >= due_at_ms;
         // A proof that is due stays due, so whoever used it since then has not been forgotten.
         if is_due

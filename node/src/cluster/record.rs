@@ -53,6 +53,15 @@ impl ClusterRecord {
         Self::parse(&objects.get(&name).await?.bytes().await?)
     }
 
+    /// Looks for the record, and not into it: whether the bucket answers.
+    ///
+    /// # Errors
+    /// [`ClusterError::Objects`].
+    pub async fn look(objects: &dyn ObjectStore) -> Result<(), ClusterError> {
+        objects.head(&Path::from(NAME)).await?;
+        Ok(())
+    }
+
     fn parse(text: &[u8]) -> Result<Self, ClusterError> {
         let record: Self = serde_json::from_slice(text).map_err(|error| ClusterError::Record(error.to_string()))?;
         if record.version != VERSION || ShardMap::new(record.shards.len()).is_none() {

@@ -64,6 +64,14 @@ impl Shards {
         })
     }
 
+    /// Asks the bucket for anything.
+    ///
+    /// # Errors
+    /// What came instead of an answer.
+    pub async fn probe(&self) -> Result<(), ClusterError> {
+        ClusterRecord::look(&*self.objects).await
+    }
+
     /// What was decided when the cluster was made.
     pub fn record(&self) -> &ClusterRecord {
         &self.record

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use artifacts_core::cluster::UnitPhase;
+use artifacts_core::mesh::NodePhase;
 
 use super::Fleet;
 use super::follow::CURRENT_MS;
 use crate::ring::{FeedStatus, Holdings, UnitStatus};
 
-/// The phases of shards that are in hand.
-const PHASES: [UnitPhase; 4] = [UnitPhase::Due, UnitPhase::Opening, UnitPhase::Serving, UnitPhase::Closing];
+/// Where a node can be with a shard that it has in hand.
+const STATES: [&str; 5] = ["due", "opening", "serving", "closing", "stranded"];
 
 impl Fleet {
     /// Where this node is with each shard that it has in hand, and how far behind with what it follows.
     pub(crate) fn holdings(&self) -> Holdings {
+        let is_stranded = self.is_stranded();
         let in_hand = self.phases().into_iter().filter(|(_, phase)| *phase != UnitPhase::Away);
         let units = in_hand.map(|(shard, phase)| {
             let unit = self.unit(shard);
             UnitStatus {
                 shard: shard.0,
-                state: phase.as_str().to_owned(),
+                state: if is_stranded { NodePhase::Stranded.as_str() } else { phase.as_str() }.to_owned(),
                 epoch: unit.as_ref().and_then(|unit| unit.epoch()),
                 unflushed: unit.as_ref().and_then(|unit| unit.unflushed()),
             }
@@ -33,9 +35,9 @@ impl Fleet {
     /// Brings the metrics up to date that say how things stand.
     pub(super) fn show(&self) {
         let holdings = self.holdings();
-        for phase in PHASES {
-            let count = holdings.units.iter().filter(|unit| unit.state == phase.as_str()).count();
-            metrics::gauge!("artifacts_shards", "state" => phase.as_str()).set(count as f64);
+        for state in STATES {
+            let count = holdings.units.iter().filter(|unit| unit.state == state).count();
+            metrics::gauge!("artifacts_shards", "state" => state).set(count as f64);
         }
         // A shard that has gone is shown as none of this node's, since a gauge that was told once stays.
         let served: BTreeMap<u16, &UnitStatus> = holdings.units.iter().map(|unit| (unit.shard, unit)).collect();

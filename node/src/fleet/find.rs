@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::Shard;
-use artifacts_core::mesh::Member;
+use artifacts_core::mesh::{Member, NodePhase};
 
 use super::{Fleet, Unit};
 
@@ -26,14 +26,20 @@ pub(super) enum Found {
 impl Fleet {
     /// Who serves a shard now.
     pub(super) fn find(&self, shard: Shard) -> Found {
-        if let Some(unit) = self.unit(shard) {
-            return Found::Here(unit);
+        let unit = self.unit(shard);
+        if let Some(unit) = &unit
+            && !self.is_stranded()
+        {
+            return Found::Here(Arc::clone(unit));
         }
         let view = self.ring().view();
         let placement = view.placement(self.ring().region());
-        match placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner)) {
-            Some(member) => Found::There(member.clone()),
-            None => Found::Nowhere,
+        let owner = placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner));
+        // What a node has that is cut off from the bucket, others have taken or will; if they are cut off as well, it stays.
+        match (owner, unit) {
+            (Some(member), _) => Found::There(member.clone()),
+            (None, Some(unit)) => Found::Here(unit),
+            (None, None) => Found::Nowhere,
         }
     }
 
@@ -62,9 +68,11 @@ impl Fleet {
         true
     }
 
-    /// Whether a member is heard.
+    /// Whether a member is heard and can do what it is asked.
     pub(super) fn is_heard(&self, member: &Member) -> bool {
         let view = self.ring().view();
-        view.member(&member.id.name).is_some_and(|known| known.live && known.id.generation >= member.id.generation)
+        let is_cut_off = |known: &Member| known.facts.as_ref().is_some_and(|facts| facts.phase == NodePhase::Stranded);
+        view.member(&member.id.name)
+            .is_some_and(|known| known.live && known.id.generation >= member.id.generation && (!is_cut_off(known) || is_cut_off(member)))
     }
 }

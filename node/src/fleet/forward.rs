@@ -15,7 +15,9 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use futures_util::stream::unfold;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
@@ -24,6 +26,7 @@ use super::place::{Asked, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
 use crate::catalog::KeyPosition;
+use crate::store::StoreError;
 use crate::stream::SEGMENT_MAX_BYTES;
 
 /// The header with the mark.
@@ -132,6 +135,8 @@ enum Attempt {
     NotThere,
     /// Perhaps it was carried out.
     Broken,
+    /// The same, because the object store does not say who owns the shard.
+    Unproven,
     /// Nothing was done: the API key that it bears is on record there.
     KeyIsAt(KeyPosition),
 }
@@ -142,10 +147,15 @@ impl Attempt {
         match self {
             Self::Answered(_) => "answered",
             Self::NotThere | Self::KeyIsAt(_) => "not_there",
-            Self::Broken => "broken",
+            Self::Broken | Self::Unproven => "broken",
         }
     }
 }
+
+/// Why a call is not answered.
+const NO_STORE: &str = "the object store does not answer at the moment";
+const NO_OWNER: &str = "what this is about has no owner at the moment";
+const FAILED: &str = "the node that serves this has failed";
 
 impl Fleet {
     /// Takes what another node has passed on, and for which shard; `None` if it bears no mark.
@@ -189,30 +199,27 @@ impl Fleet {
                 }
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
             };
-            match attempt {
+            let reason = match attempt {
                 Attempt::Answered(response) => return response,
-                Attempt::Broken if !parcel.can_be_repeated() => {
-                    let message = "the node that serves this has failed, and the request may have taken effect; try again";
-                    return ApiError::new(ErrorCode::Unavailable, message).into_response();
-                }
+                Attempt::Broken if !parcel.can_be_repeated() => return unanswered(FAILED, true),
+                Attempt::Unproven if !parcel.can_be_repeated() => return unanswered(NO_STORE, true),
                 Attempt::KeyIsAt(position) => {
                     let shard = position.shard(self.map());
                     return Box::pin(self.deliver(shard, parcel.with_key_at(position))).await;
                 }
-                Attempt::NotThere | Attempt::Broken => {}
-            }
+                Attempt::NotThere | Attempt::Broken => NO_OWNER,
+                Attempt::Unproven => NO_STORE,
+            };
             // The node that passed it on looks for the owner itself.
             let give_up_ms = if parcel.hops > 0 { by_ms.saturating_sub(super::find::SETTLE.as_millis() as u64 / 2) } else { by_ms };
             if !self.look_again(give_up_ms).await {
-                break;
+                let mut response = unanswered(if self.is_stranded() { NO_STORE } else { reason }, false);
+                if parcel.hops > 0 {
+                    response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
+                }
+                return response;
             }
         }
-        let refusal = ApiError::new(ErrorCode::Unavailable, "what this is about has no owner at the moment; try again");
-        let mut response = refusal.into_response();
-        if parcel.hops > 0 {
-            response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
-        }
-        response
     }
 
     /// Lets a unit of this node answer.
@@ -229,10 +236,12 @@ impl Fleet {
         drop(under_way);
         // A unit that ends lets its calls fail; another serves them.
         let has_ended = unit.is_closing() || !unit.is_sound();
-        if vouched.is_err() || (has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE) {
-            return Attempt::Broken;
+        match vouched {
+            Err(StoreError::Unavailable { .. }) => Attempt::Unproven,
+            Err(_) => Attempt::Broken,
+            Ok(()) if has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE => Attempt::Broken,
+            Ok(()) => elsewhere.map_or(Attempt::Answered(response), Attempt::KeyIsAt),
         }
-        elsewhere.map_or(Attempt::Answered(response), Attempt::KeyIsAt)
     }
 
     /// Lets another node answer.
@@ -265,13 +274,36 @@ impl Fleet {
         };
         match sent {
             Ok(response) if response.headers().contains_key(NOT_HERE) => Attempt::NotThere,
-            Ok(response) => Attempt::Answered(answer(response)),
+            Ok(response) => Attempt::Answered(self.relay(member, response)),
             Err(error) if error.is_connect() => Attempt::NotThere,
             Err(error) => {
                 tracing::debug!(node = %member.id.name, %error, "a request that was passed on is not answered");
                 Attempt::Broken
             }
         }
+    }
+
+    /// Another node's answer as ours. Its body streams through, and breaks off when that node is not heard any more: a stream of
+    /// events would go on for ever without one.
+    fn relay(&self, member: &Member, response: reqwest::Response) -> Response {
+        let response: axum::http::Response<reqwest::Body> = response.into();
+        let (fleet, member) = (self.clone(), member.clone());
+        let silent = async move { fleet.is_silent(&member).await }.boxed();
+        let mut response = response.map(|body| {
+            let frames = unfold(Some((BodyStream::new(body), silent)), async |open| {
+                let (mut frames, mut silent) = open?;
+                tokio::select! {
+                    biased;
+                    frame = frames.next() => Some((frame?.map_err(axum::Error::new), Some((frames, silent)))),
+                    () = &mut silent => Some((Err(axum::Error::new("the node that answers has fallen silent")), None)),
+                }
+            });
+            Body::new(StreamBody::new(frames))
+        });
+        for name in [CONNECTION, TRANSFER_ENCODING] {
+            response.headers_mut().remove(name);
+        }
+        response
     }
 
     /// Returns when a member is not heard any more.
@@ -294,12 +326,7 @@ impl Unit {
     }
 }
 
-/// Another node's answer as ours; its body streams through.
-fn answer(response: reqwest::Response) -> Response {
-    let response: axum::http::Response<reqwest::Body> = response.into();
-    let mut response = response.map(Body::new);
-    for name in [CONNECTION, TRANSFER_ENCODING] {
-        response.headers_mut().remove(name);
-    }
-    response
+fn unanswered(reason: &str, perhaps_done: bool) -> Response {
+    let effect = if perhaps_done { ", and the request may have taken effect" } else { "" };
+    ApiError::new(ErrorCode::Unavailable, format!("{reason}{effect}; try again")).into_response()
 }

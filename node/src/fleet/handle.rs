@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::cluster::{Shard, ShardMap, UnitPhase};
+use artifacts_core::cluster::{Reach, Shard, ShardMap, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::{FenceReason, VersionRange};
 use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
@@ -72,6 +72,7 @@ pub(super) struct Inner {
     changed: watch::Sender<u64>,
     phases: Mutex<Phases>,
     pub(super) following: Mutex<BTreeMap<Shard, Following>>,
+    reach: Mutex<Reach>,
     /// Somebody waits to be vouched for.
     pub(super) follow_now: Notify,
 }
@@ -91,6 +92,7 @@ impl Fleet {
             changed: watch::Sender::new(0),
             phases: Mutex::default(),
             following: Mutex::default(),
+            reach: Mutex::default(),
             follow_now: Notify::new(),
         }))
     }
@@ -169,6 +171,16 @@ impl Fleet {
         self.0.phases.lock().of.clone()
     }
 
+    /// Whether this node reaches the bucket.
+    pub(super) fn reach<T>(&self, look: impl FnOnce(&mut Reach, u64) -> T) -> T {
+        look(&mut self.0.reach.lock(), self.clock().monotonic_ms())
+    }
+
+    /// Whether it does not.
+    pub(super) fn is_stranded(&self) -> bool {
+        self.reach(Reach::is_stranded)
+    }
+
     /// Why this node should not be sent calls, if so.
     pub(super) fn not_ready(&self) -> Option<&'static str> {
         let view = self.ring().view();
@@ -176,6 +188,7 @@ impl Fleet {
         match phase {
             Some(NodePhase::Serving) => {}
             Some(NodePhase::Leaving) => return Some("the node leaves"),
+            Some(NodePhase::Stranded) => return Some("the node does not reach the object store"),
             _ => return Some("the node has just come"),
         }
         if self.common().admin_token_hash.read().is_none() {

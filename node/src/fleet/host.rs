@@ -3,13 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::{HostCommand, Hosting, Shard, UnitPhase};
+use artifacts_core::mesh::NodePhase;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
-use super::{Fleet, Unit, follow};
-use crate::store::Store as _;
+use super::{Fleet, Unit, follow, store_watch};
+use crate::cluster::ClusterError;
+use crate::store::{Store as _, StoreError};
 use crate::time::pause;
 
 /// How often the host looks around when nothing happens.
@@ -30,7 +32,8 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 /// What the host hears.
 pub(super) enum HostEvent {
     Opened(Shard, Arc<Unit>),
-    Failed(Shard),
+    /// It did not open; whether because another took it meanwhile.
+    Failed(Shard, bool),
     Lost(Shard),
     Closed(Shard),
     /// Another node should have the shard; it is told when nothing is left of it here.
@@ -58,7 +61,12 @@ impl Host {
             leaving: Vec::new(),
             is_leaving: false,
         };
-        let tasks = vec![tokio::spawn(task.run(heard)), tokio::spawn(follow::run(fleet.weak())), tokio::spawn(keep_secrets(fleet.clone()))];
+        let tasks = vec![
+            tokio::spawn(task.run(heard)),
+            tokio::spawn(follow::run(fleet.weak())),
+            tokio::spawn(keep_secrets(fleet.clone())),
+            tokio::spawn(store_watch::run(fleet.weak())),
+        ];
         Self { fleet: fleet.clone(), events, tasks }
     }
 
@@ -132,9 +140,11 @@ impl HostTask {
                     }
                 });
             }
-            HostEvent::Failed(shard) => self.hosting.failed(shard, now_ms),
+            HostEvent::Failed(shard, was_taken) => self.hosting.failed(shard, was_taken, now_ms),
             HostEvent::Lost(shard) => self.hosting.lost(shard),
             HostEvent::Closed(shard) => self.hosting.closed(shard, now_ms),
+            // It could not let go in good order; whoever reaches the bucket takes it.
+            HostEvent::Yield(_, done) if self.fleet.is_stranded() => drop(done.send(())),
             HostEvent::Yield(shard, done) => {
                 self.hosting.give_up(shard);
                 self.yielded.push((shard, done));
@@ -156,8 +166,15 @@ impl HostTask {
     fn follow_placement(&mut self) {
         let (view, map) = (self.fleet.ring().view(), self.fleet.map());
         let placement = view.placement(self.fleet.ring().region());
-        let is_own = |shard: &Shard| !self.is_leaving && placement.owner(shard.0) == Some(&view.me);
+        let are_others_stranded = view.others_in(NodePhase::Stranded).next().is_some();
+        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_stranded));
+        let is_own = |shard: &Shard| match () {
+            () if self.is_leaving => false,
+            () if follows => placement.owner(shard.0) == Some(&view.me),
+            () => self.fleet.unit(*shard).is_some(),
+        };
         self.hosting.want(map.all().filter(is_own));
+        self.hosting.see_few(view.is_smaller_part(self.fleet.ring().region()));
         self.fleet.refresh_endpoints();
         self.fleet.refresh_versions();
     }
@@ -168,8 +185,8 @@ impl HostTask {
             HostCommand::Open(shard) => {
                 tokio::spawn(async move {
                     let event = match open(&fleet, shard).await {
-                        Some(unit) => HostEvent::Opened(shard, unit),
-                        None => HostEvent::Failed(shard),
+                        Ok(unit) => HostEvent::Opened(shard, unit),
+                        Err(was_taken) => HostEvent::Failed(shard, was_taken),
                     };
                     let _ = events.send(event);
                 });
@@ -218,7 +235,10 @@ impl HostTask {
 }
 
 /// Takes a shard and starts its unit; what is left of an attempt that failed is gone.
-async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
+///
+/// # Errors
+/// Whether another took it meanwhile.
+async fn open(fleet: &Fleet, shard: Shard) -> Result<Arc<Unit>, bool> {
     // Whoever has it lets go of it in good order, if it can: then nobody waits.
     let (others, call) = (fleet.others(), PeerCall::Yield(shard));
     join_all(others.iter().map(|member| fleet.ask_member(member, &call, YIELD_LIMIT))).await;
@@ -227,7 +247,7 @@ async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
         Ok(store) => store,
         Err(error) => {
             tracing::warn!(%shard, %error, "a shard does not open");
-            return None;
+            return Err(matches!(error, ClusterError::Store(StoreError::Fenced)));
         }
     };
     if shard != fleet.map().of_cluster() {
@@ -245,14 +265,14 @@ async fn open(fleet: &Fleet, shard: Shard) -> Option<Arc<Unit>> {
             metrics::histogram!("artifacts_shard_opening_seconds").record(took_ms as f64 / 1000.0);
             let how = if store.was_taken() { "taken" } else { "handed_over" };
             metrics::counter!("artifacts_shards_opened_total", "how" => how).increment(1);
-            Some(unit)
+            Ok(unit)
         }
         Err(error) => {
             tracing::warn!(%shard, %error, "a shard is not served");
             if let Err(error) = store.close().await {
                 tracing::debug!(%shard, %error, "nor is it handed over");
             }
-            None
+            Err(*store.lost().borrow())
         }
     }
 }

@@ -26,6 +26,7 @@ mod host;
 mod peer;
 mod place;
 mod plane;
+mod store_watch;
 mod unit;
 
 pub(crate) use front::router;

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use artifacts_core::SessionId;
 use artifacts_core::locks::{Grant, LockTable};
 use artifacts_core::namespace::Errno;
-use artifacts_core::protocol::{Answer, Request, ServerFrame};
+use artifacts_core::protocol::{Answer, LockAnswer, Request, ServerFrame};
 use artifacts_core::session::{FileLocks, LockClaims};
 
 use super::registry::{Absent, FenceSession};
@@ -147,10 +147,39 @@ impl MountLocks {
 
     fn go_on(&mut self, table: &mut LockTable, now_ms: u64) -> Vec<Grant> {
         let mut grants = Vec::new();
+        let claims = self.deferred.iter().filter(|message| matches!(message, FileMessage::Claim { .. })).count();
+        if self.awaited.is_empty() && claims > 1 {
+            grants.extend(self.form_queues(table, now_ms));
+        }
         while self.awaited.is_empty()
             && let Some(message) = self.deferred.pop_front()
         {
             grants.extend(self.serve(table, message, now_ms));
+        }
+        grants
+    }
+
+    /// All have said what they hold and what they wait for: who asked first by the numbers of the mounts, which follow the time of
+    /// day, comes first, whoever was back first.
+    fn form_queues(&mut self, table: &mut LockTable, now_ms: u64) -> Vec<Grant> {
+        let mut waiting = Vec::new();
+        for message in &self.deferred {
+            if let FileMessage::Claim { session, outbound, claims } = message {
+                self.outbounds.insert(*session, outbound.clone());
+                waiting.extend(claims.waiting.iter().map(|&(id, lock)| (id, *session, lock, outbound.clone())));
+            }
+        }
+        waiting.sort_by_key(|(id, session, ..)| (*id, *session));
+        let mut grants = Vec::new();
+        for (id, session, lock, outbound) in waiting {
+            let (answer, others) = self.files.lock(table, session, id, lock, true, now_ms);
+            grants.extend(others);
+            let result = match answer {
+                Ok(LockAnswer::Queued) => continue,
+                Ok(LockAnswer::Granted) => Ok(()),
+                Err(errno) => Err(errno),
+            };
+            let _ = outbound.send(ServerFrame::LockSettled { id, result });
         }
         grants
     }

@@ -166,7 +166,7 @@ impl Ring {
     /// Brings the metrics up to date that say how the ring stands.
     pub(crate) fn show(&self) {
         let view = self.view();
-        for state in ["joining", "serving", "leaving", "unknown", "silent"] {
+        for state in ["joining", "serving", "stranded", "leaving", "unknown", "silent"] {
             let count = view.members.iter().filter(|member| state_of(member) == state).count();
             metrics::gauge!("artifacts_ring_members", "state" => state).set(count as f64);
         }
@@ -185,6 +185,12 @@ impl Ring {
         if self.inner.words.send(Word::Leave(told)).await.is_ok() && tokio::time::timeout(LEAVE_LIMIT, done).await.is_err() {
             tracing::warn!("the ring was not told in time that this node leaves");
         }
+    }
+
+    /// Tells the others whether this node does not reach the bucket.
+    pub async fn strand(&self, is_stranded: bool) {
+        // It fails only when the task has ended, and then nobody hears anything.
+        let _ = self.inner.words.send(Word::Stranded(is_stranded)).await;
     }
 
     /// Ends the gossip instance as a panic would.

@@ -51,11 +51,12 @@ impl SealedTransport {
         cluster: &str,
         socket: Arc<UdpSocket>,
         endpoint: Endpoint,
+        deaf_after_ms: u64,
         clock: SharedClock,
         ending: watch::Sender<Option<Ending>>,
     ) -> Self {
         let buffer = vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice();
-        let socket = SealedSocket { cluster: cluster.to_owned(), socket, endpoint, clock, ending, buffer };
+        let socket = SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, buffer };
         Self { parts: Mutex::new(Some(socket)) }
     }
 }
@@ -72,6 +73,7 @@ struct SealedSocket {
     cluster: String,
     socket: Arc<UdpSocket>,
     endpoint: Endpoint,
+    deaf_after_ms: u64,
     clock: SharedClock,
     ending: watch::Sender<Option<Ending>>,
     buffer: Box<[u8]>,
@@ -80,7 +82,10 @@ struct SealedSocket {
 #[async_trait]
 impl Socket for SealedSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
-        let Some(message) = codec::from_chitchat(&message) else { return Ok(()) };
+        let Some(mut message) = codec::from_chitchat(&message) else { return Ok(()) };
+        if self.endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
+            message.still(&self.endpoint.me().name);
+        }
         let datagram = self.endpoint.seal(to, message)?;
         self.post(to, &datagram);
         Ok(())

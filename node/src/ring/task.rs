@@ -29,6 +29,8 @@ const INTERVALS_TO_SPREAD: u32 = 3;
 pub(super) enum Word {
     /// Say that this node leaves, and answer when that had time to spread.
     Leave(oneshot::Sender<()>),
+    /// Say that this node does not reach the bucket, or that it does again.
+    Stranded(bool),
     /// End.
     Stop,
     /// Let the gossip instance end by itself.
@@ -57,6 +59,8 @@ pub(super) struct RingTask {
     membership: Membership,
     /// When this node first looked around.
     joined_ms: u64,
+    /// Whether it does not reach the bucket.
+    is_stranded: bool,
 }
 
 impl RingTask {
@@ -70,7 +74,7 @@ impl RingTask {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        Self { seat, facts, view, silences, words, caller, membership, joined_ms }
+        Self { seat, facts, view, silences, words, caller, membership, joined_ms, is_stranded: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -107,6 +111,10 @@ impl RingTask {
                         self.facts.phase = NodePhase::Leaving;
                         continue;
                     }
+                    Some(Word::Stranded(is_stranded)) => {
+                        self.strand(is_stranded);
+                        continue;
+                    }
                     Some(Word::Stop) | None => return None,
                     #[cfg(test)]
                     Some(Word::Break) => continue,
@@ -126,7 +134,14 @@ impl RingTask {
         let ending = watch::Sender::new(None);
         let mut ended = ending.subscribe();
         let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
-        let transport = SealedTransport::new(&seat.config.name, seat.socket.clone(), endpoint, seat.clock.clone(), ending);
+        let transport = SealedTransport::new(
+            &seat.config.name,
+            seat.socket.clone(),
+            endpoint,
+            seat.config.suspect_after_ms,
+            seat.clock.clone(),
+            ending,
+        );
         let config = self.chitchat_config(&identity);
         let handle = match spawn_chitchat(config, self.facts.pairs(), &transport).await {
             Ok(handle) => handle,
@@ -178,6 +193,10 @@ impl RingTask {
                         self.tell(handle).await;
                         leaving = Some((INTERVALS_TO_SPREAD, told));
                     }
+                    Some(Word::Stranded(is_stranded)) => {
+                        self.strand(is_stranded);
+                        self.tell(handle).await;
+                    }
                     Some(Word::Stop) | None => return End::Stopped,
                     #[cfg(test)]
                     Some(Word::Break) => handle.abort(),
@@ -191,7 +210,7 @@ impl RingTask {
                     // Who does not answer for so long counts as dead to the others as well.
                     let here_ms = self.seat.clock.monotonic_ms().saturating_sub(self.joined_ms);
                     if self.facts.phase == NodePhase::Joining && here_ms > suspect_after_ms {
-                        self.facts.phase = NodePhase::Serving;
+                        self.facts.phase = self.phase();
                         self.tell(handle).await;
                     }
                     leaving = match leaving {
@@ -205,6 +224,18 @@ impl RingTask {
                     };
                 }
             }
+        }
+    }
+
+    /// The phase of a node that has looked around and does not leave.
+    fn phase(&self) -> NodePhase {
+        if self.is_stranded { NodePhase::Stranded } else { NodePhase::Serving }
+    }
+
+    fn strand(&mut self, is_stranded: bool) {
+        self.is_stranded = is_stranded;
+        if matches!(self.facts.phase, NodePhase::Serving | NodePhase::Stranded) {
+            self.facts.phase = self.phase();
         }
     }
 

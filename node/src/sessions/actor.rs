@@ -16,8 +16,10 @@ use crate::server::Shutdown;
 use crate::store::{Batch, Durability, StoreError};
 use crate::workspace::{Outbound, WorkspaceMessage};
 
-/// How often a session looks at the clock.
-const TICK: Duration = Duration::from_millis(250);
+/// How long a session that stands may go without a look at the clock. There may be thousands, so it is not shorter.
+const LOOK_EVERY_MS: u64 = 1_000;
+/// How often one looks that waits for its agent, or for its end.
+const LOOK_OFTEN_MS: u64 = 250;
 /// How long the node waits for a mount to confirm its fence before it forgets the session.
 const CONFIRM_WITHIN_MS: u64 = 5_000;
 /// A session without an expiry is given up when its agent has not been heard for so long.
@@ -91,8 +93,9 @@ impl Actor for SessionActor {
         let wall = arguments.context.clock.wall();
         let expires_at_ms = arguments.record.expires_at.map(|at| now_ms.saturating_add(at.since_ms(wall)));
         let lifecycle = Lifecycle::new(arguments.record.phase, arguments.context.config.session_lease_ms, now_ms, expires_at_ms);
-        myself.send_interval(TICK, || SessionMessage::Tick);
-        Ok(SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None })
+        let state = SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None };
+        state.look_again(&myself);
+        Ok(state)
     }
 
     async fn handle(
@@ -133,7 +136,10 @@ impl Actor for SessionActor {
                 state.perform(effects).await?;
                 let _ = reply.send(());
             }
-            SessionMessage::Tick => state.tick().await?,
+            SessionMessage::Tick => {
+                state.tick().await?;
+                state.look_again(&myself);
+            }
         }
         if state.is_finished() {
             state.drop_connection();
@@ -149,6 +155,14 @@ impl SessionState {
         if let Some(connection) = self.connection.take() {
             connection.end.start();
         }
+    }
+
+    /// Sees to the next look at the clock: in time for what time alone will change.
+    fn look_again(&self, myself: &ActorRef<SessionMessage>) {
+        let now_ms = self.arguments.context.clock.monotonic_ms();
+        let longest_ms = if self.lifecycle.phase() == Phase::Live { LOOK_EVERY_MS } else { LOOK_OFTEN_MS };
+        let due_in_ms = self.lifecycle.due_at_ms().map_or(longest_ms, |at| at.saturating_sub(now_ms));
+        myself.send_after(Duration::from_millis(due_in_ms.clamp(1, longest_ms)), || SessionMessage::Tick);
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {

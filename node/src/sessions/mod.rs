@@ -6,10 +6,12 @@
 mod actor;
 mod authority;
 mod handle;
+mod handles;
 mod keys;
 mod opening;
 mod registry;
 mod standing_ticket;
+mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use artifacts_core::namespace::Ino;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
-use artifacts_core::{ErrorCode, SessionId};
+use artifacts_core::{ErrorCode, SessionId, TicketId};
 use ractor::ActorRef;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +49,15 @@ impl Sessions {
         let (handle, secret, resumes) = match &hello.opening {
             Opening::Resume { session, secret } => (self.find(*session, secret).await?, secret.clone(), true),
             Opening::Ticket { .. } => {
-                let _one_at_a_time = self.0.opening.lock().await;
                 let right = self.0.authority.right(&hello.opening).await?;
-                self.free_ticket(&right.right).await?;
+                let _one_at_a_time = match &right.right {
+                    SessionRight::Ticket { ticket, .. } => {
+                        let turn = self.0.opening.of(ticket.bits()).await;
+                        self.free_ticket(*ticket).await?;
+                        Some(turn)
+                    }
+                    SessionRight::Key { .. } => None,
+                };
                 let (handle, secret) = self.create(right, hello, remote).await?;
                 (handle, secret, false)
             }
@@ -146,7 +152,7 @@ impl Sessions {
                 _ if self.handle(id).is_some() => Err(refuse(ErrorCode::Unavailable, "the session is not ready; try again")),
                 // Its actor failed and starts anew from the record.
                 _ => {
-                    let _one_at_a_time = self.0.opening.lock().await;
+                    let _one_at_a_time = self.0.opening.of(id.bits()).await;
                     match self.handle(id) {
                         Some(handle) => Ok(handle),
                         None => self.adopt(stored).await.map_err(unavailable),
@@ -157,25 +163,19 @@ impl Sessions {
     }
 
     /// A ticket has one live session. One that has lapsed makes way, for good.
-    async fn free_ticket(&self, right: &SessionRight) -> Result<(), Refusal> {
-        let SessionRight::Ticket { ticket: wanted, .. } = right else { return Ok(()) };
-        for handle in self.handles() {
-            let SessionRight::Ticket { ticket, .. } = &handle.record.right else { continue };
-            if ticket != wanted || !handle.shared.accepts() {
-                continue;
-            }
-            if handle.shared.phase() != Phase::Lapsed {
-                let message = format!(
-                    "the ticket is in use by session {} on {}; unmount it there, or wait until its lease has run out",
-                    handle.record.id, handle.record.host
-                );
-                return Err(refuse(ErrorCode::TicketInUse, message));
-            }
-            let id = handle.record.id;
-            let report = self.fence(|record| record.id == id, FenceReason::LeaseLost, Duration::ZERO).await;
-            if report.fenced < report.matched {
-                return Err(refuse(ErrorCode::Unavailable, "the ticket's earlier session could not be ended; try again"));
-            }
+    async fn free_ticket(&self, ticket: TicketId) -> Result<(), Refusal> {
+        let Some(handle) = self.of_ticket(ticket).filter(|handle| handle.shared.accepts()) else { return Ok(()) };
+        if handle.shared.phase() != Phase::Lapsed {
+            let message = format!(
+                "the ticket is in use by session {} on {}; unmount it there, or wait until its lease has run out",
+                handle.record.id, handle.record.host
+            );
+            return Err(refuse(ErrorCode::TicketInUse, message));
+        }
+        let id = handle.record.id;
+        let report = self.fence(|record| record.id == id, FenceReason::LeaseLost, Duration::ZERO).await;
+        if report.fenced < report.matched {
+            return Err(refuse(ErrorCode::Unavailable, "the ticket's earlier session could not be ended; try again"));
         }
         Ok(())
     }
@@ -215,7 +215,8 @@ impl Sessions {
         };
         let mut batch = Batch::new();
         keys::put(&mut batch, &record).map_err(unavailable)?;
-        context.store.write(batch, Durability::Durable).await.map_err(unavailable)?;
+        // Durable before the agent hears of it, with its inode numbers.
+        context.store.write(batch, Durability::Visible).await.map_err(unavailable)?;
         tracing::info!(session = %record.id, workspace = %record.workspace_name, mode = %record.mode, host = record.host, "session opened");
         metrics::counter!("artifacts_sessions_opened_total").increment(1);
         Ok((self.adopt(record).await.map_err(unavailable)?, secret))

@@ -7,13 +7,15 @@ use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
 use artifacts_core::ticket::Mode;
-use artifacts_core::{AccountId, SessionId, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, SessionId, TicketId, Timestamp, WorkspaceId};
 use parking_lot::{Mutex, RwLock};
 use ractor::{ActorRef, RpcReplyPort};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::authority::{Authority, LocalAuthority};
+use super::handles::Handles;
+use super::turns::Turns;
 use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys};
 use crate::actors::Family;
 use crate::blob::BlobError;
@@ -58,9 +60,9 @@ pub(super) struct Registry {
     pub(super) context: SharedContext,
     workspaces: Family<WorkspaceId, WorkspaceMessage>,
     actors: Family<SessionId, SessionMessage>,
-    handles: Arc<RwLock<HashMap<SessionId, Arc<Handle>>>>,
-    /// Sessions open one after the other, so that two never open on one ticket.
-    pub(super) opening: tokio::sync::Mutex<()>,
+    handles: Arc<RwLock<Handles>>,
+    /// Sessions of one ticket open one after the other, so that two never do at once.
+    pub(super) opening: Turns,
     writers: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
     connections: AtomicU64,
     pub(super) locks: Locks,
@@ -85,7 +87,7 @@ impl Sessions {
     /// # Errors
     /// The store's.
     pub async fn under(context: SharedContext, authority: Arc<dyn Authority>) -> Result<Self, StoreError> {
-        let handles: Arc<RwLock<HashMap<SessionId, Arc<Handle>>>> = Arc::default();
+        let handles: Arc<RwLock<Handles>> = Arc::default();
         let known = handles.clone();
         let drop_streams = move |workspace: WorkspaceId| {
             for handle in known.read().values().filter(|handle| handle.record.workspace == workspace) {
@@ -95,12 +97,12 @@ impl Sessions {
         let known = handles.clone();
         let forget = move |session: SessionId| {
             // Its lifecycle is lost with it; without one nothing of the session may be accepted.
-            if let Some(handle) = known.write().remove(&session) {
+            if let Some(handle) = known.write().remove(session) {
                 handle.shared.refuse();
             }
         };
         let known = handles.clone();
-        let fence_holder = move |session: SessionId| known.read().get(&session).map(|handle| fence_lapsed(handle)).is_some();
+        let fence_holder = move |session: SessionId| known.read().get(session).map(|handle| fence_lapsed(handle)).is_some();
         let (known, failed) = (handles.clone(), Arc::new(OnceLock::<Locks>::new()));
         let locks_of = failed.clone();
         let claim_anew = move |workspace: WorkspaceId| {
@@ -119,7 +121,7 @@ impl Sessions {
             workspaces: Family::start("workspace", drop_streams).await.map_err(unavailable)?,
             actors: Family::start("session", forget).await.map_err(unavailable)?,
             handles,
-            opening: tokio::sync::Mutex::new(()),
+            opening: Turns::default(),
             writers: Mutex::default(),
             connections: AtomicU64::new(0),
             locks,
@@ -189,7 +191,7 @@ impl Sessions {
             locks: self.0.locks.clone(),
             on_over: Arc::new(move |id| {
                 if let Some(registry) = registry.upgrade() {
-                    registry.handles.write().remove(&id);
+                    registry.handles.write().remove(id);
                 }
             }),
         };
@@ -197,26 +199,29 @@ impl Sessions {
         let actor = self.0.actors.get_or_start(id, SessionActor, arguments).await;
         let actor = actor.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?;
         let handle = Arc::new(Handle { record, shared, actor });
-        self.0.handles.write().insert(id, handle.clone());
+        self.0.handles.write().insert(handle.clone());
         Ok(handle)
     }
 
     /// The actor of a workspace, started if it does not run.
     pub(super) async fn workspace(&self, record: &WorkspaceRecord) -> Result<ActorRef<WorkspaceMessage>, StoreError> {
+        if let Some(actor) = self.0.workspaces.get(&record.id) {
+            return Ok(actor);
+        }
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
-        let on_record = self
-            .0
-            .handles
-            .read()
-            .values()
-            .filter(|handle| handle.record.workspace == record.id && handle.shared.phase() == Phase::Live && handle.shared.accepts())
-            .map(|handle| handle.record.id)
-            .collect();
+        let of_workspace = |handle: &&Arc<Handle>| handle.record.workspace == record.id && handle.shared.accepts();
+        let (known, on_record) = {
+            let handles = self.0.handles.read();
+            let known: Vec<_> = handles.values().filter(of_workspace).collect();
+            let live = known.iter().filter(|handle| handle.shared.phase() == Phase::Live).map(|handle| handle.record.id).collect();
+            (known.iter().map(|handle| handle.record.id).collect(), live)
+        };
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
+            known,
             locks: self.0.locks.clone(),
             fence: self.fence_session(),
             absent_writers: self.absent_writers(record.id),
@@ -229,7 +234,7 @@ impl Sessions {
     fn fence_session(&self) -> FenceSession {
         let handles = self.0.handles.clone();
         Arc::new(move |session| {
-            if let Some(handle) = handles.read().get(&session) {
+            if let Some(handle) = handles.read().get(session) {
                 fence_lapsed(handle);
             }
         })
@@ -271,7 +276,12 @@ impl Sessions {
     }
 
     pub(super) fn handle(&self, id: SessionId) -> Option<Arc<Handle>> {
-        self.0.handles.read().get(&id).cloned()
+        self.0.handles.read().get(id).cloned()
+    }
+
+    /// The session that a ticket was used for last, while it is known.
+    pub(super) fn of_ticket(&self, ticket: TicketId) -> Option<Arc<Handle>> {
+        self.0.handles.read().of_ticket(ticket).cloned()
     }
 
     pub(super) fn handles(&self) -> Vec<Arc<Handle>> {

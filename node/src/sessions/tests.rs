@@ -188,6 +188,18 @@ async fn a_ticket_has_one_live_session() {
 }
 
 #[tokio::test]
+async fn of_many_who_open_on_one_ticket_at_once_one_gets_it_and_others_do_not_wait_for_it() {
+    let lab = Lab::new().await;
+    let contenders = (0..8).map(|_| lab.open(ticket(5)));
+    let opened: Vec<_> = futures_util::future::join_all(contenders).await;
+    let refusals: Vec<ErrorCode> = opened.iter().filter_map(|opened| Some(opened.as_ref().err()?.code)).collect();
+    assert_eq!(refusals, [ErrorCode::TicketInUse; 7]);
+    // Whoever is at it holds up those with its ticket, or one of the few that share its lane.
+    let _turn = lab.sessions.0.opening.of(TicketId::from_bits(6).bits()).await;
+    assert!(lab.open(ticket(7)).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_lapsed_session_makes_way_for_good_but_comes_back_if_nobody_took_its_place() {
     let lab = Lab::new().await;
     let (first, _frames) = lab.open(ticket(1)).await.unwrap();

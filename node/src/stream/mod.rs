@@ -48,6 +48,10 @@ pub(crate) fn data_router(state: StreamState) -> Router {
         .with_state(state)
 }
 
+/// How much of a stream is read at a time. Every stream has a buffer of this size, and the library clears what is free of it
+/// before each read, however little comes: heartbeats, mostly.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+
 async fn open_stream(
     State(state): State<StreamState>,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
@@ -63,6 +67,6 @@ impl<F: FnOnce(Hello) -> BoxFuture<'static, Result<StreamState, Refusal>> + Send
 
 /// Upgrades to a stream; `find` says by whom it is served.
 pub(crate) fn serve_stream(upgrade: WebSocketUpgrade, remote: SocketAddr, find: impl FindServer) -> Response {
-    let upgrade = upgrade.max_message_size(FRAME_MAX_BYTES).max_frame_size(FRAME_MAX_BYTES);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER_BYTES).max_message_size(FRAME_MAX_BYTES).max_frame_size(FRAME_MAX_BYTES);
     upgrade.on_upgrade(move |socket| socket::serve(socket, remote, find))
 }

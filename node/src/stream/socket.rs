@@ -70,7 +70,8 @@ async fn serve_hello(
     let (outbound, frames) = mpsc::unbounded_channel();
     let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
     let speaks = *state.speaks.read();
-    let opened = state.sessions.open(speaks, hello, remote, connection.clone()).await;
+    // Boxed: what an opening needs would be kept for as long as the stream is up.
+    let opened = Box::pin(state.sessions.open(speaks, hello, remote, connection.clone())).await;
     let answer = match &opened {
         Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
         Err(refusal) => HelloAnswer::Refused(refusal.clone()),

@@ -8,6 +8,7 @@ use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress,
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
+use super::absent::Absent;
 use super::commit::Decider;
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
 use super::inode_leases::InodeLeases;
@@ -44,6 +45,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// All sessions on record that may come back, also those that had lapsed.
+    pub(crate) known: Vec<SessionId>,
     /// The locks of all workspaces.
     pub(crate) locks: Locks,
     /// Ends a session that held the workspace's lease and cannot be waited for.
@@ -77,6 +80,7 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
+    absent: Absent,
     /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
     pub(super) lease: WorkspaceLease,
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
@@ -101,7 +105,7 @@ impl Actor for WorkspaceActor {
         myself: ActorRef<WorkspaceMessage>,
         arguments: WorkspaceArguments,
     ) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, locks, fence, absent_writers } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, known, locks, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -130,6 +134,7 @@ impl Actor for WorkspaceActor {
             tick_scheduled: false,
             recovery,
             deferred: VecDeque::new(),
+            absent: Absent::new(known),
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
@@ -189,7 +194,37 @@ impl WorkspaceState {
             && let Some(message) = self.defer_to_lease(myself, message)
             && let Some(message) = self.hold(message)
         {
+            self.note_served(&message).await?;
             self.take(myself, message).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts on record who is away while somebody is served, before that is done.
+    async fn note_served(&mut self, message: &WorkspaceMessage) -> Result<(), StoreError> {
+        let WorkspaceMessage::Frame(session, frame, _) = message else { return Ok(()) };
+        let is_served = self.recovery.is_none() && frame.waits_for_lease();
+        if !is_served || self.members.get(session).is_none_or(|member| member.is_refused) {
+            return Ok(());
+        }
+        let outlived = self.absent.outlived_by(*session);
+        if outlived.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for session in outlived {
+            tracing::warn!(workspace = %self.keys.0, %session, "others are served while a session is away");
+            batch.put(self.keys.outlived(session), Vec::new());
+        }
+        self.context.store.write(batch, Durability::Durable).await
+    }
+
+    /// A session that was outlived has come back for good, or is over.
+    async fn settle_absent(&mut self, session: SessionId) -> Result<(), StoreError> {
+        if self.absent.settle(session) {
+            let mut batch = Batch::new();
+            batch.delete(self.keys.outlived(session));
+            self.context.store.write(batch, Durability::Visible).await?;
         }
         Ok(())
     }
@@ -283,6 +318,7 @@ impl WorkspaceState {
             }
             WorkspaceMessage::Seal(session, reply) => {
                 self.settle(session);
+                self.settle_absent(session).await?;
                 let member = self.members.remove(&session);
                 if member.is_some() {
                     self.departed.push(session);
@@ -351,8 +387,17 @@ impl WorkspaceState {
         };
         let mut member = Member::new(mode, root, inodes, inbox, outbound);
         member.resending = resumes.then(Vec::new);
+        member.is_outlived = self.absent.is_outlived(session);
+        let was_outlived = resumes && !member.is_outlived && self.context.store.get(&self.keys.outlived(session)).await?.is_some();
         let attached = Attached { durable_seq: member.durable };
         self.members.insert(session, member);
+        self.absent.back(session);
+        if was_outlived {
+            // What it held was given away, or not, by an actor that is no more.
+            tracing::warn!(workspace = %self.keys.0, %session, "a session comes back that was away too long");
+            self.settle(session);
+            self.refuse(session);
+        }
         Ok(attached)
     }
 
@@ -362,7 +407,8 @@ impl WorkspaceState {
         let meta = Meta { next_ino: range.first + range.count, ..self.meta };
         let mut batch = Batch::new();
         batch.put(self.keys.meta(), encode(&meta)?);
-        self.context.store.write(batch, Durability::Durable).await?;
+        // Durable before anybody uses one: with the record of the session that gets them, which is written next.
+        self.context.store.write(batch, Durability::Visible).await?;
         self.meta = meta;
         // A flush that is under way carries the older counter; one more puts that right.
         self.dirty = true;
@@ -443,7 +489,13 @@ impl WorkspaceState {
             }
             ClientFrame::ResendDone { open } => {
                 let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
-                let orphaned = self.members.get_mut(&session).and_then(|member| member.resending.take()).unwrap_or_default();
+                self.settle_absent(session).await?;
+                let member = self.members.get_mut(&session);
+                let orphaned = member.and_then(|member| {
+                    member.is_outlived = false;
+                    member.resending.take()
+                });
+                let orphaned = orphaned.unwrap_or_default();
                 for ino in self.open.replace(session, &open).into_iter().chain(orphaned) {
                     self.purge_if_orphan(myself, ino).await?;
                 }

@@ -61,6 +61,12 @@ impl WorkspaceState {
                         recovery.resend(session, numbered);
                     }
                 }
+                // It may have asked for that while it held a lock which somebody else has by now.
+                Admission::Apply | Admission::Gap if member.is_outlived && member.resending.is_some() => {
+                    tracing::warn!(workspace = %self.keys.0, %session, "a session that was away sends what others may have overtaken");
+                    self.refuse(session);
+                    return Ok(());
+                }
                 Admission::Apply => {
                     let result = self.execute(myself, session, numbered, decider).await?;
                     self.orphaned(myself, session, &result).await?;

@@ -12,6 +12,7 @@ const DEAD: u8 = b'C';
 const UNPACKED: u8 = b'D';
 const NAMED_LOCK: u8 = b'E';
 const LOCK_TOKENS: u8 = b'F';
+const OUTLIVED: u8 = b'G';
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,11 @@ impl WorkspaceKeys {
     /// Fencing tokens up to which one may have been given. Written by the actor of the workspace's locks.
     pub(crate) fn lock_tokens(self) -> Vec<u8> {
         self.namespace(&[LOCK_TOKENS])
+    }
+
+    /// That others were served while a session was away; see [`super::absent`].
+    pub(crate) fn outlived(self, session: SessionId) -> Vec<u8> {
+        self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
     }
 
     /// The workspace's counters.

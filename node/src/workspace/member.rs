@@ -18,6 +18,8 @@ pub(super) struct Member {
     /// While it sends ops again: inodes that lost their last link by them. What it does with them may be among what is
     /// still to come, and what it has open it says at the end.
     pub(super) resending: Option<Vec<Ino>>,
+    /// It was away while others were served: what it held others may have been given.
+    pub(super) is_outlived: bool,
     /// It is being fenced: nothing of it is accepted any more.
     pub(super) is_refused: bool,
     outbound: Outbound,
@@ -26,7 +28,7 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(mode: Mode, root: Ino, inodes: InodeRanges, inbox: Inbox, outbound: Outbound) -> Self {
         let durable = inbox.applied();
-        Self { mode, root, inodes, inbox, durable, flushing: durable, resending: None, is_refused: false, outbound }
+        Self { mode, root, inodes, inbox, durable, flushing: durable, resending: None, is_outlived: false, is_refused: false, outbound }
     }
 
     /// The session has a new connection.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod absent;
 mod faults;
 mod inode_leases;
 mod lease;
@@ -118,6 +119,7 @@ impl Lab {
             locks,
             record: self.record.clone(),
             writer: self.writer.clone(),
+            known: on_record.clone(),
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use artifacts_core::cluster::{Shard, ShardMap};
 use artifacts_core::{AccountId, WorkspaceId};
 use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, free_port};
+use artifacts_tests::{Api, Host, Lan, NodeOptions, NodeProcess, PeakMemory, S3Server, Scratch, free_port};
 use serde_json::{Value, json};
 
 /// Only a guard against hanging.
@@ -15,12 +15,26 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// For a whole test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 pub(crate) const SHARDS: u16 = 8;
+/// Where nodes gossip that have a machine each.
+const GOSSIP_PORT: u16 = 7701;
 
 /// Some nodes that share a bucket.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<NodeProcess>,
     places: Vec<Arc<Scratch>>,
     admin: String,
+    net: Option<Net>,
+}
+
+/// The machines of a cluster that has a network of its own. The test process is in it too, and reaches all of them.
+pub(crate) struct Net {
+    /// The network.
+    pub(crate) lan: Lan,
+    /// Those of the nodes.
+    pub(crate) nodes: Vec<Host>,
+    /// The S3 server's.
+    pub(crate) s3: Host,
+    _server: S3Server,
 }
 
 /// An account whose shard a chosen node owns, and a workspace of it that another one owns.
@@ -55,46 +69,86 @@ impl Cluster {
 
     /// Starts so many nodes on a bucket; one that holds a cluster has an admin token already.
     pub(crate) fn start_on(scratch: &Arc<Scratch>, count: usize, blobs: &Value, admin: Option<String>) -> Result<Self> {
-        Self::start_each(scratch, count, blobs, admin, |_| json!({}))
+        Self::boot_each(scratch, count, None, admin, |_| json!({ "blobs": blobs }))
     }
 
-    /// As [`Cluster::start_on`], with more settings for each node.
-    pub(crate) fn start_each(
+    /// The same with a machine for each node and one for the S3 server; `None` also where there are no network namespaces.
+    pub(crate) fn start_apart(scratch: &Arc<Scratch>, count: usize, settings: &Value) -> Result<Option<Self>> {
+        let Some(lan) = Lan::new()? else { return Ok(None) };
+        let s3 = lan.host("s3")?;
+        let Some(server) = S3Server::start_in(&s3)? else { return Ok(None) };
+        let nodes = (0..count).map(|number| lan.host(&format!("n{number}"))).collect::<Result<_>>()?;
+        let mut settings = settings.clone();
+        settings["blobs"] = server.bucket()?;
+        Self::boot(scratch, count, Some(Net { lan, nodes, s3, _server: server }), &settings).map(Some)
+    }
+
+    /// Starts the nodes, with these settings beside those that make them a cluster.
+    pub(crate) fn boot(scratch: &Arc<Scratch>, count: usize, net: Option<Net>, settings: &Value) -> Result<Self> {
+        Self::boot_each(scratch, count, net, None, |_| settings.clone())
+    }
+
+    /// The same with settings of its own for each; a bucket that holds a cluster has an admin token already.
+    pub(crate) fn boot_each(
         scratch: &Arc<Scratch>,
         count: usize,
-        blobs: &Value,
+        net: Option<Net>,
         admin: Option<String>,
-        more: impl Fn(usize) -> Value,
+        settings: impl Fn(usize) -> Value,
     ) -> Result<Self> {
         let key_file = scratch.join("ring-keys");
         fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
-        let gossip: Vec<_> = (0..count).map(|_| free_udp_address()).collect::<Result<_>>()?;
+        let host = |number: usize| net.as_ref().map(|net| net.nodes[number].clone());
+        let address = |number| host(number).map_or_else(free_udp_address, |host| Ok((host.address(), GOSSIP_PORT).into()));
+        let gossip: Vec<_> = (0..count).map(address).collect::<Result<_>>()?;
         let (mut nodes, mut places) = (Vec::new(), Vec::new());
         for (index, address) in gossip.iter().enumerate() {
             let mut config = json!({
-                "store": "slate", "blobs": blobs, "region": "eu", "cluster": { "shards": SHARDS }, "rate_limit": 0,
+                "store": "slate", "region": "eu", "cluster": { "shards": SHARDS }, "rate_limit": 0,
                 "ring": {
                     "name": "test", "node": format!("n{index}"), "listen": address, "seeds": gossip, "key_file": key_file,
                 },
             });
-            if let (Some(config), Some(more)) = (config.as_object_mut(), more(index).as_object()) {
-                config.extend(more.clone());
+            for (name, value) in settings(index).as_object().context("settings")? {
+                config[name] = value.clone();
             }
             let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
-            let options = NodeOptions { config, ..NodeOptions::default() };
+            let options = NodeOptions { config, host: host(index), ..NodeOptions::default() };
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
             places.push(place);
         }
         let made = || nodes.first().context("no nodes")?.admin_token();
         let admin = admin.map_or_else(made, Ok)?;
-        let cluster = Self { nodes, places, admin };
+        let cluster = Self { nodes, places, admin, net };
         cluster.wait_settled(&(0..count).collect::<Vec<_>>())?;
         Ok(cluster)
     }
 
+    /// Its machines.
+    pub(crate) fn net(&self) -> Result<&Net> {
+        self.net.as_ref().context("the cluster has no network of its own")
+    }
+
+    /// What its nodes held at most, each.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = &PeakMemory> {
+        self.places.iter().map(|place| place.memory())
+    }
+
     /// Runs a test with so many nodes, and shows what they logged if it fails.
     pub(crate) fn run(scratch: &Arc<Scratch>, count: usize, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let Some(mut cluster) = Self::start(scratch, count)? else { return Ok(()) };
+        let Some(cluster) = Self::start(scratch, count)? else { return Ok(()) };
+        cluster.check(body)
+    }
+
+    /// As [`Cluster::run`], with a machine for each node.
+    pub(crate) fn run_apart(scratch: &Arc<Scratch>, count: usize, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let Some(cluster) = Self::start_apart(scratch, count, &json!({}))? else { return Ok(()) };
+        cluster.check(body)
+    }
+
+    /// Runs a test, and shows what the nodes logged if it fails.
+    pub(crate) fn check(self, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mut cluster = self;
         let outcome = body(&mut cluster);
         if outcome.is_err() {
             cluster.places.iter().for_each(|place| place.show_logs());

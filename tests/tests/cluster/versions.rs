@@ -48,8 +48,12 @@ fn works(cluster: &Cluster, node: usize, speaks: VersionRange, opening: Opening,
 fn a_ring_is_upgraded_node_by_node_and_agents_of_both_versions_work() -> Result<()> {
     mounted("cluster-versions", LIMIT, |scratch| {
         let Some(server) = S3Server::shared()? else { return Ok(()) };
-        let each = |node: usize| if node == 0 { json!({ "protocol": settings(NEW) }) } else { json!({}) };
-        let mut cluster = Cluster::start_each(scratch, 2, &server.bucket()?, None, each)?;
+        let blobs = server.bucket()?;
+        let each = |node: usize| match node {
+            0 => json!({ "blobs": blobs, "protocol": settings(NEW) }),
+            _ => json!({ "blobs": blobs }),
+        };
+        let mut cluster = Cluster::boot_each(scratch, 2, None, None, each)?;
         let status = cluster.status(1)?;
         ensure!(status["members"][0]["protocol"] == settings(NEW) && status["members"][1]["protocol"] == settings(OLD), "{status:#}");
         let homes = [cluster.home(1, 0)?, cluster.home(0, 1)?];

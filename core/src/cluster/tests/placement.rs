@@ -62,9 +62,8 @@ fn the_answers_are_part_of_the_protocol() {
     assert_eq!(answers, ["node-0", "node-2", "node-1", "node-2", "node-0", "node-1", "node-1", "node-2"]);
 }
 
-#[test]
-fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
-    let member = |index: usize, live, region: Option<&str>, phase| Member {
+fn member(index: usize, live: bool, region: Option<&str>, phase: NodePhase) -> Member {
+    Member {
         id: MemberId { name: name(index), generation: 1, address: "127.0.0.1:1".parse().unwrap() },
         facts: region.map(|region| Facts {
             api: "http://a".to_owned(),
@@ -76,7 +75,11 @@ fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
             phase,
         }),
         live,
-    };
+    }
+}
+
+#[test]
+fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
     let members = [
         member(0, true, Some("eu"), NodePhase::Serving),
         member(1, false, Some("eu"), NodePhase::Serving),
@@ -84,6 +87,30 @@ fn who_is_dead_unknown_coming_going_or_elsewhere_gets_nothing() {
         member(3, true, Some("us"), NodePhase::Serving),
         member(4, true, Some("eu"), NodePhase::Leaving),
         member(5, true, Some("eu"), NodePhase::Joining),
+        member(6, true, Some("eu"), NodePhase::Stranded),
+        member(7, false, Some("eu"), NodePhase::Stranded),
     ];
     assert_eq!(Placement::of_region("eu", &members).nodes().collect::<Vec<_>>(), [&name(0)]);
+    // Nobody reaches the bucket: nothing is won by moving.
+    assert_eq!(Placement::of_region("eu", &members[1..]).nodes().collect::<Vec<_>>(), [&name(6)]);
+}
+
+#[test]
+fn one_part_of_a_ring_that_was_cut_in_two_is_the_smaller_one() {
+    let seen = |live: &[bool]| {
+        let members: Vec<_> = live.iter().enumerate().map(|(n, live)| member(n, *live, Some("eu"), NodePhase::Serving)).collect();
+        Placement::is_smaller_part("eu", &members)
+    };
+    assert!(seen(&[true, false, false]) && !seen(&[false, true, true]));
+    assert!(!seen(&[true, false]) && seen(&[false, true]));
+    assert!(!seen(&[true, false, false, true]) && seen(&[false, true, true, false]));
+    assert!(!seen(&[true]) && !seen(&[]));
+    // Those who left, and those elsewhere, are not missed.
+    let gone = [
+        member(0, true, Some("eu"), NodePhase::Serving),
+        member(1, false, Some("eu"), NodePhase::Leaving),
+        member(2, false, Some("us"), NodePhase::Serving),
+        member(3, false, None, NodePhase::Serving),
+    ];
+    assert!(!Placement::is_smaller_part("eu", &gone));
 }

@@ -190,3 +190,26 @@ fn too_many_senders_ask_for_a_new_life() {
     }
     assert_eq!(full, 2);
 }
+
+/// A member that hears nobody, and is heard, would keep a share of the work that it cannot do.
+#[test]
+fn who_has_heard_nobody_for_a_while_is_deaf_and_does_not_seem_alive() {
+    let (mut one, mut other) = pair();
+    assert!(!endpoint("c", 1).is_deaf(10_000, 2_000), "who has just come has nobody to hear");
+    let mut hears_at = |now_ms| {
+        let datagram = other.seal(one.me().address, syn(&other)).unwrap();
+        one.open(other.me().address, &datagram, now_ms).unwrap();
+        one.is_deaf(now_ms + 1_999, 2_000)
+    };
+    assert!(!hears_at(5_000));
+    assert!(!hears_at(6_000));
+    assert!(!one.is_deaf(7_999, 2_000) && one.is_deaf(8_000, 2_000));
+    // What was recorded in another life of ours says nothing.
+    let stranger = endpoint("d", 1).seal(one.me().address, syn(&endpoint("d", 1))).unwrap();
+    assert!(matches!(one.open(address(9), &stranger, 9_000), Ok(Opened::Introduce { .. })));
+    assert!(one.is_deaf(9_000, 2_000));
+    let mut message = Gossip::Syn(vec![entry(itself(&one)), entry(itself(&other))]);
+    message.still(&one.me().name);
+    let heartbeats: Vec<_> = message.digest().iter().map(|entry| entry.heartbeat).collect();
+    assert_eq!(heartbeats, [0, 5]);
+}

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use slatedb::config::{CompactionWorkerOptions, CompactorOptions, GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
@@ -33,7 +34,13 @@ const LONG_MIN_AGE: Duration = Duration::from_secs(24 * 3600);
 const COLLECTION_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How often a database without writes looks whether there is another owner or a compacted table; who waits for one of
 /// them asks sooner.
-const MANIFEST_INTERVAL: Duration = Duration::from_secs(10);
+const MANIFEST_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it looks whether there are tables to compact, and the compactor whether there is something to do. Each look is
+/// a few requests, by each of the shards and for as long as the cluster runs.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(20);
+/// How many tables may wait for a compaction before writes do, and how many one compaction takes: as many as a shard under
+/// load makes between two looks.
+const UNCOMPACTED_TABLES: usize = 16;
 
 impl Limits {
     pub(super) fn settings(&self) -> Settings {
@@ -45,15 +52,18 @@ impl Limits {
             l0_sst_size_bytes: self.table_bytes,
             max_unflushed_bytes: self.unflushed_bytes,
             l0_flush_parallelism: 1,
+            l0_max_ssts: UNCOMPACTED_TABLES,
+            l0_max_ssts_per_key: UNCOMPACTED_TABLES,
             compactor_options: Some(CompactorOptions {
-                poll_interval: MANIFEST_INTERVAL,
+                poll_interval: COMPACTION_INTERVAL,
+                scheduler_options: HashMap::from([("max_compaction_sources".to_owned(), UNCOMPACTED_TABLES.to_string())]),
                 max_concurrent_compactions: 1,
                 worker: Some(CompactionWorkerOptions {
                     max_concurrent_compactions: 1,
-                    compactions_poll_interval: MANIFEST_INTERVAL,
+                    compactions_poll_interval: COMPACTION_INTERVAL,
                     max_sst_size: 32 << 20,
                     max_fetch_tasks: 2,
-                    bytes_to_fetch: 512 << 10,
+                    bytes_to_fetch: 256 << 10,
                     max_subcompactions: 1,
                     ..CompactionWorkerOptions::default()
                 }),

@@ -88,6 +88,34 @@ async fn after_a_restart_nobody_gets_a_lock_before_all_have_said_what_they_hold(
     assert!(lab.fenced.lock().is_empty());
 }
 
+/// Who asked first, by the numbers of the mounts, is first again, whoever was back first.
+#[tokio::test]
+async fn after_a_restart_who_waits_is_served_in_the_order_of_asking() {
+    let mut lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut mounts = Vec::new();
+    for id in 1..=3 {
+        mounts.push(Mount::attach(&actor, id, Mode::Rw, false).await);
+    }
+    assert_eq!(mounts[0].lock(100, exclusive(5)).await, Ok(LockAnswer::Granted));
+    assert_eq!(mounts[2].lock(200, exclusive(5)).await, Ok(LockAnswer::Queued));
+    assert_eq!(mounts[1].lock(300, exclusive(5)).await, Ok(LockAnswer::Queued));
+    let ids: Vec<_> = mounts.iter().map(|mount| mount.id).collect();
+    lab.crash(actor);
+    let actor = lab.start(ids).await;
+    let mut late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.claim(&[], &[(300, exclusive(5))]);
+    let mut early = Mount::attach(&actor, 3, Mode::Rw, true).await;
+    early.claim(&[], &[(200, exclusive(5))]);
+    let mut holder = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    holder.claim(&[exclusive(5)], &[]);
+    holder.unlock(exclusive(5)).await;
+    assert_eq!(early.settled().await, (200, Ok(())));
+    late.expect_silence().await;
+    early.unlock(exclusive(5)).await;
+    assert_eq!(late.settled().await, (300, Ok(())));
+}
+
 #[tokio::test]
 async fn who_is_late_after_a_restart_is_fenced_if_others_had_its_lock_meanwhile() {
     let mut lab = Lab::new().await;

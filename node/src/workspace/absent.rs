@@ -1,0 +1,65 @@
+use std::collections::BTreeSet;
+
+use artifacts_core::SessionId;
+
+/// Sessions that were on record when this actor began, and have not come back since.
+///
+/// While nobody else is served they may come back as if nothing had happened. Once somebody was, a session that was absent is
+/// **outlived**: others may have been given what it held. What exactly they were given is known to this actor; the next one, on this
+/// node or another, does not know, so it is on record that it happened, before it does. A session that the next actor finds there
+/// cannot come back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Absent {
+    away: BTreeSet<SessionId>,
+    /// They were away when others were served, and may have come back since.
+    outlived: BTreeSet<SessionId>,
+}
+
+impl Absent {
+    pub(super) fn new(sessions: impl IntoIterator<Item = SessionId>) -> Self {
+        Self { away: sessions.into_iter().collect(), outlived: BTreeSet::new() }
+    }
+
+    /// One has come back.
+    pub(super) fn back(&mut self, session: SessionId) {
+        self.away.remove(&session);
+    }
+
+    /// A session is served: those that are outlived by it, and were not before.
+    pub(super) fn outlived_by(&mut self, session: SessionId) -> Vec<SessionId> {
+        let new: Vec<_> = self.away.iter().copied().filter(|away| *away != session && !self.outlived.contains(away)).collect();
+        self.outlived.extend(&new);
+        new
+    }
+
+    /// Whether others were served while this one was away.
+    pub(super) fn is_outlived(&self, session: SessionId) -> bool {
+        self.outlived.contains(&session)
+    }
+
+    /// A session has come back for good, or is over. Whether it had been outlived.
+    pub(super) fn settle(&mut self, session: SessionId) -> bool {
+        self.away.remove(&session);
+        self.outlived.remove(&session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_away_while_others_are_served_is_outlived_once() {
+        let [a, b, c] = [1, 2, 3].map(SessionId::from_bits);
+        let mut absent = Absent::new([a, b, c]);
+        absent.back(c);
+        assert!(!absent.is_outlived(a));
+        assert_eq!(absent.outlived_by(b), [a], "nobody outlives itself");
+        assert_eq!(absent.outlived_by(c), [b]);
+        assert_eq!(absent.outlived_by(c), []);
+        absent.back(a);
+        assert!(absent.is_outlived(a) && absent.is_outlived(b) && !absent.is_outlived(c));
+        assert!(absent.settle(a) && !absent.settle(c));
+        assert!(!absent.is_outlived(a));
+    }
+}

@@ -1,0 +1,78 @@
+//! Sessions that were away when others were served.
+
+use super::*;
+
+/// Two sessions on record, of which the second does not come back in time, and the first is served then.
+async fn outlive(lab: &Lab) -> (ActorRef<WorkspaceMessage>, Mount, SessionId) {
+    let away = SessionId::from_bits(2);
+    let actor = lab.start(vec![SessionId::from_bits(1), away]).await;
+    let mut served = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    served.send(ClientFrame::ResendDone { open: vec![] });
+    actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+    served.commit(file("new", 1_000)).await.1.unwrap();
+    served.make_durable().await;
+    (actor, served, away)
+}
+
+#[tokio::test]
+async fn a_session_that_was_away_and_has_nothing_to_send_comes_back() {
+    let mut lab = Lab::new().await;
+    let (actor, _, away) = outlive(&lab).await;
+    let mut late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(late.lookup("new").await.unwrap().ino, Ino(1_000));
+    late.commit(file("later", 2_000)).await.1.unwrap();
+    late.make_durable().await;
+    // Nor does the next actor hold that against it.
+    lab.crash(actor);
+    let actor = lab.start(vec![away]).await;
+    let mut again = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    again.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(again.lookup("later").await.unwrap().ino, Ino(2_000));
+    assert!(lab.fenced.lock().is_empty());
+}
+
+/// What it sends again it may have done under a lock that somebody else has had since.
+#[tokio::test]
+async fn nothing_is_taken_of_a_session_that_was_away_while_others_were_served() {
+    let lab = Lab::new().await;
+    let (actor, mut served, away) = outlive(&lab).await;
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send_op(1, None, file("late", 2_000));
+    late.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(served.lookup("late").await, Err(Errno::ENOENT));
+    assert_eq!(*lab.fenced.lock(), [away]);
+}
+
+/// What the one before has given to whom is not known to the next owner of the workspace.
+#[tokio::test]
+async fn a_session_that_was_away_does_not_come_back_to_the_next_actor() {
+    let mut lab = Lab::new().await;
+    let (actor, served, away) = outlive(&lab).await;
+    lab.crash(actor);
+    let actor = lab.start(vec![served.id, away]).await;
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send_op(1, Some(1), file("late", 2_000));
+    late.send(ClientFrame::ResendDone { open: vec![] });
+    let mut served = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    served.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(served.lookup("late").await, Err(Errno::ENOENT));
+    assert_eq!(*lab.fenced.lock(), [away]);
+}
+
+/// Nobody was served but itself: it comes back, to the next actor too.
+#[tokio::test]
+async fn a_session_that_was_away_alone_comes_back() {
+    let mut lab = Lab::new().await;
+    let away = SessionId::from_bits(2);
+    for _ in 0..2 {
+        let actor = lab.start(vec![away]).await;
+        actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+        usage(&actor).await;
+        lab.crash(actor);
+    }
+    let actor = lab.start(vec![]).await;
+    let mut late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.resend(1, None, file("late", 2_000)).await.1.unwrap();
+    assert!(lab.fenced.lock().is_empty());
+}
