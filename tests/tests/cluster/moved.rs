@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use artifacts_core::AccountId;
 use artifacts_core::cluster::ShardMap;
+use artifacts_tests::time::now;
 use artifacts_tests::{Credential, Lab, Mount, NodeOptions, S3Server, Scratch, artifacts_binary, mounted};
 use serde_json::{Value, json};
 
-use crate::fixture::{Cluster, LIMIT, SHARDS};
+use crate::fixture::{Cluster, LIMIT, PATIENCE, SHARDS};
 
 fn node(scratch: &Scratch, config: &Value, data: &Path, arguments: &[&str]) -> Result<()> {
     let file = scratch.join("moving.json");
@@ -66,6 +67,16 @@ fn before(scratch: &Arc<Scratch>, file: &str) -> Result<Before> {
     Ok(Before { keys, revoked, read_only, ticket, workspace, homes })
 }
 
+fn mount_soon(scratch: &Arc<Scratch>, name: &str, credential: &Credential) -> Result<Mount> {
+    let start = now();
+    loop {
+        match Mount::new(scratch, name, credential) {
+            Err(_) if start.elapsed() < PATIENCE => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Keys, tickets and accounts that were made on a node without shards work at every node of the cluster into which it moved,
 /// wherever their secret leads and wherever their account lies.
 #[test]
@@ -105,7 +116,8 @@ fn what_was_made_on_a_single_node_counts_at_every_node() -> Result<()> {
 
             let key = before.keys[0].clone();
             let credential = Credential::Key { url: cluster.nodes[at].url(), key, workspace: before.workspace.clone() };
-            let mount = Mount::new(scratch, &format!("key-{at}"), &credential)?;
+            // The lease of the mount that died may have moved along.
+            let mount = mount_soon(scratch, &format!("key-{at}"), &credential)?;
             ensure!(fs::read_to_string(mount.join("file"))? == "written before");
             fs::write(mount.join(format!("{at}")), "written after")?;
             mount.unmount()?;
@@ -113,7 +125,7 @@ fn what_was_made_on_a_single_node_counts_at_every_node() -> Result<()> {
         let mut ticket = before.ticket;
         // Where the nodes are is all that a ticket of before does not know.
         ticket["endpoints"] = json!([cluster.nodes[2].url()]);
-        let mount = Mount::new(scratch, "ticket", &Credential::Ticket(ticket))?;
+        let mount = mount_soon(scratch, "ticket", &Credential::Ticket(ticket))?;
         ensure!(fs::read_dir(mount.path())?.count() == 4);
         mount.unmount()?;
         let report = cluster.api(1, &before.keys[0])?.post(&format!("{path}/fsck"), &json!({ "data": true }))?;
