@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-failover test-suites check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -58,6 +58,15 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 	$(CARGO) build --release --workspace --bins
 	LIN_OPS=$(LIN_OPS) LIN_MOUNTS=$(LIN_MOUNTS) LIN_SEED=$(LIN_SEED) SIM_OPS=$(SIM_OPS) SIM_SEED=$(SIM_SEED) \
 		$(CARGO) test --release --workspace --test linearizability --test linearizability_sim -- --nocapture
+
+# How often nodes are killed and cut off; about half a minute each.
+FAILOVER_KILLS ?= 50
+FAILOVER_CUTS ?= 20
+
+test-failover: deps ## Kill and cut off nodes of a cluster under load, and check all that was promised (FAILOVER_KILLS, FAILOVER_CUTS, FAILOVER_SEED)
+	$(CARGO) build --release --workspace --bins
+	FAILOVER_KILLS=$(FAILOVER_KILLS) FAILOVER_CUTS=$(FAILOVER_CUTS) FAILOVER_SEED=$(FAILOVER_SEED) \
+		$(CARGO) test --release --workspace --test failover -- --nocapture
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

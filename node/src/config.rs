@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use artifacts_core::cluster::{Regions, RegionsError};
 use artifacts_core::protocol::{DataPath, VersionRange};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,14 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
+    /// The regions of the node's cluster.
+    ///
+    /// # Errors
+    /// [`RegionsError`] for a list that cannot be.
+    pub fn regions(&self) -> Result<Regions, RegionsError> {
+        Regions::new(self.region.as_str(), self.ring.as_ref().map_or(&[], |ring| ring.regions.as_slice()))
+    }
+
     /// How data travels.
     pub fn data_path(&self) -> DataPath {
         let default = match self.blobs {

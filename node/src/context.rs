@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use artifacts_core::cluster::{Region, Regions};
 use artifacts_core::revocation::{Feed, RevocationRegister};
 use artifacts_core::ticket::{KeyRing, VerifyingKeys};
 use parking_lot::{Mutex, RwLock};
 
+use crate::abroad::SharedAbroad;
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
@@ -37,7 +39,11 @@ pub struct Context {
     pub admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// What tickets tell agents to connect to.
     pub endpoints: Arc<RwLock<Vec<String>>>,
-    /// Whether what concerns the whole cluster (signing keys, the admin token) lies in `store`.
+    /// The regions of the cluster, and which of them this is.
+    pub regions: Regions,
+    /// What is known of the others.
+    pub abroad: SharedAbroad,
+    /// Whether what concerns the whole region (signing keys, the admin token) lies in `store`.
     pub is_home: bool,
 }
 
@@ -48,5 +54,12 @@ impl Context {
     /// The keys whose signatures count now.
     pub fn verifying_keys(&self) -> VerifyingKeys {
         self.key_ring.read().verifying_keys()
+    }
+
+    /// Where a ticket tells agents to connect to for a workspace that lives here, or in another region.
+    pub(crate) fn endpoints_for(&self, region: Option<&Region>) -> Vec<String> {
+        let mut endpoints = region.map_or_else(Vec::new, |region| self.abroad.read().endpoints(region).to_vec());
+        endpoints.extend_from_slice(&self.endpoints.read());
+        endpoints
     }
 }

@@ -10,6 +10,7 @@
 //! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
 
+mod abroad;
 pub mod actors;
 pub mod api;
 pub mod archive;
@@ -35,4 +36,5 @@ mod stream;
 pub mod time;
 mod workspace;
 
+pub use abroad::{Abroad, RegionKeys, SharedAbroad};
 pub use node::{Node, NodeError};

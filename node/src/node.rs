@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::cluster::{Regions, RegionsError};
 use artifacts_core::mesh::Facts;
 use artifacts_core::protocol::DataPath;
 use axum::Router;
@@ -42,6 +43,9 @@ pub enum NodeError {
     /// The configuration contradicts itself.
     #[error("{0}")]
     Config(String),
+    /// The regions that are configured cannot be.
+    #[error("ring.regions: {0}")]
+    Regions(#[from] RegionsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -129,6 +133,7 @@ impl Node {
         if config.protocol.min > config.protocol.max {
             return Err(NodeError::Config("protocol.min must not be above protocol.max".to_owned()));
         }
+        let regions = config.regions()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         opening::make_data_directory(&config)?;
 
@@ -143,9 +148,12 @@ impl Node {
         let shutdown = Shutdown::new();
         let admin_token_path = config.data.join("admin-token");
         let region = config.region.clone();
-        let start = Start { config, clock, entropy, urls: urls.clone(), shutdown: shutdown.clone() };
+        let start = Start { config, regions, clock, entropy, urls: urls.clone(), shutdown: shutdown.clone() };
         let (role, ring, router) = match seat.zip(facts) {
             Some((seat, facts)) if start.config.store == StoreKind::Slate => Box::pin(start.among(seat, facts)).await?,
+            Some(_) if start.regions.is_listed() => {
+                return Err(NodeError::Config("ring.regions needs `store` `slate`: each region has a bucket of its own".to_owned()));
+            }
             seat => Box::pin(start.alone(seat)).await?,
         };
         let serving = tokio::spawn(listener.serve(router, shutdown.clone()));
@@ -230,6 +238,7 @@ fn own_facts(seat: &RingSeat, config: &NodeConfig, scheme: &str, local_addr: Soc
 /// What a node starts from.
 struct Start {
     config: NodeConfig,
+    regions: Regions,
     clock: SharedClock,
     entropy: SharedEntropy,
     urls: Vec<String>,
@@ -239,7 +248,7 @@ struct Start {
 impl Start {
     /// Starts to answer for everything in the store. In a ring it sees the others, and no more.
     async fn alone(self, seat: Option<(RingSeat, Facts)>) -> Result<(Role, Option<Ring>, Router), NodeError> {
-        let Self { config, clock, entropy, urls, shutdown } = self;
+        let Self { config, regions, clock, entropy, urls, shutdown } = self;
         let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
         let context = Arc::new(Context {
             clock,
@@ -252,6 +261,8 @@ impl Start {
             log: parking_lot::Mutex::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::new(parking_lot::RwLock::new(urls)),
+            regions,
+            abroad: Arc::default(),
             is_home: true,
             config,
         });
@@ -272,12 +283,13 @@ impl Start {
     }
 
     /// Starts to answer for the shards that are its part of a cluster.
-    async fn among(self, seat: RingSeat, facts: Facts) -> Result<(Role, Option<Ring>, Router), NodeError> {
-        let Self { config, clock, entropy, urls, .. } = self;
+    async fn among(self, seat: RingSeat, mut facts: Facts) -> Result<(Role, Option<Ring>, Router), NodeError> {
+        let Self { config, regions, clock, entropy, urls, .. } = self;
         let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
+        (facts.regions, facts.shards) = (regions.told(), Some(shards.record().shards));
         let ring = seat.start(facts);
-        let common = Common::new(config.protocol);
-        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring.clone(), common, own_urls: urls };
+        let (common, ring_of_fleet) = (Common::new(config.protocol), ring.clone());
+        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring_of_fleet, common, regions, own_urls: urls };
         let fleet = Fleet::new(parts);
         let host = Host::start(&fleet);
         let seen = fleet.clone();

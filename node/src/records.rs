@@ -1,6 +1,9 @@
 //! What the control plane keeps, one record an object. Stored as JSON, so a newer node may add fields that have
 //! a default. Secrets stand here only as hashes.
 
+use std::collections::BTreeSet;
+
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceAddress, WorkspaceName};
 use artifacts_core::namespace::Ino;
 use artifacts_core::session::{InodeRanges, Phase};
@@ -15,6 +18,9 @@ pub struct AccountRecord {
     pub id: AccountId,
     /// Unique in the cluster.
     pub handle: Handle,
+    /// The regions besides its own in which it has had workspaces.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub abroad: BTreeSet<Region>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -103,6 +109,9 @@ pub struct WorkspaceRecord {
     pub status: WorkspaceStatus,
     /// Where its data lives.
     pub region: String,
+    /// Whether that is another region than its account's; if not, the region is the account's, whatever it is called now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub abroad: bool,
     /// Hard limit on bytes of data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
@@ -117,6 +126,11 @@ impl WorkspaceRecord {
     /// `handle/name`.
     pub fn address(&self) -> String {
         format!("{}/{}", self.handle, self.name)
+    }
+
+    /// The region it lives in, if that is not its account's.
+    pub fn elsewhere(&self) -> Option<Region> {
+        self.abroad.then(|| self.region.as_str().into())
     }
 }
 
@@ -187,6 +201,9 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// Whose.
     pub account: AccountId,
+    /// The region of the account, if it is not that of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_region: Option<Region>,
     /// Of what.
     pub workspace: WorkspaceId,
     /// `handle/name`, for people.

@@ -90,6 +90,7 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         name: "w".parse().unwrap(),
         status: WorkspaceStatus::Active,
         region: "local".into(),
+        abroad: false,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(0),
@@ -106,6 +107,8 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        regions: artifacts_core::cluster::Regions::one("local"),
+        abroad: Arc::default(),
         config: NodeConfig::default(),
     });
     let sessions = Sessions::start(context).await.unwrap();

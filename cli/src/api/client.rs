@@ -74,8 +74,8 @@ impl Client {
     }
 
     /// `POST /v1/accounts`, with the admin token.
-    pub(crate) async fn create_account(&self, handle: &str) -> Result<AccountCreated, ApiError> {
-        self.post("/v1/accounts", &json!({ "handle": handle })).await
+    pub(crate) async fn create_account(&self, body: &Value) -> Result<AccountCreated, ApiError> {
+        self.post("/v1/accounts", body).await
     }
 
     /// `GET /healthz`

@@ -17,6 +17,9 @@ pub(crate) struct ClusterStatus {
     pub(crate) ring_keys: Vec<String>,
     /// All nodes that are known.
     pub(crate) members: Vec<ClusterMember>,
+    /// All regions; a node of an earlier version does not say.
+    #[serde(default)]
+    pub(crate) regions: Vec<ClusterRegion>,
     /// Who should own which shard.
     pub(crate) shards: Vec<ClusterShard>,
     #[serde(flatten)]
@@ -49,6 +52,19 @@ pub(crate) struct ClusterMember {
     pub(crate) sees: Option<usize>,
     /// Why it does not answer.
     pub(crate) problem: Option<String>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// One region.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClusterRegion {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many of its nodes are heard.
+    pub(crate) live: usize,
+    /// Whether it keeps the handles of all accounts.
+    pub(crate) first: bool,
     #[serde(flatten)]
     rest: Rest,
 }

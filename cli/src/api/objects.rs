@@ -31,6 +31,9 @@ objects! {
         id: String,
         /// Its public name.
         handle: String,
+        /// Its home.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
     }
 
     /// The caller, as the node sees it.

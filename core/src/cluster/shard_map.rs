@@ -3,6 +3,7 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+use super::Region;
 use crate::id::{Id, Kind};
 
 /// The most shards a cluster may have.
@@ -17,6 +18,15 @@ impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}", self.0)
     }
+}
+
+/// A shard of one of several regions.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat {
+    /// Of which region.
+    pub region: Region,
+    /// Which of its shards.
+    pub shard: Shard,
 }
 
 /// Which shard a thing lies in: a stable function of its id or name and of the number of shards.

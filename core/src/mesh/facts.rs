@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Incarnation;
+use crate::cluster::ShardMap;
 use crate::protocol::VersionRange;
 
 const API: &str = "api";
@@ -10,9 +11,12 @@ const PROTOCOL: &str = "protocol";
 const RELEASE: &str = "release";
 const CALLS: &str = "calls";
 const PHASE: &str = "phase";
+const REGIONS: &str = "regions";
+const SHARDS: &str = "shards";
 
 const URL_MAX_BYTES: usize = 512;
 const TEXT_MAX_BYTES: usize = 64;
+const REGIONS_MAX_BYTES: usize = 512;
 
 /// What a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,12 @@ pub struct Facts {
     pub calls: Incarnation,
     /// Whether it can be given work.
     pub phase: NodePhase,
+    /// The regions of the cluster as it was told them, see [`Regions::told`](crate::cluster::Regions::told).
+    #[serde(default)]
+    pub regions: String,
+    /// How many shards its region has; absent if it has none, or does not say so.
+    #[serde(default)]
+    pub shards: Option<ShardMap>,
 }
 
 /// How far a node is in its stay in the ring.
@@ -68,7 +78,7 @@ impl Facts {
     /// As keys and values of gossip.
     pub fn pairs(&self) -> Vec<(String, String)> {
         let salt: String = self.calls.salt.iter().map(|byte| format!("{byte:02x}")).collect();
-        vec![
+        let mut pairs = vec![
             (API.to_owned(), self.api.clone()),
             (STREAM.to_owned(), self.stream.clone()),
             (REGION.to_owned(), self.region.clone()),
@@ -76,7 +86,14 @@ impl Facts {
             (RELEASE.to_owned(), self.release.clone()),
             (CALLS.to_owned(), format!("{}-{salt}", self.calls.generation)),
             (PHASE.to_owned(), self.phase.as_str().to_owned()),
-        ]
+        ];
+        if !self.regions.is_empty() {
+            pairs.push((REGIONS.to_owned(), self.regions.clone()));
+        }
+        if let Some(shards) = self.shards {
+            pairs.push((SHARDS.to_owned(), shards.len().to_string()));
+        }
+        pairs
     }
 
     /// Whether others will be able to read them.
@@ -102,8 +119,19 @@ impl Facts {
             release: text(get(RELEASE), TEXT_MAX_BYTES).ok_or(FactsError(RELEASE))?,
             calls: get(CALLS).and_then(incarnation).ok_or(FactsError(CALLS))?,
             phase: get(PHASE).and_then(phase).ok_or(FactsError(PHASE))?,
+            regions: optional(REGIONS, &get, |list| text(Some(list), REGIONS_MAX_BYTES))?.unwrap_or_default(),
+            shards: optional(SHARDS, &get, |count| ShardMap::new(count.parse().ok()?))?,
         })
     }
+}
+
+/// What a node of an earlier version does not say.
+fn optional<'a, T>(
+    key: &'static str,
+    get: impl Fn(&str) -> Option<&'a str>,
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Result<Option<T>, FactsError> {
+    get(key).map(|value| read(value).ok_or(FactsError(key))).transpose()
 }
 
 fn text(value: Option<&str>, longest: usize) -> Option<String> {

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Region;
 use crate::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceName};
 use crate::{AccountId, GrantId, TicketId, Timestamp, WorkspaceId};
 
@@ -61,6 +62,9 @@ pub struct TicketClaims {
     pub runtime: RuntimeId,
     /// The workspace, by id: a name may be given to another workspace later.
     pub workspace: WorkspaceId,
+    /// The region that the workspace lives in; absent if that is the region of whoever signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
     /// The workspace's owner as it was called when the ticket was made.
     pub handle: Handle,
     /// The workspace's name at that time.

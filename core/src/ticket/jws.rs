@@ -61,6 +61,12 @@ pub fn peek(token: &str) -> Option<TicketClaims> {
     serde_json::from_slice(&BASE64URL.decode(claims).ok()?).ok()
 }
 
+/// The name of the key that a token claims to be signed with, whether or not that is true. `None` if it is no ticket of ours.
+pub fn peek_key(token: &str) -> Option<String> {
+    let header = token.split('.').next().filter(|_| token.len() <= LONGEST_TOKEN_BYTES)?;
+    serde_json::from_slice(&BASE64URL.decode(header).ok()?).ok().map(|header: Header| header.kid)
+}
+
 /// Checks `token` against the trusted keys and the time, and gives its claims.
 ///
 /// # Errors
@@ -116,6 +122,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             runtime: "task-1".parse().unwrap(),
             workspace: WorkspaceId::from_bits(4),
+            region: None,
             handle: "me".parse().unwrap(),
             name: "task-1".parse().unwrap(),
             mode: Mode::Rw,

@@ -14,5 +14,5 @@ mod key_ring;
 pub use claims::{Mode, TicketClaims};
 pub use ed25519_dalek::SigningKey;
 pub use file::{TICKET_FILE_VERSION, TicketFile};
-pub use jws::{TicketError, peek, sign, verify};
+pub use jws::{TicketError, peek, peek_key, sign, verify};
 pub use key_ring::{Jwk, Jwks, KeyRing, PublishedKey, SigningKeyRecord, VerifyingKeys};

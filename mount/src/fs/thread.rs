@@ -71,13 +71,18 @@ fn seen(text: &str) -> Seen {
     })
 }
 
+/// Signals that do nothing unless they are caught (signal(7)). One of the process may be pending for a moment all the same, while
+/// another thread holds it back, as each does that starts a program.
+const IDLE: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+
 /// Reads proc_pid_status(5): whether a signal is pending, of the thread or of its process, that is neither held back nor ignored.
 fn has_signal(status: &str) -> bool {
     let set = |name: &str| {
         let field = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         u64::from_str_radix(field.trim(), 16).unwrap_or_default()
     };
-    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") & !set("SigIgn:") != 0
+    let idle = IDLE.iter().fold(0, |set, signal| set | 1 << (signal - 1)) & !set("SigCgt:");
+    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") & !set("SigIgn:") & !idle != 0
 }
 
 #[cfg(test)]
@@ -110,6 +115,9 @@ mod tests {
         assert!(has_signal(&status(kill, 0, 0, 0)) && has_signal(&status(0, alarm, 0, 0)));
         assert!(!has_signal(&status(0, alarm, alarm, 0)) && !has_signal(&status(alarm, 0, 0, alarm)));
         assert!(has_signal(&status(0, alarm | kill, alarm, 0)));
+        let child = 1 << (libc::SIGCHLD - 1);
+        assert!(!has_signal(&status(0, child, 0, 0)) && has_signal(&status(0, child | alarm, 0, 0)));
+        assert!(has_signal(&format!("{}SigCgt:\t{child:016x}\n", status(0, child, 0, 0))));
     }
 
     #[test]

@@ -14,10 +14,13 @@ use crate::random::jittered;
 use crate::time::{SharedClock, pause};
 use crate::transport::ConnectError;
 
-/// The first pause before a reconnect, and the longest.
-const PAUSES_MS: (u64, u64) = (50, 2_000);
-/// How long one attempt to come back may take; short, because another endpoint may answer.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// The first pause before a reconnect, and the longest while the lease is at stake: the owner of the workspace may come up at any
+/// moment, and serves nobody before all mounts are back.
+const PAUSES_MS: (u64, u64) = (50, 1_000);
+/// The longest once the lease has run out.
+const LAPSED_PAUSE_MS: u64 = 2_000;
+/// How long one attempt to come back may take. A node that is about to serve the workspace answers when it does.
+const ATTEMPT: Duration = Duration::from_secs(4);
 /// A stream that lasted this long was a good one: the next reconnect begins with the shortest pause.
 const GOOD_STREAM_MS: u64 = 2_000;
 /// How long the node may take to close the stream after a goodbye or a fence.
@@ -26,6 +29,8 @@ const LAST_WORDS_MS: u64 = 1_000;
 /// Why a stream came to its end.
 enum End {
     Broken(String),
+    /// Nothing was heard: the node may be cut off, and a connection to it lead nowhere.
+    Silent(u64),
     Finished,
 }
 
@@ -45,7 +50,14 @@ async fn keep_up(session: &Arc<MountSession>, mut opener: Opener) {
         let began_ms = session.clock.boot_ms();
         let end = drive(session).await;
         session.unlink();
-        let End::Broken(reason) = end else { return };
+        let reason = match end {
+            End::Broken(reason) => reason,
+            End::Silent(silence_ms) => {
+                opener.avoid(&session.endpoint());
+                format!("nothing was heard for {silence_ms} ms")
+            }
+            End::Finished => return,
+        };
         if session.is_ending() || session.gate.fenced().is_some() {
             return;
         }
@@ -62,7 +74,8 @@ async fn reconnect(session: &Arc<MountSession>, opener: &mut Opener, first_pause
     let mut pause_ms = first_pause_ms;
     loop {
         pause(jittered(pause_ms)).await;
-        pause_ms = (pause_ms * 2).min(PAUSES_MS.1);
+        let longest_ms = if session.gate.has_lapsed() { LAPSED_PAUSE_MS } else { PAUSES_MS.1 };
+        pause_ms = (pause_ms * 2).min(longest_ms);
         if session.is_ending() || session.gate.fenced().is_some() {
             return false;
         }
@@ -112,7 +125,7 @@ async fn drive(session: &Arc<MountSession>) -> End {
                 session.beat();
                 let now_ms = session.clock.boot_ms();
                 if now_ms.saturating_sub(heard_ms) > silence_ms {
-                    return End::Broken(format!("nothing was heard for {silence_ms} ms"));
+                    return End::Silent(silence_ms);
                 }
                 if session.is_ending() && now_ms.saturating_sub(*last_words_at_ms.get_or_insert(now_ms)) > LAST_WORDS_MS {
                     return End::Finished;

@@ -13,6 +13,8 @@ use crate::transport::{ConnectError, Endpoint, Socket, Trust, connect};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long it may take until there is a connection; short, because another endpoint may answer.
+const CONNECT: Duration = Duration::from_millis(1_500);
 /// How often one attempt follows a node's word that the workspace is elsewhere.
 const HOPS_MAX: usize = 3;
 /// For how long a first opening is tried again when nobody answers or the node is not ready.
@@ -82,6 +84,14 @@ impl Opener {
         }
     }
 
+    /// Begins elsewhere, if it can.
+    pub(super) fn avoid(&mut self, endpoint: &Endpoint) {
+        self.owner = self.owner.take().filter(|owner| owner != endpoint);
+        if self.endpoints[self.next % self.endpoints.len()] == *endpoint {
+            self.next = (self.next + 1) % self.endpoints.len();
+        }
+    }
+
     /// One attempt: at the owner that was named last, or else at the endpoint whose turn it is; and from there to where it says
     /// that the owner is. Whoever answers stays first.
     pub(super) async fn attempt(&mut self, opening: Opening, timeout: Duration) -> Result<Opened, ConnectError> {
@@ -127,7 +137,7 @@ async fn attempt(
     opening: Opening,
     timeout: Duration,
 ) -> Result<Opened, ConnectError> {
-    let mut socket = connect(endpoint, trust, timeout).await?;
+    let mut socket = connect(endpoint, trust, timeout.min(CONNECT)).await?;
     let hello = Hello {
         protocol: VersionRange::OURS,
         agent: concat!("artifacts-mount/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -189,4 +199,29 @@ pub(crate) async fn bury(opener: &mut Opener, session: SessionId, secret: String
     // The node closes the stream once the session has ended.
     let closed = async { while let Some(Ok(_)) = opened.socket.next().await {} };
     let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::time::SystemClock;
+
+    #[test]
+    fn a_node_that_fell_silent_is_asked_last() {
+        let [a, b] = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(|endpoint| endpoint.parse::<Endpoint>().unwrap());
+        let both = [a.to_string(), b.to_string()];
+        let mut opener = Opener::new(&both, Trust::load(None).unwrap(), Arc::new(SystemClock)).unwrap();
+        opener.owner = Some(a.clone());
+        opener.avoid(&a);
+        assert_eq!((opener.owner.clone(), opener.endpoints[opener.next].clone()), (None, b.clone()));
+        opener.owner = Some(b.clone());
+        opener.avoid(&a);
+        assert_eq!((opener.owner.clone(), opener.next), (Some(b), 1));
+        let mut lonely = Opener::new(&both[..1], Trust::load(None).unwrap(), Arc::new(SystemClock)).unwrap();
+        lonely.avoid(&a);
+        assert_eq!(lonely.next, 0, "there is nobody else");
+    }
 }

@@ -10,7 +10,7 @@ use super::api_keys::ScopeBody;
 use super::body::JsonBody;
 use super::caller::Caller;
 use super::error::ErrorBody;
-use super::{ApiError, ApiState};
+use super::{ApiError, ApiState, rules};
 use crate::records::AccountRecord;
 
 /// A root user: owns everything else.
@@ -22,14 +22,18 @@ pub(super) struct Account {
     /// The first half of a workspace's address.
     #[schema(value_type = String)]
     handle: Handle,
+    /// Its home: where it lives, and its workspaces unless they are to live elsewhere.
+    region: String,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
-impl From<AccountRecord> for Account {
-    fn from(record: AccountRecord) -> Self {
-        Self { id: record.id, handle: record.handle, created_at: record.created_at }
+impl Account {
+    /// An account of this region.
+    fn of(state: &ApiState, record: AccountRecord) -> Self {
+        let region = state.context().regions.here().to_string();
+        Self { id: record.id, handle: record.handle, region, created_at: record.created_at }
     }
 }
 
@@ -40,6 +44,8 @@ pub(super) struct CreateAccount {
     /// Unique in the cluster.
     #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
+    /// Its home; the region of the node that is called unless given.
+    region: Option<String>,
 }
 
 /// A new account.
@@ -65,14 +71,20 @@ pub(super) struct FirstKey {
 #[utoipa::path(post, path = "/v1/accounts", tag = "accounts", operation_id = "create_account", request_body = CreateAccount, responses(
     (status = 201, description = "The account and its first key", body = CreatedAccount),
     (status = 409, description = "`handle_exists`", body = ErrorBody),
+    (status = 503, description = "`unavailable`: also while the region that keeps the handles is out of reach", body = ErrorBody),
 ))]
 pub(super) async fn create(
     State(state): State<ApiState>,
     JsonBody(body): JsonBody<CreateAccount>,
 ) -> Result<(StatusCode, Json<CreatedAccount>), ApiError> {
+    let regions = &state.context().regions;
+    // Whoever passed it on has read this, too.
+    if body.region.as_deref().is_some_and(|region| region != regions.here().as_str()) {
+        return Err(rules::no_such_region(regions));
+    }
     let (account, key) = state.control().create_account(body.handle).await?;
     let api_key = FirstKey { id: key.record.id, key: key.secret };
-    Ok((StatusCode::CREATED, Json(CreatedAccount { account: account.into(), api_key })))
+    Ok((StatusCode::CREATED, Json(CreatedAccount { account: Account::of(&state, account), api_key })))
 }
 
 /// Who the caller is.
@@ -92,7 +104,7 @@ pub(super) struct Whoami {
 #[utoipa::path(get, path = "/v1/whoami", tag = "accounts", operation_id = "whoami", responses(
     (status = 200, description = "The caller", body = Whoami),
 ))]
-pub(super) async fn whoami(caller: Caller) -> Json<Whoami> {
+pub(super) async fn whoami(State(state): State<ApiState>, caller: Caller) -> Json<Whoami> {
     let key = caller.key();
-    Json(Whoami { account: caller.account().clone().into(), key_id: key.id, scope: ScopeBody::of(&key.scope) })
+    Json(Whoami { account: Account::of(&state, caller.account().clone()), key_id: key.id, scope: ScopeBody::of(&key.scope) })
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use artifacts_core::cluster::{Regions, ShardMap};
 use artifacts_core::mesh::Member;
 use artifacts_core::name::NodeName;
 use artifacts_core::protocol::VersionRange;
@@ -30,6 +31,8 @@ pub(crate) struct ClusterStatus {
     ring_keys: Vec<String>,
     /// All nodes that are known.
     members: Vec<MemberStatus>,
+    /// All regions of the cluster.
+    regions: Vec<RegionStatus>,
     /// Who should own which shard, by placement.
     shards: Vec<ShardStatus>,
 }
@@ -64,6 +67,17 @@ struct MemberStatus {
     sees: Option<usize>,
     /// Why it does not answer.
     problem: Option<String>,
+}
+
+/// One region.
+#[derive(Debug, Serialize, ToSchema)]
+struct RegionStatus {
+    /// Its name.
+    name: String,
+    /// How many of its nodes are heard; if none is, it is out of reach.
+    live: usize,
+    /// Whether it keeps the handles of all accounts.
+    first: bool,
 }
 
 /// Both ends included.
@@ -126,7 +140,9 @@ struct ShardUnit {
 pub(crate) struct ClusterSight<'a> {
     /// The ring.
     pub(crate) ring: &'a Ring,
-    /// How many shards there are.
+    /// The regions that there should be.
+    pub(crate) regions: &'a Regions,
+    /// How many shards a region has that does not say so.
     pub(crate) shards: u16,
     /// What this node has in hand.
     pub(crate) holdings: Holdings,
@@ -140,15 +156,16 @@ pub(crate) struct ClusterSight<'a> {
 pub(super) async fn show(State(state): State<ApiState>) -> Json<ClusterStatus> {
     let region = state.context().config.region.clone();
     let Some(ring) = state.ring() else {
-        let (ring_keys, members, shards) = Default::default();
-        return Json(ClusterStatus { cluster: None, node: None, region, ring_keys, members, shards });
+        let (ring_keys, members, regions, shards) = Default::default();
+        return Json(ClusterStatus { cluster: None, node: None, region, ring_keys, members, regions, shards });
     };
-    Json(describe(&ClusterSight { ring, shards: state.context().config.cluster.shards, holdings: Holdings::default() }).await)
+    let (regions, shards) = (&state.context().regions, state.context().config.cluster.shards);
+    Json(describe(&ClusterSight { ring, regions, shards, holdings: Holdings::default() }).await)
 }
 
 /// The cluster as this node sees it; each node is asked how it is.
 pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
-    let ClusterSight { ring, shards: count, holdings } = sight;
+    let ClusterSight { ring, regions: listed, shards: count, holdings } = sight;
     let view = ring.view();
     let (members, known): (Vec<_>, Vec<_>) =
         join_all(view.members.iter().map(|member| status(ring, member, holdings))).await.into_iter().unzip();
@@ -162,17 +179,24 @@ pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
     };
     let followers = |region: &str, shard: u16| {
         let of_member = |(member, known): (&MemberStatus, &Holdings)| {
-            let here = member.region.as_deref() == Some(region);
-            let feed = known.feeds.iter().find(|feed| here && feed.shard == shard)?;
+            let feed = known.feeds.iter().find(|feed| feed.region == region && feed.shard == shard)?;
             Some(Follower { node: member.name.clone(), age_ms: feed.age_ms })
         };
         members.iter().zip(&known).filter_map(of_member).collect()
     };
-    let regions: BTreeSet<_> = view.members.iter().filter_map(|member| member.facts.as_ref()).map(|facts| facts.region.clone()).collect();
+    let facts = || view.members.iter().filter_map(|member| Some((member.live, member.facts.as_ref()?)));
+    let seen: BTreeSet<_> = facts().map(|(_, facts)| facts.region.clone()).collect();
+    let known: BTreeSet<_> = seen.iter().cloned().chain(listed.all().iter().map(ToString::to_string)).collect();
+    let regions = known.into_iter().map(|name| RegionStatus {
+        live: facts().filter(|(live, facts)| *live && facts.region == name).count(),
+        first: *listed.first().as_str() == name,
+        name,
+    });
     let mut shards = Vec::new();
-    for region in regions {
+    for region in seen {
         let placement = view.placement(&region);
-        shards.extend((0..*count).map(|shard| ShardStatus {
+        let told = facts().find_map(|(_, facts)| facts.shards.filter(|_| facts.region == region));
+        shards.extend((0..told.map_or(*count, ShardMap::len)).map(|shard| ShardStatus {
             units: of_shard(&region, shard),
             followers: followers(&region, shard),
             region: region.clone(),
@@ -186,6 +210,7 @@ pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
         region: ring.region().to_owned(),
         ring_keys: ring.keys().ids().map(|id| id.to_string()).collect(),
         members,
+        regions: regions.collect(),
         shards,
     }
 }

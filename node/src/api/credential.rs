@@ -16,7 +16,7 @@ pub(super) enum Bearer {
 pub(super) struct Credential {
     /// Which one.
     pub(super) bearer: Bearer,
-    /// Whose it is; that of the operator, whose admin token is no account's, has no bits.
+    /// Whose it is; for the admin token, which is no account's, see [`ApiState::operator`](super::ApiState::operator).
     pub(super) account: AccountId,
     secret: String,
 }

@@ -3,8 +3,6 @@
 //! The owner of the account looks at the credential and finds the workspace; then the call goes on to the owner of the
 //! workspace, with what was found. Where both are one, nothing of this happens.
 
-use artifacts_core::WorkspaceId;
-use artifacts_core::cluster::Shard;
 use artifacts_core::ticket::Mode;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
@@ -15,17 +13,15 @@ use super::lock_caller::{Attested, LockCaller};
 use super::path::PathParams;
 use super::workspaces::WorkspacePath;
 use super::{ApiError, ApiState};
+use crate::records::WorkspaceRecord;
 
 /// The way to workspaces that are not in this process' store.
 pub(crate) trait Elsewhere: Send + Sync + 'static {
-    /// The shard that is here.
-    fn shard(&self) -> Shard;
-
     /// Whether the workspace is here.
-    fn is_here(&self, workspace: WorkspaceId) -> bool;
+    fn is_here(&self, workspace: &WorkspaceRecord) -> bool;
 
     /// Lets the owner of the workspace answer a call about its locks.
-    fn pass_on(&self, workspace: WorkspaceId, attested: Attested, request: Request) -> BoxFuture<'static, Response>;
+    fn pass_on(&self, attested: Attested, request: Request) -> BoxFuture<'static, Response>;
 }
 
 /// Passes a call on if its workspace is elsewhere. Stands behind the gate.
@@ -39,11 +35,10 @@ pub(super) async fn seek(State(state): State<ApiState>, request: Request, next: 
     let caller = LockCaller::from_request_parts(&mut parts, &state).await?;
     let workspace = caller.workspace(&state, &path, Mode::Ro).await?;
     let request = Request::from_parts(parts, body);
-    if elsewhere.is_here(workspace.id) {
+    if elsewhere.is_here(&workspace) {
         return Ok(next.run(request).await);
     }
-    let attested = caller.attest(workspace);
-    Ok(elsewhere.pass_on(attested.workspace(), attested, request).await)
+    Ok(elsewhere.pass_on(caller.attest(workspace), request).await)
 }
 
 /// Lets in a call that was passed on: the owner of the account has looked at its credential.

@@ -122,7 +122,7 @@ impl ApiError {
 
     /// The same error with the time after which to try again.
     #[must_use]
-    pub(super) fn with_retry_after_ms(self, ms: u64) -> Self {
+    pub(crate) fn with_retry_after_ms(self, ms: u64) -> Self {
         Self { retry_after_ms: Some(ms), ..self }
     }
 
@@ -181,6 +181,7 @@ impl From<ControlError> for ApiError {
                 tracing::error!(%error, "a request met damage");
                 Self::internal()
             }
+            ErrorCode::Unavailable if error.is_about_regions() => Self::new(code, error.to_string()),
             // What the store says is for the operator, not for callers.
             ErrorCode::Unavailable => {
                 tracing::warn!(%error, "a request was not served");

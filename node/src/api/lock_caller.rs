@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use artifacts_core::revocation::Target;
 use artifacts_core::ticket::{Mode, TicketClaims};
-use artifacts_core::{AccountId, ErrorCode, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, ErrorCode, Timestamp};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ enum AttestedWho {
 
 impl Attested {
     /// Which workspace.
-    pub(super) fn workspace(&self) -> WorkspaceId {
-        self.workspace.id
+    pub(crate) fn workspace(&self) -> &WorkspaceRecord {
+        &self.workspace
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules for values that have no type of their own.
 
 use artifacts_core::Timestamp;
+use artifacts_core::cluster::Regions;
 
 use super::ApiError;
 
@@ -10,6 +11,12 @@ const LONGEST_TEXT_CHARS: usize = 255;
 const LONGEST_METADATA_BYTES: usize = 16 * 1024;
 /// Beyond it JSON numbers lose digits in many clients (RFC 8259 section 6).
 const LARGEST_QUOTA: u64 = (1 << 53) - 1;
+
+/// What is asked for would live where nothing can.
+pub(super) fn no_such_region(regions: &Regions) -> ApiError {
+    let names: Vec<String> = regions.all().iter().map(|region| format!("`{region}`")).collect();
+    ApiError::invalid("region", format!("must be {}; or leave it out", names.join(" or ")))
+}
 
 /// A life in seconds.
 ///

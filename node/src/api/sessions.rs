@@ -170,7 +170,7 @@ pub(super) async fn list(
     };
     let after =
         request.cursor.as_deref().map(|cursor| ListKind::Sessions.position(account.id, cursor)).transpose().map_err(ListError::from)?;
-    let mut items = state.control().data_plane().sessions(Some(account.id)).await?;
+    let mut items = state.control().data_plane().sessions(Some(account)).await?;
     items.retain(|SessionStatus { record, .. }| {
         record.account == account.id
             && after.as_ref().is_none_or(|after| position(record).as_slice() > after.as_slice())

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use artifacts_core::AccountId;
+use artifacts_core::cluster::Shard;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
@@ -23,6 +25,7 @@ struct Inner {
     control: Control,
     ring: Option<Ring>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    operator: AccountId,
     idempotency: Arc<Idempotency>,
     rate_limits: RateLimits,
     prometheus: PrometheusHandle,
@@ -40,20 +43,22 @@ impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
     /// removed in the background for as long as the state lives.
     pub fn new(control: Control) -> Self {
-        Self::with(control, None, None)
+        Self::with(control, None, None, AccountId::from_bits(0))
     }
 
     /// As [`ApiState::new`], for a node that has others around it.
     pub fn in_ring(control: Control, ring: Option<Ring>) -> Self {
-        Self::with(control, ring, None)
+        Self::with(control, ring, None, AccountId::from_bits(0))
     }
 
     /// As [`ApiState::new`], for the accounts of one shard, whose workspaces may be elsewhere.
-    pub(crate) fn of_shard(control: Control, elsewhere: Arc<dyn Elsewhere>) -> Self {
-        Self::with(control, None, Some(elsewhere))
+    pub(crate) fn of_shard(control: Control, shard: Shard, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        let map = control.context().store.shards();
+        let operator = (0..).map(AccountId::from_bits).find(|id| map.of(*id) == shard);
+        Self::with(control, None, Some(elsewhere), operator.unwrap_or(AccountId::from_bits(0)))
     }
 
-    fn with(control: Control, ring: Option<Ring>, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
+    fn with(control: Control, ring: Option<Ring>, elsewhere: Option<Arc<dyn Elsewhere>>, operator: AccountId) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
@@ -62,6 +67,7 @@ impl ApiState {
             control,
             ring,
             elsewhere,
+            operator,
             idempotency,
             rate_limits: RateLimits::default(),
             prometheus,
@@ -88,6 +94,12 @@ impl ApiState {
 
     pub(super) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
         self.inner.elsewhere.as_ref()
+    }
+
+    /// What stands for the operator where answers are kept by account: an id in the shard that this is the API of, and no
+    /// account's, because those are random.
+    pub(super) fn operator(&self) -> AccountId {
+        self.inner.operator
     }
 
     pub(super) fn context(&self) -> &SharedContext {

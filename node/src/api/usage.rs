@@ -5,6 +5,8 @@ use artifacts_core::name::TenantSlug;
 use artifacts_core::namespace::Usage;
 use axum::Json;
 use axum::extract::State;
+use futures_util::future::ready;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,7 +16,7 @@ use super::page;
 use super::path::PathParams;
 use super::query::QueryParams;
 use super::scope::{Action, Subject};
-use super::workspaces::WorkspacePath;
+use super::workspaces::{ASKED_AT_ONCE, WorkspacePath};
 use super::{ApiError, ApiState};
 use crate::catalog::PageRequest;
 use crate::records::{GrantRecord, WorkspaceRecord};
@@ -101,24 +103,26 @@ pub(super) async fn list(
     };
     let catalog = &state.context().catalog;
     let page = catalog.workspaces(caller.account().id, &request, visible).await?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for workspace in page.items {
-        let Usage { bytes, inodes } = state.control().data_plane().usage(workspace.id).await?;
-        items.push(Item { workspace: workspace.address(), bytes, inodes });
-    }
+    let asked = stream::iter(page.items).map(|workspace| item(&state, workspace)).buffered(ASKED_AT_ONCE);
+    let items: Vec<Item> = asked.try_collect().await?;
     let total = if !first {
         None
     } else if page.next_cursor.is_none() {
-        Some(items.iter().fold(UsageTotal::default(), |total, item| total.with(Usage { bytes: item.bytes, inodes: item.inodes })))
+        Some(items.iter().fold(UsageTotal::default(), UsageTotal::with))
     } else {
         Some(sum(&state, &caller, visible).await?)
     };
     Ok(Json(UsageBody { total, items, next_cursor: page.next_cursor }))
 }
 
+async fn item(state: &ApiState, workspace: WorkspaceRecord) -> Result<Item, ApiError> {
+    let Usage { bytes, inodes } = state.control().data_plane().usage(&workspace).await?;
+    Ok(Item { workspace: workspace.address(), bytes, inodes })
+}
+
 impl UsageTotal {
-    fn with(self, usage: Usage) -> Self {
-        Self { workspaces: self.workspaces + 1, bytes: self.bytes + usage.bytes, inodes: self.inodes + usage.inodes }
+    fn with(self, item: &Item) -> Self {
+        Self { workspaces: self.workspaces + 1, bytes: self.bytes + item.bytes, inodes: self.inodes + item.inodes }
     }
 }
 
@@ -127,9 +131,8 @@ async fn sum(state: &ApiState, caller: &Caller, visible: impl Fn(&WorkspaceRecor
     let mut request = PageRequest { limit: STEP, cursor: None };
     loop {
         let page = state.context().catalog.workspaces(caller.account().id, &request, &visible).await?;
-        for workspace in page.items {
-            total = total.with(state.control().data_plane().usage(workspace.id).await?);
-        }
+        let asked = stream::iter(page.items).map(|workspace| item(state, workspace)).buffered(ASKED_AT_ONCE);
+        total = asked.try_fold(total, |total, item| ready(Ok(total.with(&item)))).await?;
         if page.next_cursor.is_none() {
             return Ok(total);
         }
@@ -193,7 +196,7 @@ pub(super) async fn show(
     let name = caller.own(Some(&path.handle), &path.name)?;
     caller.may(Action::Read(Subject::workspace(name)))?;
     let workspace = state.control().workspace(caller.account(), name).await?;
-    let storage = state.control().data_plane().storage(workspace.id).await?;
+    let storage = state.control().data_plane().storage(&workspace).await?;
     Ok(Json(WorkspaceStorage {
         workspace: workspace.address(),
         bytes: storage.usage.bytes,

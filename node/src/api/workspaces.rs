@@ -1,8 +1,10 @@
 use artifacts_core::name::{Handle, WorkspaceName};
+use artifacts_core::namespace::Usage;
 use artifacts_core::{Timestamp, WorkspaceId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +20,7 @@ use super::{ApiError, ApiState, rules};
 use crate::catalog::Page;
 use crate::control::WorkspaceWish;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
+use crate::store::StoreError;
 
 /// A file system.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,8 +47,9 @@ pub(super) struct Workspace {
     /// Hard limit on inodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota_inodes: Option<u64>,
-    /// What it holds now.
-    usage: WorkspaceUsage,
+    /// What it holds now; absent in a list, and when it is deleted, while its region is out of reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<WorkspaceUsage>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -73,10 +77,26 @@ pub(super) struct WorkspaceUsage {
     inodes: u64,
 }
 
+/// Of so many workspaces it is asked at once what they hold: some may be far away.
+pub(super) const ASKED_AT_ONCE: usize = 16;
+
 /// A workspace with what it holds now.
 async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
-    let usage = state.control().data_plane().usage(record.id).await?;
-    Ok(Workspace {
+    let usage = state.control().data_plane().usage(&record).await?;
+    Ok(with_usage(record, Some(usage)))
+}
+
+/// As [`shown`], for those who want to know of it even if it cannot be looked into.
+async fn shown_if_reached(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
+    match state.control().data_plane().usage(&record).await {
+        Ok(usage) => Ok(with_usage(record, Some(usage))),
+        Err(StoreError::OutOfReach { .. }) => Ok(with_usage(record, None)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn with_usage(record: WorkspaceRecord, usage: Option<Usage>) -> Workspace {
+    Workspace {
         address: record.address(),
         id: record.id,
         name: record.name,
@@ -85,9 +105,9 @@ async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, A
         region: record.region,
         quota_bytes: record.quota_bytes,
         quota_inodes: record.quota_inodes,
-        usage: WorkspaceUsage { bytes: usage.bytes, inodes: usage.inodes },
+        usage: usage.map(|usage| WorkspaceUsage { bytes: usage.bytes, inodes: usage.inodes }),
         created_at: record.created_at,
-    })
+    }
 }
 
 /// The workspace that is wanted.
@@ -103,7 +123,7 @@ pub(super) struct CreateWorkspace {
     /// Hard limit on inodes.
     #[schema(minimum = 1)]
     quota_inodes: Option<u64>,
-    /// Where its data is to live; this cluster's region unless given.
+    /// Where its data is to live; the account's region unless given.
     region: Option<String>,
 }
 
@@ -118,15 +138,16 @@ pub(super) async fn create(
     JsonBody(body): JsonBody<CreateWorkspace>,
 ) -> Result<(StatusCode, Json<Workspace>), ApiError> {
     caller.may(Action::Change(Subject::workspace(&body.name)))?;
-    let here = &state.context().config.region;
-    if body.region.as_ref().is_some_and(|region| region != here) {
-        return Err(ApiError::invalid("region", format!("must be `{here}`, the only region of this cluster; or leave it out")));
-    }
+    let regions = &state.context().regions;
+    let region = match &body.region {
+        Some(name) => regions.get(name).ok_or_else(|| rules::no_such_region(regions))?,
+        None => regions.here(),
+    };
     let wish = WorkspaceWish {
         name: body.name,
         quota_bytes: rules::quota("quota_bytes", body.quota_bytes)?,
         quota_inodes: rules::quota("quota_inodes", body.quota_inodes)?,
-        region: here.clone(),
+        region: region.clone(),
     };
     let workspace = state.control().create_workspace(caller.account(), wish).await?;
     Ok((StatusCode::CREATED, Json(shown(&state, workspace).await?)))
@@ -144,10 +165,8 @@ pub(super) async fn list(
     let request = query.request()?;
     let visible = |workspace: &WorkspaceRecord| caller.sees(Action::Read(Subject::workspace(&workspace.name)));
     let page = state.context().catalog.workspaces(caller.account().id, &request, visible).await?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for workspace in page.items {
-        items.push(shown(&state, workspace).await?);
-    }
+    let shown = stream::iter(page.items).map(|workspace| shown_if_reached(&state, workspace));
+    let items = shown.buffered(ASKED_AT_ONCE).try_collect().await?;
     Ok(Json(PageBody::new(Page { items, next_cursor: page.next_cursor }, |workspace| workspace)))
 }
 
@@ -202,6 +221,6 @@ pub(super) async fn delete(
     let name = caller.own(Some(&path.handle), &path.name)?;
     caller.may(Action::Change(Subject::workspace(name)))?;
     let (workspace, report) = state.control().delete_workspace(caller.account(), name.clone(), query.wait()?).await?;
-    let workspace = shown(&state, workspace).await?;
+    let workspace = shown_if_reached(&state, workspace).await?;
     Ok((StatusCode::ACCEPTED, Json(DeletedWorkspace { workspace, sessions: report.into() })))
 }

@@ -18,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 enum Table {
     Account = b'A',
     AccountByHandle = b'a',
+    HandleClaim = b'H',
     Key = b'K',
     KeyById = b'k',
     KeyBySecret = b'h',
@@ -80,6 +81,11 @@ pub(super) fn account(id: AccountId) -> Bytes {
 /// Holds the id of the account with this handle.
 pub(super) fn account_by_handle(handle: &Handle) -> Bytes {
     Builder::new(Table::AccountByHandle).name(handle.as_str()).done()
+}
+
+/// Holds the region that has claimed this handle, if it is not the one that keeps the handles.
+pub(super) fn handle_claim(handle: &Handle) -> Bytes {
+    Builder::new(Table::HandleClaim).name(handle.as_str()).done()
 }
 
 /// All API keys of an account, oldest first.

@@ -146,6 +146,7 @@ mod tests {
             name: "w".parse().unwrap(),
             status,
             region: "local".into(),
+            abroad: false,
             quota_bytes: None,
             quota_inodes: None,
             created_at: AT,

@@ -18,6 +18,7 @@ mod write;
 
 use std::sync::Arc;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
 use artifacts_core::{AccountId, GrantId, KeyId, WorkspaceId};
 use bytes::Bytes;
@@ -62,6 +63,14 @@ impl Catalog {
     /// The store's.
     pub async fn is_taken(&self, handle: &Handle) -> Result<bool, StoreError> {
         Ok(self.store.get(&key::account_by_handle(handle)).await?.is_some())
+    }
+
+    /// The region that has claimed this handle, where handles are kept for other regions.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn handle_claim(&self, handle: &Handle) -> Result<Option<Region>, StoreError> {
+        self.record(&key::handle_claim(handle)).await
     }
 
     /// An API key of an account, in whatever state.

@@ -1,3 +1,5 @@
+use artifacts_core::cluster::Region;
+use artifacts_core::name::Handle;
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -7,8 +9,10 @@ use crate::store::Batch;
 
 /// Puts records with all their indexes into a batch. For the actors that own them, and nobody else.
 pub trait Records {
-    /// A new account.
+    /// A new or changed account.
     fn put_account(&mut self, account: &AccountRecord);
+    /// A handle that another region has claimed.
+    fn put_handle_claim(&mut self, handle: &Handle, region: &Region);
     /// A new API key.
     fn put_key(&mut self, key: &KeyRecord);
     /// An API key that is on record and has changed.
@@ -29,6 +33,10 @@ impl Records for Batch {
     fn put_account(&mut self, account: &AccountRecord) {
         self.put(key::account(account.id), json(account));
         self.put(key::account_by_handle(&account.handle), key::account(account.id));
+    }
+
+    fn put_handle_claim(&mut self, handle: &Handle, region: &Region) {
+        self.put(key::handle_claim(handle), json(region));
     }
 
     fn put_key(&mut self, record: &KeyRecord) {

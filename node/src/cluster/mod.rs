@@ -14,5 +14,5 @@ pub use bucket::Bucket;
 pub use config::ClusterConfig;
 pub use error::ClusterError;
 pub use owned_store::{OwnedStore, OwnerRules};
-pub use record::ClusterRecord;
+pub use record::{ClusterRecord, RecordedRegions};
 pub use shards::Shards;

@@ -1,5 +1,5 @@
 use artifacts_core::Timestamp;
-use artifacts_core::cluster::ShardMap;
+use artifacts_core::cluster::{Region, Regions, ShardMap};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,49 @@ pub struct ClusterRecord {
     pub shards: ShardMap,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The region whose this is, and the first one of the cluster, if it was made as one of several. What was made when there was
+    /// one region is the first one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<RecordedRegions>,
+}
+
+/// Which of a cluster's regions a bucket is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedRegions {
+    /// This one.
+    pub here: Region,
+    /// The one that keeps the handles of all.
+    pub first: Region,
 }
 
 impl ClusterRecord {
     /// The record of a cluster to be made.
-    pub fn new(id: String, shards: ShardMap, created_at: Timestamp) -> Self {
-        Self { version: VERSION, id, shards, created_at }
+    pub fn new(id: String, shards: ShardMap, created_at: Timestamp, regions: &Regions) -> Self {
+        let recorded = || RecordedRegions { here: regions.here().clone(), first: regions.first().clone() };
+        Self { version: VERSION, id, shards, created_at, regions: regions.is_listed().then(recorded) }
+    }
+
+    /// Refuses a node that takes the bucket for that of another region: what is made there would be looked for elsewhere.
+    ///
+    /// # Errors
+    /// [`ClusterError::Unusable`].
+    pub fn check_region(&self, regions: &Regions) -> Result<(), ClusterError> {
+        let (here, first) = (regions.here(), regions.first());
+        let reason = match &self.regions {
+            Some(recorded) if recorded.here == *here && recorded.first == *first => return Ok(()),
+            // A cluster of one region may go by another name.
+            Some(recorded) if recorded.here == recorded.first && !regions.is_listed() => return Ok(()),
+            None if here == first => return Ok(()),
+            Some(RecordedRegions { here, first }) => {
+                format!(
+                    "the bucket is that of region `{here}` in a cluster whose first region is `{first}`; set `region` and `ring.regions` so"
+                )
+            }
+            None => format!(
+                "the bucket was made before there were several regions, so it is the first one's; list `{here}` first, or use another"
+            ),
+        };
+        Err(ClusterError::Unusable { reason })
     }
 
     /// Makes the cluster if there is none in the bucket, and gives the record of the one that is there: of several nodes that
@@ -80,7 +117,37 @@ mod tests {
     use object_store::memory::InMemory;
 
     fn wanted(id: &str, shards: u16) -> ClusterRecord {
-        ClusterRecord::new(id.to_owned(), ShardMap::new(shards).unwrap(), Timestamp::from_unix_ms(1))
+        ClusterRecord::new(id.to_owned(), ShardMap::new(shards).unwrap(), Timestamp::from_unix_ms(1), &Regions::one("local"))
+    }
+
+    #[test]
+    fn a_bucket_is_used_as_the_region_that_it_is() {
+        let regions =
+            |here: &str, all: &[&str]| Regions::new(here, &all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        let record = |regions: &Regions| ClusterRecord {
+            regions: None,
+            ..ClusterRecord::new("a".into(), ShardMap::SINGLE, Timestamp::from_unix_ms(1), regions)
+        };
+        let made = |regions: &Regions| ClusterRecord::new("a".into(), ShardMap::SINGLE, Timestamp::from_unix_ms(1), regions);
+        let (one, other) = (Regions::one("eu"), Regions::one("cellar"));
+        let (eu, us) = (regions("eu", &["eu", "us"]), regions("us", &["eu", "us"]));
+        assert_eq!(made(&one), record(&one), "one region leaves no trace");
+        for (recorded, used, good) in [
+            (made(&one), &other, true),
+            (made(&one), &eu, true),
+            (made(&one), &us, false),
+            (made(&eu), &eu, true),
+            (made(&eu), &regions("eu", &["eu", "us", "ap"]), true),
+            (made(&eu), &one, true),
+            (made(&eu), &us, false),
+            (made(&us), &us, true),
+            (made(&us), &eu, false),
+            (made(&us), &Regions::one("us"), false),
+            (made(&us), &regions("us", &["us", "eu"]), false),
+        ] {
+            assert_eq!(recorded.check_region(used).is_ok(), good, "{recorded:?} {used:?}");
+        }
+        assert!(serde_json::to_string(&made(&us)).unwrap().contains(r#""regions":{"here":"us","first":"eu"}"#));
     }
 
     #[tokio::test]

@@ -42,7 +42,9 @@ impl Shards {
         let mut bits = [0; 16];
         entropy.fill(&mut bits);
         let id = format!("cl_{:032x}", u128::from_be_bytes(bits));
-        let record = ClusterRecord::join_or_make(&*objects, &ClusterRecord::new(id, map, clock.wall())).await?;
+        let regions = config.regions().map_err(|error| ClusterError::Unusable { reason: error.to_string() })?;
+        let record = ClusterRecord::join_or_make(&*objects, &ClusterRecord::new(id, map, clock.wall(), &regions)).await?;
+        record.check_region(&regions)?;
         if record.shards != map {
             tracing::info!(shards = record.shards.len(), "the cluster has as many shards as it was made with");
         }

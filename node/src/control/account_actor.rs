@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{TenantSlug, WorkspaceName};
 use artifacts_core::revocation::Target;
 use artifacts_core::{KeyId, SessionId, Timestamp, WorkspaceId};
@@ -87,8 +88,8 @@ pub struct WorkspaceWish {
     pub quota_bytes: Option<u64>,
     /// Hard limit on inodes.
     pub quota_inodes: Option<u64>,
-    /// Where its data lives.
-    pub region: String,
+    /// Where its data lives: one of the cluster's regions.
+    pub region: Region,
 }
 
 /// The only writer of one account's API keys, tenants and workspace names. Whatever it answers is durable.
@@ -203,7 +204,8 @@ impl State {
             handle: self.account.handle.clone(),
             name: wish.name,
             status: WorkspaceStatus::Active,
-            region: wish.region,
+            abroad: wish.region != *context.regions.here(),
+            region: wish.region.into(),
             quota_bytes: wish.quota_bytes,
             quota_inodes: wish.quota_inodes,
             created_at: context.clock.wall(),
@@ -214,6 +216,14 @@ impl State {
         self.shared.data_plane.format(&workspace).await?;
         let mut batch = Batch::new();
         batch.put_workspace(&workspace);
+        if let Some(region) = workspace.elsewhere() {
+            // What this account's sessions are asked of, and what is revoked in it told to, from now on.
+            let found = context.catalog.account(self.account.id).await?;
+            let mut account = found.ok_or(ControlError::Interrupted)?;
+            if account.abroad.insert(region) {
+                batch.put_account(&account);
+            }
+        }
         self.write(batch).await?;
         Ok(workspace)
     }

@@ -1,14 +1,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use artifacts_core::SessionId;
+use artifacts_core::name::Handle;
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
-use artifacts_core::{AccountId, SessionId, WorkspaceId};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
-use crate::records::{SessionRecord, SessionRight, WorkspaceRecord};
+use super::ControlError;
+use crate::records::{AccountRecord, SessionRecord, SessionRight, WorkspaceRecord};
 use crate::sessions::{CheckOptions, CheckReport, FenceReport, SessionStatus, Sessions, Storage};
 use crate::store::StoreError;
 
@@ -23,26 +25,36 @@ pub trait DataPlane: Send + Sync + 'static {
         self.fence(targets, reason, Duration::ZERO)
     }
 
-    /// The sessions of an account that are not over; of all accounts if none is named.
-    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>>;
+    /// Whether an account of this handle may be made here: where handles are kept for several regions, they are asked.
+    fn claim_handle<'a>(&'a self, _: &'a Handle) -> BoxFuture<'a, Result<bool, ControlError>> {
+        ready(Ok(true)).boxed()
+    }
 
-    /// One session, if it is not over.
+    /// The sessions of an account that are not over; of all accounts if none is named.
+    fn sessions<'a>(&'a self, account: Option<&'a AccountRecord>) -> BoxFuture<'a, Result<Vec<SessionStatus>, StoreError>>;
+
+    /// One session in this region, if it is not over.
     fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionStatus>, StoreError>>;
+
+    /// As [`DataPlane::session`], in whichever region the account has workspaces.
+    fn session_of<'a>(&'a self, _: &'a AccountRecord, id: SessionId) -> BoxFuture<'a, Result<Option<SessionStatus>, StoreError>> {
+        self.session(id)
+    }
 
     /// Makes the root directory of a new workspace, durably.
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// What a workspace holds.
-    fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>>;
+    fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>>;
 
     /// What a workspace takes in the store and in objects.
-    fn storage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>>;
+    fn storage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Storage, StoreError>>;
 
     /// Proves that a workspace's metadata and data agree; see [`Sessions::check`].
     fn check<'a>(&'a self, workspace: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>>;
 
     /// Removes all records and blobs of a workspace whose sessions have been fenced. Can be repeated.
-    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn destroy<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 impl DataPlane for Sessions {
@@ -50,9 +62,9 @@ impl DataPlane for Sessions {
         async move { Sessions::fence(self, |session| hits(&targets, session), reason, wait).await }.boxed()
     }
 
-    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>> {
+    fn sessions<'a>(&'a self, account: Option<&'a AccountRecord>) -> BoxFuture<'a, Result<Vec<SessionStatus>, StoreError>> {
         let mut sessions = self.list();
-        sessions.retain(|session| account.is_none_or(|account| session.record.account == account));
+        sessions.retain(|session| account.is_none_or(|account| session.record.account == account.id));
         ready(Ok(sessions)).boxed()
     }
 
@@ -64,20 +76,20 @@ impl DataPlane for Sessions {
         Sessions::format(self, workspace).boxed()
     }
 
-    fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        Sessions::usage(self, workspace).boxed()
+    fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
+        Sessions::usage(self, workspace.id).boxed()
     }
 
-    fn storage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>> {
-        Sessions::storage(self, workspace).boxed()
+    fn storage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Storage, StoreError>> {
+        Sessions::storage(self, workspace.id).boxed()
     }
 
     fn check<'a>(&'a self, workspace: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>> {
         Sessions::check(self, workspace, options).boxed()
     }
 
-    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {
-        Sessions::destroy(self, workspace).boxed()
+    fn destroy<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        Sessions::destroy(self, workspace.id).boxed()
     }
 }
 
@@ -95,7 +107,7 @@ mod tests {
     use artifacts_core::namespace::Ino;
     use artifacts_core::session::{InodeRanges, Phase};
     use artifacts_core::ticket::Mode;
-    use artifacts_core::{GrantId, KeyId, TicketId, Timestamp};
+    use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp, WorkspaceId};
 
     use super::*;
 
@@ -103,6 +115,7 @@ mod tests {
         SessionRecord {
             id: SessionId::from_bits(1),
             account: AccountId::from_bits(1),
+            account_region: None,
             workspace: WorkspaceId::from_bits(2),
             workspace_name: "acme/task".to_owned(),
             right,

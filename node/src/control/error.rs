@@ -12,6 +12,8 @@ use crate::store::StoreError;
 pub enum ControlError {
     #[error("the handle `{0}` is taken; choose another one")]
     HandleExists(Handle),
+    #[error("the nodes of the cluster do not agree which regions there are; make `ring.regions` the same on all, then try again")]
+    RegionsDisagree,
     #[error("there is already a tenant `{0}`; use it, or choose another slug")]
     TenantExists(TenantSlug),
     #[error("there is no tenant `{0}`; create it first, or check the slug")]
@@ -53,8 +55,18 @@ impl ControlError {
             Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
             Self::Invalid { .. } | Self::List(ListError::Cursor(_)) => ErrorCode::InvalidRequest,
             Self::List(ListError::Store(error)) | Self::Store(error) => store_code(error),
-            Self::Interrupted => ErrorCode::Unavailable,
+            Self::Interrupted | Self::RegionsDisagree => ErrorCode::Unavailable,
         }
+    }
+
+    /// Whether it says how the regions are, which is for callers to know.
+    pub(crate) fn is_about_regions(&self) -> bool {
+        matches!(
+            self,
+            Self::RegionsDisagree
+                | Self::Store(StoreError::OutOfReach { .. })
+                | Self::List(ListError::Store(StoreError::OutOfReach { .. }))
+        )
     }
 
     /// The store's own error, if that is what it was: then a write may or may not have taken effect.
@@ -72,6 +84,7 @@ fn store_code(error: &StoreError) -> ErrorCode {
         StoreError::Unavailable { .. }
         | StoreError::Full { .. }
         | StoreError::Locked { .. }
+        | StoreError::OutOfReach { .. }
         | StoreError::Io(_)
         | StoreError::Fenced
         | StoreError::Closed => ErrorCode::Unavailable,

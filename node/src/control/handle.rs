@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceName};
 use artifacts_core::revocation::Target;
 use artifacts_core::ticket::{Mode, TicketFile};
@@ -132,7 +134,8 @@ impl Control {
 
     /// Whether this is the admin token, in constant time.
     pub fn is_admin_token(&self, token: &str) -> bool {
-        self.context().admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash))
+        let context = self.context();
+        context.admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash)) || context.abroad.read().is_admin_token(token)
     }
 
     /// Makes an account with its first API key.
@@ -142,20 +145,44 @@ impl Control {
     pub async fn create_account(&self, handle: Handle) -> Result<(AccountRecord, NewKey), ControlError> {
         let _one_at_a_time = self.inner.creating_account.lock().await;
         let context = self.context();
-        if context.catalog.is_taken(&handle).await? {
+        let is_free = !context.catalog.is_taken(&handle).await?
+            // In the region that keeps the handles of all.
+            && context.catalog.handle_claim(&handle).await?.is_none()
+            && self.data_plane().claim_handle(&handle).await?;
+        if !is_free {
             return Err(ControlError::HandleExists(handle));
         }
         // An account lies where its handle does, so both are written together.
         let shards = context.store.shards();
         let home = shards.of_bytes(handle.as_str().as_bytes());
         let id = shards.draw_beside(home, || context.entropy.id(), |id: &AccountId| shards.of(*id));
-        let account = AccountRecord { id, handle, created_at: context.clock.wall() };
+        let account = AccountRecord { id, handle, abroad: BTreeSet::new(), created_at: context.clock.wall() };
         let key = NewKey::draw(context, account.id, KeyWish::default());
         let mut batch = Batch::new();
         batch.put_account(&account);
         batch.put_key(&key.record);
         durable::write(context, batch).await?;
         Ok((account, key))
+    }
+
+    /// Keeps a handle for another region, where an account of this name is to be made. False if it is taken. The same region may
+    /// claim it again: it knows itself whether it has that account.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn claim_handle(&self, handle: &Handle, region: &Region) -> Result<bool, ControlError> {
+        let _one_at_a_time = self.inner.creating_account.lock().await;
+        let context = self.context();
+        if context.catalog.is_taken(handle).await? {
+            return Ok(false);
+        }
+        if let Some(known) = context.catalog.handle_claim(handle).await? {
+            return Ok(known == *region);
+        }
+        let mut batch = Batch::new();
+        batch.put_handle_claim(handle, region);
+        durable::write(context, batch).await?;
+        Ok(true)
     }
 
     /// Makes an API key.
@@ -267,7 +294,7 @@ impl Control {
     /// # Errors
     /// [`ControlError::SessionNotFound`], or the store's.
     pub async fn session(&self, account: &AccountRecord, id: SessionId) -> Result<SessionStatus, ControlError> {
-        let found = self.data_plane().session(id).await?;
+        let found = self.data_plane().session_of(account, id).await?;
         found.filter(|session| session.record.account == account.id).ok_or(ControlError::SessionNotFound(id))
     }
 

@@ -16,11 +16,11 @@ pub struct NewKey {
 
 impl NewKey {
     /// Draws a key that is not on record yet. The hash of its secret lies where its account does: both are written together, and
-    /// whoever is shown the secret knows whom to ask.
+    /// whoever is shown the secret knows whom to ask, also in another region.
     pub(super) fn draw(context: &Context, account: AccountId, wish: KeyWish) -> Self {
         let shards = context.store.shards();
         let draw = || {
-            let secret = format!("tbo_{}", context.entropy.secret());
+            let secret = context.regions.mark(format!("tbo_{}", context.entropy.secret()));
             (secret_hash(&secret), secret)
         };
         let (hash, secret) = shards.draw_beside(shards.of(account), draw, |(hash, _)| shards.of_bytes(hash));

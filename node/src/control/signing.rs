@@ -35,7 +35,7 @@ pub(super) async fn rotate_if_due(context: &Context) -> Result<(), StoreError> {
     context.entropy.fill(&mut secret);
     let mut name = [0; 8];
     context.entropy.fill(&mut name);
-    let kid = format!("sk_{:016x}", u64::from_be_bytes(name));
+    let kid = context.regions.mark(format!("sk_{:016x}", u64::from_be_bytes(name)));
     ring.rotate(kid.clone(), secret, now, LONGEST_SIGNATURE_MS);
     context.catalog.save_signing_keys(&ring).await?;
     *context.key_ring.write() = ring;

@@ -183,6 +183,7 @@ impl State {
             tenant: self.tenant.slug.clone(),
             runtime: wish.runtime,
             workspace: workspace.id,
+            region: workspace.elsewhere(),
             handle: workspace.handle.clone(),
             name: workspace.name.clone(),
             mode: wish.mode,
@@ -197,7 +198,7 @@ impl State {
             ticket::sign(&claims, kid, &key)
         };
         metrics::counter!("artifacts_tickets_total").increment(1);
-        Ok(TicketFile::new(&claims, token, self.context.endpoints.read().clone()))
+        Ok(TicketFile::new(&claims, token, self.context.endpoints_for(claims.region.as_ref())))
     }
 
     async fn revoke_grant(&mut self, id: GrantId) -> Result<GrantRecord, ControlError> {

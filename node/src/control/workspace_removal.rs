@@ -14,7 +14,7 @@ pub(super) async fn run(control: Control, workspace: WorkspaceRecord) {
     attempts.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         attempts.tick().await;
-        let outcome = match control.data_plane().destroy(workspace.id).await {
+        let outcome = match control.data_plane().destroy(&workspace).await {
             Ok(()) => control.finish_workspace(&workspace).await,
             Err(error) => Err(error.into()),
         };

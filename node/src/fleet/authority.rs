@@ -1,19 +1,20 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use artifacts_core::AccountId;
 use artifacts_core::ErrorCode;
+use artifacts_core::cluster::Verdict;
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::Standing;
-use artifacts_core::ticket::peek;
+use artifacts_core::ticket::{TicketError, peek, verify};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Fleet;
 use super::handle::Inner;
 use super::peer::{PeerCall, unavailable};
+use super::place::Home;
 use crate::random::secret_hash;
-use crate::records::WorkspaceRecord;
+use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::sessions::{Authority, Right};
 
 /// How long one question may take.
@@ -38,16 +39,69 @@ impl FleetAuthority {
 impl Fleet {
     /// What a ticket or a key opens, by the word of its account's owner.
     pub(super) async fn right(&self, opening: &Opening) -> Result<Right, Refusal> {
-        let shard = match opening {
-            Opening::Ticket { token } => peek(token).map(|claims| self.map().of(claims.account)),
-            Opening::ApiKey { key, .. } => Some(self.map().of_bytes(&secret_hash(key))),
-            Opening::Resume { .. } => None,
+        let regions = self.regions();
+        let (home, credential) = match opening {
+            Opening::Ticket { token } => (Home::of_ticket(regions, token), token.as_str()),
+            Opening::ApiKey { key, .. } => (Some(Home::of_key(regions, key)), key.as_str()),
+            Opening::Resume { .. } => (None, ""),
         };
         // What cannot be read anybody can refuse.
-        let shard = shard.unwrap_or(self.map().of_cluster());
-        self.ask::<Result<Right, Refusal>>(shard, &PeerCall::Right(opening.clone()), LIMIT)
-            .await
-            .unwrap_or_else(|error| Err(unavailable(&error)))
+        let home = home.unwrap_or_else(|| Home::shard(regions.here(), self.map().of_cluster()));
+        let is_abroad = !self.is_here(&home.region);
+        if is_abroad {
+            self.look_at(&home, credential)?;
+        }
+        let asked = self.ask::<Result<Right, Refusal>>(&home, &PeerCall::Right(opening.clone()), LIMIT).await;
+        let outcome = asked.unwrap_or_else(|error| Err(unavailable(&error)));
+        if !is_abroad {
+            return outcome;
+        }
+        match &outcome {
+            Ok(_) => self.note_credential(&home, credential, true),
+            Err(refusal) if refusal.code == ErrorCode::Unauthorized => self.note_credential(&home, credential, false),
+            Err(_) => {}
+        }
+        outcome.map(|right| Right { account_region: Some(home.region), ..right })
+    }
+
+    /// Whether a credential is worth asking another region about.
+    fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
+        if let Some(error) = self.flaw_of_ticket(home, credential) {
+            return Err(Refusal::new(ErrorCode::Unauthorized, error.to_string()));
+        }
+        match self.judge_credential(home, credential) {
+            Verdict::Ask => Ok(()),
+            Verdict::Refused => Err(Refusal::new(ErrorCode::Unauthorized, "the credential is unknown, expired or revoked")),
+            Verdict::TooMany(_) => {
+                Err(Refusal::new(ErrorCode::RateLimited, "too many unknown credentials are shown at the moment; try again"))
+            }
+        }
+    }
+
+    /// What is wrong with a ticket of another region, as far as its published keys and the time say; nothing with what is no ticket.
+    pub(super) fn flaw_of_ticket(&self, home: &Home, credential: &str) -> Option<TicketError> {
+        peek(credential)?;
+        let keys = self.common().abroad.read().verifying_keys(&home.region)?;
+        let flaw = verify(credential, &keys, self.clock().wall()).err();
+        // A key that is not known may be newer than what we have heard of that region.
+        flaw.filter(|flaw| *flaw != TicketError::UnknownKey)
+    }
+
+    /// Whether to show a credential to the region that it names.
+    pub(super) fn judge_credential(&self, home: &Home, credential: &str) -> Verdict {
+        let now_ms = self.clock().monotonic_ms();
+        self.0.strangers.lock().entry(home.region.clone()).or_default().judge(&secret_hash(credential), now_ms)
+    }
+
+    /// What that region has made of it.
+    pub(super) fn note_credential(&self, home: &Home, credential: &str, let_in: bool) {
+        let now_ms = self.clock().monotonic_ms();
+        self.0.strangers.lock().entry(home.region.clone()).or_default().note(secret_hash(credential), let_in, now_ms);
+    }
+
+    /// Where the account of a session lives.
+    fn account_of(&self, session: &SessionRecord) -> Home {
+        Home::of(session.account_region.as_ref().unwrap_or(self.regions().here()), session.account)
     }
 }
 
@@ -56,19 +110,19 @@ impl Authority for FleetAuthority {
         async move { self.fleet()?.right(opening).await }.boxed()
     }
 
-    fn confirm<'a>(&'a self, account: AccountId, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>> {
+    fn confirm<'a>(&'a self, session: &'a SessionRecord, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>> {
         async move {
             let fleet = self.fleet()?;
-            let call = PeerCall::Confirm(account, *standing);
-            let confirmed = fleet.ask::<Result<WorkspaceRecord, Refusal>>(fleet.map().of(account), &call, LIMIT).await;
+            let call = PeerCall::Confirm(session.account, *standing);
+            let confirmed = fleet.ask::<Result<WorkspaceRecord, Refusal>>(&fleet.account_of(session), &call, LIMIT).await;
             confirmed.unwrap_or_else(|error| Err(unavailable(&error)))
         }
         .boxed()
     }
 
-    fn is_current(&self, account: AccountId) -> bool {
+    fn is_current(&self, session: &SessionRecord) -> bool {
         let Some(fleet) = self.fleet.upgrade().map(Fleet) else { return false };
-        let is_current = fleet.is_current(fleet.map().of(account));
+        let is_current = fleet.seat(&fleet.account_of(session)).is_some_and(|seat| fleet.is_current(&seat));
         if !is_current {
             fleet.0.follow_now.notify_one();
         }

@@ -1,7 +1,6 @@
 use std::sync::Weak;
 
 use artifacts_core::ErrorCode;
-use artifacts_core::WorkspaceId;
 use artifacts_core::cluster::Shard;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
@@ -12,6 +11,7 @@ use super::Fleet;
 use super::forward::Parcel;
 use super::handle::Inner;
 use crate::api::{ApiError, Attested, Elsewhere};
+use crate::records::WorkspaceRecord;
 
 /// Passes calls about locks on to the owners of their workspaces.
 pub(super) struct ToOwner {
@@ -26,23 +26,18 @@ impl ToOwner {
 }
 
 impl Elsewhere for ToOwner {
-    fn shard(&self) -> Shard {
-        self.shard
+    fn is_here(&self, workspace: &WorkspaceRecord) -> bool {
+        !workspace.abroad && self.fleet.upgrade().map(Fleet).is_some_and(|fleet| fleet.map().of(workspace.id) == self.shard)
     }
 
-    fn is_here(&self, workspace: WorkspaceId) -> bool {
-        self.fleet.upgrade().map(Fleet).is_some_and(|fleet| fleet.map().of(workspace) == self.shard)
-    }
-
-    fn pass_on(&self, workspace: WorkspaceId, attested: Attested, request: Request) -> BoxFuture<'static, Response> {
+    fn pass_on(&self, attested: Attested, request: Request) -> BoxFuture<'static, Response> {
         let fleet = self.fleet.upgrade().map(Fleet);
         async move {
             let Some(fleet) = fleet else {
                 return ApiError::new(ErrorCode::Unavailable, "the node is stopping; try again").into_response();
             };
-            let shard = fleet.map().of(workspace);
             match Parcel::read(request).await {
-                Ok(parcel) => fleet.deliver(shard, parcel.attested(attested)).await,
+                Ok(parcel) => fleet.deliver(&fleet.home_of(attested.workspace()), parcel.attested(attested)).await,
                 Err(error) => error.into_response(),
             }
         }

@@ -28,7 +28,11 @@ impl Fleet {
         });
         let now_ms = self.clock().monotonic_ms();
         let following = self.0.following.lock();
-        let feeds = following.iter().map(|(shard, following)| FeedStatus { shard: shard.0, age_ms: following.age_ms(now_ms) });
+        let feeds = following.iter().map(|(seat, following)| FeedStatus {
+            region: seat.region.to_string(),
+            shard: seat.shard.0,
+            age_ms: following.age_ms(now_ms),
+        });
         Holdings { units: units.collect(), feeds: feeds.collect() }
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::Shard;
+use artifacts_core::cluster::{Region, Seat, ShardMap};
 use artifacts_core::mesh::{Member, NodePhase};
 
+use super::place::Home;
 use super::{Fleet, Unit};
 
 /// How long whoever wants something of a shard waits until it has an owner that answers.
@@ -18,29 +19,49 @@ pub(super) enum Found {
     /// This node.
     Here(Arc<Unit>),
     /// Another node, or so it should be.
-    There(Member),
+    There(Box<Member>),
     /// Nobody, for the moment.
     Nowhere,
+    /// Nobody: no node of the region is heard.
+    OutOfReach(Region),
 }
 
 impl Fleet {
-    /// Who serves a shard now.
-    pub(super) fn find(&self, shard: Shard) -> Found {
-        let unit = self.unit(shard);
+    /// Who serves what lives there now.
+    pub(super) fn find(&self, home: &Home) -> Found {
+        let region = &home.region;
+        let Some(shard) = self.map_of(region).map(|map| home.shard_in(map)) else { return Found::OutOfReach(region.clone()) };
+        let is_here = self.is_here(region);
+        let unit = self.unit(shard).filter(|_| is_here);
         if let Some(unit) = &unit
             && !self.is_stranded()
         {
             return Found::Here(Arc::clone(unit));
         }
         let view = self.ring().view();
-        let placement = view.placement(self.ring().region());
+        let placement = view.placement(region.as_str());
         let owner = placement.owner(shard.0).filter(|owner| **owner != view.me).and_then(|owner| view.member(owner));
         // What a node has that is cut off from the bucket, others have taken or will; if they are cut off as well, it stays.
         match (owner, unit) {
-            (Some(member), _) => Found::There(member.clone()),
+            (Some(member), _) => Found::There(Box::new(member.clone())),
             (None, Some(unit)) => Found::Here(unit),
-            (None, None) => Found::Nowhere,
+            (None, None) if is_here || !self.members_of(region).is_empty() => Found::Nowhere,
+            (None, None) => Found::OutOfReach(region.clone()),
         }
+    }
+
+    /// The shard of a region in which something lies, as far as is known here.
+    pub(super) fn seat(&self, home: &Home) -> Option<Seat> {
+        Some(Seat { region: home.region.clone(), shard: home.shard_in(self.map_of(&home.region)?) })
+    }
+
+    fn map_of(&self, region: &Region) -> Option<ShardMap> {
+        if self.is_here(region) { Some(self.map()) } else { self.common().abroad.read().map(region) }
+    }
+
+    /// Whether a region is this node's.
+    pub(super) fn is_here(&self, region: &Region) -> bool {
+        region == self.regions().here()
     }
 
     /// When to give up looking for an owner, by the node's clock.

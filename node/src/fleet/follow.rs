@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::Shard;
+use artifacts_core::cluster::{Region, Seat, Shard};
 use artifacts_core::mesh::Member;
 use artifacts_core::name::NodeName;
 use artifacts_core::revocation::{News, Position, RevocationRecord};
@@ -20,6 +20,7 @@ use super::Fleet;
 use super::find::Found;
 use super::handle::Inner;
 use super::peer::PeerCall;
+use super::place::Home;
 use crate::time::pause;
 
 /// For how long after it was asked for an answer counts, in milliseconds.
@@ -31,18 +32,19 @@ const GAP: Duration = Duration::from_millis(5);
 
 impl Fleet {
     /// Whether everything that was revoked in a shard's accounts until [`CURRENT_MS`] ago is known here.
-    pub(super) fn is_current(&self, shard: Shard) -> bool {
-        match self.unit(shard) {
+    pub(super) fn is_current(&self, seat: &Seat) -> bool {
+        match self.unit(seat.shard).filter(|_| self.is_here(&seat.region)) {
             Some(unit) => unit.is_proven(),
             None => {
                 let now_ms = self.clock().monotonic_ms();
-                self.0.following.lock().get(&shard).is_some_and(|following| following.is_current(now_ms, CURRENT_MS))
+                self.0.following.lock().get(seat).is_some_and(|following| following.is_current(now_ms, CURRENT_MS))
             }
         }
     }
 
-    /// Asks one member about some shards once.
+    /// Asks one member about some shards of its region once.
     async fn follow(&self, member: &Member, wanted: Vec<(Shard, Position)>) {
+        let Some(region) = member.facts.as_ref().map(|facts| Region::from(facts.region.as_str())) else { return };
         let asked_at_ms = self.clock().monotonic_ms();
         let answer = self.ask_member(member, &PeerCall::News(wanted), Duration::from_millis(CURRENT_MS)).await;
         let told = answer.and_then(|value| {
@@ -63,14 +65,16 @@ impl Fleet {
         // Only now: whoever is vouched for from here on stands on none of them.
         let mut following = self.0.following.lock();
         for (shard, news) in told {
-            following.entry(shard).or_default().take(&news, asked_at_ms);
+            let seat = Seat { region: region.clone(), shard };
+            following.entry(seat).or_default().take(&news, asked_at_ms);
         }
     }
 
     /// The shards of the accounts whose sessions are served here.
-    fn accounts_in_use(&self) -> BTreeSet<Shard> {
+    fn accounts_in_use(&self) -> BTreeSet<Seat> {
         let accounts = self.units().into_iter().flat_map(|unit| unit.sessions.accounts());
-        accounts.map(|account| self.map().of(account)).collect()
+        let home = |(region, account): (Option<Region>, _)| Home::of(region.as_ref().unwrap_or(self.regions().here()), account);
+        accounts.filter_map(|account| self.seat(&home(account))).collect()
     }
 }
 
@@ -91,17 +95,18 @@ pub(super) async fn run(fleet: std::sync::Weak<Inner>) {
         let in_use = fleet.accounts_in_use();
         let mut by_owner: BTreeMap<NodeName, (Member, Vec<(Shard, Position)>)> = BTreeMap::new();
         let mut following = fleet.0.following.lock();
-        following.retain(|shard, _| in_use.contains(shard));
-        for shard in in_use {
-            match fleet.find(shard) {
+        following.retain(|seat, _| in_use.contains(seat));
+        for seat in in_use {
+            let shard = seat.shard;
+            match fleet.find(&Home::shard(&seat.region, shard)) {
                 Found::Here(unit) if !unit.is_proven() => {
                     tokio::spawn(async move { unit.vouch().await });
                 }
                 Found::There(member) => {
-                    let position = following.entry(shard).or_default().position();
-                    by_owner.entry(member.id.name.clone()).or_insert((member, Vec::new())).1.push((shard, position));
+                    let position = following.entry(seat).or_default().position();
+                    by_owner.entry(member.id.name.clone()).or_insert((*member, Vec::new())).1.push((shard, position));
                 }
-                Found::Here(_) | Found::Nowhere => {}
+                Found::Here(_) | Found::Nowhere | Found::OutOfReach(_) => {}
             }
         }
         drop(following);

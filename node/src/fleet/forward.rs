@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use super::find::Found;
-use super::place::{Asked, bearer};
+use super::place::{Asked, Home, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
 use crate::catalog::KeyPosition;
@@ -38,7 +38,7 @@ const PURPOSE: &str = "/internal/v1/passed-on";
 /// How often a request is passed on: the first node may know an owner that is none any more.
 const HOPS_MAX: u8 = 2;
 
-/// What one node tells another about a request that it passes on.
+/// What one node tells another about a request that it passes on. The shard is one of the receiver's region.
 #[derive(Serialize, Deserialize)]
 struct Mark {
     hops: u8,
@@ -89,6 +89,11 @@ impl Parcel {
     /// The same, for whoever has the record of its API key.
     fn with_key_at(self, position: KeyPosition) -> Self {
         Self { key: Some(position), hops: 0, ..self }
+    }
+
+    /// What whoever sends it shows, if it shows anything.
+    pub(super) fn bearer(&self) -> Option<String> {
+        bearer(&self.parts.headers).map(str::to_owned)
     }
 
     /// What says where it belongs.
@@ -186,26 +191,27 @@ impl Fleet {
         Ok(Some(mark.shard))
     }
 
-    /// Lets the owner of a shard answer, and waits for one if there is none at the moment.
-    pub(super) async fn deliver(&self, shard: Shard, parcel: Parcel) -> Response {
+    /// Lets the owner of what a request is about answer, and waits for one if there is none at the moment.
+    pub(super) async fn deliver(&self, home: &Home, parcel: Parcel) -> Response {
         let by_ms = self.settle_by_ms();
         loop {
-            let attempt = match self.find(shard) {
+            let attempt = match self.find(home) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
                 Found::There(member) if parcel.hops < HOPS_MAX => {
-                    let attempt = self.send(&member, shard, &parcel).await;
+                    let attempt = self.send(&member, home, &parcel).await;
                     metrics::counter!("artifacts_requests_passed_on_total", "outcome" => attempt.outcome()).increment(1);
                     attempt
                 }
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
+                Found::OutOfReach(region) => return ApiError::from(StoreError::OutOfReach { region }).into_response(),
             };
             let reason = match attempt {
                 Attempt::Answered(response) => return response,
                 Attempt::Broken if !parcel.can_be_repeated() => return unanswered(FAILED, true),
                 Attempt::Unproven if !parcel.can_be_repeated() => return unanswered(NO_STORE, true),
                 Attempt::KeyIsAt(position) => {
-                    let shard = position.shard(self.map());
-                    return Box::pin(self.deliver(shard, parcel.with_key_at(position))).await;
+                    let home = Home::shard(self.regions().here(), position.shard(self.map()));
+                    return Box::pin(self.deliver(&home, parcel.with_key_at(position))).await;
                 }
                 Attempt::NotThere | Attempt::Broken => NO_OWNER,
                 Attempt::Unproven => NO_STORE,
@@ -245,7 +251,8 @@ impl Fleet {
     }
 
     /// Lets another node answer.
-    async fn send(&self, member: &Member, shard: Shard, parcel: &Parcel) -> Attempt {
+    async fn send(&self, member: &Member, home: &Home, parcel: &Parcel) -> Attempt {
+        let Some(shard) = self.seat(home).map(|seat| seat.shard) else { return Attempt::NotThere };
         let Some(api) = member.facts.as_ref().map(|facts| facts.api.trim_end_matches('/').to_owned()) else { return Attempt::NotThere };
         let authorization = parcel.parts.headers.get(AUTHORIZATION).map(|value| BASE64.encode(value.as_bytes()));
         let mark = Mark {
@@ -270,7 +277,10 @@ impl Fleet {
         let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
         let sent = tokio::select! {
             sent = sending => sent,
-            () = self.is_silent(member) => return Attempt::Broken,
+            () = self.is_silent(member) => {
+                let is_heard = self.ring().view().member(&member.id.name).is_some_and(|known| known.live);
+                return if is_heard { Attempt::Unproven } else { Attempt::Broken };
+            }
         };
         match sent {
             Ok(response) if response.headers().contains_key(NOT_HERE) => Attempt::NotThere,

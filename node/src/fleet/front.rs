@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use artifacts_core::ErrorCode;
+use artifacts_core::cluster::Verdict;
 use artifacts_core::protocol::{Hello, Opening, Refusal};
-use artifacts_core::ticket::peek;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
-use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -20,13 +20,18 @@ use serde_json::json;
 use super::Fleet;
 use super::find::Found;
 use super::forward::Parcel;
-use super::place::{bearer, of_request};
+use super::place::{Home, bearer, of_request};
 use crate::api::{self, ApiError, ClusterSight};
 use crate::random::secret_matches;
+use crate::store::StoreError;
 use crate::stream::{self, StreamState};
 
 /// How long the store may take before the node counts as not ready.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take to prove that a workspace is here before its mount is sent away. A node that is cut off from the store is
+/// to be left soon.
+const VOUCH_LIMIT: Duration = Duration::from_millis(1_500);
 
 #[derive(Clone)]
 struct Front {
@@ -63,10 +68,50 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
 async fn dispatch(State(fleet): State<Fleet>, request: Request) -> Result<Response, ApiError> {
     let mut parcel = Parcel::read(request).await?;
     let marked = fleet.open_mark(&mut parcel)?;
-    let shard = marked.or_else(|| of_request(fleet.map(), parcel.as_asked(), |token| fleet.is_admin(token)));
-    // Where it makes no difference, some unit of this node is as good as any.
-    let shard = shard.or_else(|| fleet.units().first().map(|unit| unit.shard)).unwrap_or(fleet.map().of_cluster());
-    Ok(fleet.deliver(shard, parcel).await)
+    let regions = fleet.regions();
+    if let Some(shard) = marked {
+        return Ok(fleet.deliver(&Home::shard(regions.here(), shard), parcel).await);
+    }
+    match of_request(regions, parcel.as_asked(), |token| fleet.is_admin(token)) {
+        Some(home) if fleet.is_here(&home.region) => Ok(fleet.deliver(&home, parcel).await),
+        Some(home) => pass_abroad(&fleet, &home, parcel).await,
+        None => {
+            // Where it makes no difference, some unit of this node is as good as any.
+            let shard = fleet.units().first().map_or(fleet.map().of_cluster(), |unit| unit.shard);
+            Ok(fleet.deliver(&Home::shard(regions.here(), shard), parcel).await)
+        }
+    }
+}
+
+/// Lets another region answer, unless what is shown is not worth it.
+async fn pass_abroad(fleet: &Fleet, home: &Home, parcel: Parcel) -> Result<Response, ApiError> {
+    let credential = parcel.bearer().unwrap_or_default();
+    let is_admin = fleet.is_admin(&credential);
+    if let Some(flaw) = fleet.flaw_of_ticket(home, &credential) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, flaw.to_string()));
+    }
+    if !is_admin {
+        match fleet.judge_credential(home, &credential) {
+            Verdict::Ask => {}
+            Verdict::Refused => {
+                let message = "the credential is missing, unknown, expired or revoked; send `authorization: Bearer <key>`";
+                return Err(ApiError::new(ErrorCode::Unauthorized, message));
+            }
+            Verdict::TooMany(wait_ms) => {
+                let error = ApiError::new(ErrorCode::RateLimited, "too many unknown credentials are shown at the moment; try again");
+                return Err(error.with_retry_after_ms(wait_ms));
+            }
+        }
+    }
+    let response = fleet.deliver(home, parcel).await;
+    match response.status() {
+        _ if is_admin => {}
+        StatusCode::UNAUTHORIZED => fleet.note_credential(home, &credential, false),
+        status if status.is_success() => fleet.note_credential(home, &credential, true),
+        // Nothing was said about it.
+        _ => {}
+    }
+    Ok(response)
 }
 
 async fn readyz(State(front): State<Front>) -> Result<Response, ApiError> {
@@ -92,7 +137,9 @@ async fn metrics(State(front): State<Front>) -> Response {
 }
 
 async fn jwks(State(front): State<Front>) -> Response {
-    let keys = front.fleet.common().key_ring.read().jwks();
+    let common = front.fleet.common();
+    let mut keys = common.key_ring.read().jwks();
+    keys.keys.extend(common.abroad.read().jwks().keys);
     ([(CACHE_CONTROL, "public, max-age=60")], Json(keys)).into_response()
 }
 
@@ -104,7 +151,7 @@ async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Respo
     if !bearer(&headers).is_some_and(|token| fleet.is_admin(token)) {
         return Err(ApiError::new(ErrorCode::Unauthorized, "this takes the admin token; send `authorization: Bearer <token>`"));
     }
-    let sight = ClusterSight { ring: fleet.ring(), shards: fleet.map().len(), holdings: fleet.holdings() };
+    let sight = ClusterSight { ring: fleet.ring(), regions: fleet.regions(), shards: fleet.map().len(), holdings: fleet.holdings() };
     Ok(Json(api::describe_cluster(&sight).await).into_response())
 }
 
@@ -113,30 +160,44 @@ async fn open_stream(State(fleet): State<Fleet>, ConnectInfo(remote): ConnectInf
 }
 
 impl Fleet {
-    /// Whether this is the admin token, in constant time.
+    /// Whether this is the admin token of this region or of another one, in constant time.
     fn is_admin(&self, token: &str) -> bool {
-        self.common().admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash))
+        let common = self.common();
+        common.admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash)) || common.abroad.read().is_admin_token(token)
     }
 
     /// By whom a stream is served: a unit here, or a refusal that says where to go.
     async fn find_server(&self, hello: &Hello) -> Result<StreamState, Refusal> {
-        let map = self.map();
-        let shard = match &hello.opening {
-            Opening::Resume { session, .. } => map.of(*session),
-            Opening::Ticket { token } => match peek(token) {
-                Some(claims) => map.of(claims.workspace),
-                None => return Err(Refusal::new(ErrorCode::Unauthorized, "the ticket is malformed")),
-            },
-            opening @ Opening::ApiKey { .. } => map.of(self.right(opening).await?.workspace.id),
+        let regions = self.regions();
+        let home = match &hello.opening {
+            Opening::Resume { session, secret } => Home::of_session(regions, *session, secret),
+            Opening::Ticket { token } => {
+                Home::of_ticket_workspace(regions, token).ok_or_else(|| Refusal::new(ErrorCode::Unauthorized, "the ticket is malformed"))?
+            }
+            opening @ Opening::ApiKey { .. } => {
+                let right = self.right(opening).await?;
+                let region = right.workspace.elsewhere().or(right.account_region);
+                Home::of(region.as_ref().unwrap_or(regions.here()), right.workspace.id)
+            }
         };
         let by_ms = self.settle_by_ms();
         loop {
-            match self.find(shard) {
-                Found::Here(unit) if !unit.is_closing() => return Ok(unit.agents.clone()),
+            match self.find(&home) {
+                Found::Here(unit) if !unit.is_closing() => {
+                    return match tokio::time::timeout(VOUCH_LIMIT, unit.vouch()).await {
+                        Ok(Ok(())) => Ok(unit.agents.clone()),
+                        Ok(Err(_)) | Err(_) => {
+                            Err(Refusal::new(ErrorCode::Unavailable, "the workspace may be at another node by now; try that"))
+                        }
+                    };
+                }
                 Found::There(member) => {
                     metrics::counter!("artifacts_streams_redirected_total").increment(1);
                     let refusal = Refusal::new(ErrorCode::Unavailable, format!("the workspace is at node {}", member.id.name));
                     return Err(Refusal { owner: member.facts.map(|facts| facts.stream), ..refusal });
+                }
+                Found::OutOfReach(region) => {
+                    return Err(Refusal::new(ErrorCode::Unavailable, StoreError::OutOfReach { region }.to_string()));
                 }
                 Found::Here(_) | Found::Nowhere => {}
             }

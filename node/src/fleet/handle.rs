@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::cluster::{Reach, Shard, ShardMap, UnitPhase};
+use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::{FenceReason, VersionRange};
 use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
@@ -12,10 +12,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::Unit;
+use super::place::Home;
+use crate::abroad::SharedAbroad;
 use crate::blob::BlobStore;
 use crate::cluster::Shards;
 use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
+use crate::records::WorkspaceRecord;
 use crate::ring::Ring;
 use crate::sessions::FenceReport;
 use crate::time::SharedClock;
@@ -31,6 +34,8 @@ pub(crate) struct Common {
     pub(crate) admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// Where agents can connect to.
     pub(crate) endpoints: Arc<RwLock<Vec<String>>>,
+    /// What is known of other regions.
+    pub(crate) abroad: SharedAbroad,
     /// The versions of the session protocol that are spoken now: what all nodes of the ring can go on with.
     pub(crate) speaks: Arc<RwLock<VersionRange>>,
 }
@@ -43,6 +48,7 @@ impl Common {
             revocations: Arc::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::default(),
+            abroad: SharedAbroad::default(),
             speaks: Arc::new(RwLock::new(speaks)),
         }
     }
@@ -57,6 +63,7 @@ pub(crate) struct FleetParts {
     pub(crate) shards: Shards,
     pub(crate) ring: Ring,
     pub(crate) common: Common,
+    pub(crate) regions: Regions,
     /// What agents are told of this node.
     pub(crate) own_urls: Vec<String>,
 }
@@ -71,7 +78,9 @@ pub(super) struct Inner {
     /// Grows whenever a unit comes or goes.
     changed: watch::Sender<u64>,
     phases: Mutex<Phases>,
-    pub(super) following: Mutex<BTreeMap<Shard, Following>>,
+    pub(super) following: Mutex<BTreeMap<Seat, Following>>,
+    /// For each other region, whose credentials are shown to it.
+    pub(super) strangers: Mutex<BTreeMap<Region, Strangers>>,
     reach: Mutex<Reach>,
     /// Somebody waits to be vouched for.
     pub(super) follow_now: Notify,
@@ -92,6 +101,7 @@ impl Fleet {
             changed: watch::Sender::new(0),
             phases: Mutex::default(),
             following: Mutex::default(),
+            strangers: Mutex::default(),
             reach: Mutex::default(),
             follow_now: Notify::new(),
         }))
@@ -129,7 +139,30 @@ impl Fleet {
         &self.0.parts.common
     }
 
-    /// Which shard a thing lies in.
+    /// The regions of the cluster.
+    pub(super) fn regions(&self) -> &Regions {
+        &self.0.parts.regions
+    }
+
+    /// Where a workspace lives whose account is of this region.
+    pub(super) fn home_of(&self, workspace: &WorkspaceRecord) -> Home {
+        let region = workspace.elsewhere();
+        Home::of(region.as_ref().unwrap_or(self.regions().here()), workspace.id)
+    }
+
+    /// Whether all nodes that are heard go by the same list of regions. Those that differ are in the log.
+    pub(super) fn regions_agree(&self) -> bool {
+        let (view, told) = (self.ring().view(), self.regions().told());
+        let known = view.members.iter().filter(|member| member.live).filter_map(|member| Some((&member.id.name, member.facts.as_ref()?)));
+        let other: Vec<_> =
+            known.filter(|(_, facts)| facts.regions != told).map(|(name, facts)| format!("{name}: {}", facts.regions)).collect();
+        if !other.is_empty() {
+            tracing::error!(here = told, ?other, "nodes have different lists of regions; make `ring.regions` the same on all");
+        }
+        other.is_empty()
+    }
+
+    /// Which shard of this region a thing lies in.
     pub(super) fn map(&self) -> ShardMap {
         self.0.parts.shards.record().shards
     }
@@ -199,14 +232,25 @@ impl Fleet {
 
     /// The other nodes of this region that are heard.
     pub(super) fn others(&self) -> Vec<Member> {
-        let (view, region) = (self.ring().view(), self.ring().region());
-        let is_other =
-            |member: &Member| member.live && member.id.name != view.me && member.facts.as_ref().is_some_and(|facts| facts.region == region);
-        view.members.iter().filter(|member| is_other(member)).cloned().collect()
+        let mut others = self.members_of(self.regions().here());
+        others.retain(|member| member.id.name != *self.ring().me());
+        others
     }
 
-    /// Where agents can connect to: here, and at every node of the region that is heard.
+    /// The nodes of a region that are heard.
+    pub(super) fn members_of(&self, region: &Region) -> Vec<Member> {
+        let is_of = |member: &&Member| member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region.as_str());
+        self.ring().view().members.iter().filter(is_of).cloned().collect()
+    }
+
+    /// Where agents can connect to: here, and at every node of the region that is heard. And the same for the other regions.
     pub(super) fn refresh_endpoints(&self) {
+        for region in self.regions().others() {
+            let facts: Vec<_> = self.members_of(region).into_iter().filter_map(|member| member.facts).collect();
+            metrics::gauge!("artifacts_region_nodes", "region" => region.to_string()).set(facts.len() as f64);
+            let map = facts.iter().find_map(|facts| facts.shards);
+            self.common().abroad.write().learn_nodes(region, facts.into_iter().map(|facts| facts.stream).collect(), map);
+        }
         let mut urls = self.0.parts.own_urls.clone();
         for url in self.others().into_iter().filter_map(|member| member.facts).map(|facts| facts.stream) {
             if !urls.contains(&url) {

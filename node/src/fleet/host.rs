@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::{HostCommand, Hosting, Shard, UnitPhase};
+use artifacts_core::cluster::{HostCommand, Hosting, Region, Shard, UnitPhase};
 use artifacts_core::mesh::NodePhase;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
+use super::place::Home;
 use super::{Fleet, Unit, follow, store_watch};
 use crate::cluster::ClusterError;
 use crate::store::{Store as _, StoreError};
@@ -65,6 +66,7 @@ impl Host {
             tokio::spawn(task.run(heard)),
             tokio::spawn(follow::run(fleet.weak())),
             tokio::spawn(keep_secrets(fleet.clone())),
+            tokio::spawn(learn_of_regions(fleet.clone())),
             tokio::spawn(store_watch::run(fleet.weak())),
         ];
         Self { fleet: fleet.clone(), events, tasks }
@@ -166,7 +168,7 @@ impl HostTask {
     fn follow_placement(&mut self) {
         let (view, map) = (self.fleet.ring().view(), self.fleet.map());
         let placement = view.placement(self.fleet.ring().region());
-        let are_others_stranded = view.others_in(NodePhase::Stranded).next().is_some();
+        let are_others_stranded = view.others_in(self.fleet.ring().region(), NodePhase::Stranded).next().is_some();
         let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_stranded));
         let is_own = |shard: &Shard| match () {
             () if self.is_leaving => false,
@@ -279,11 +281,12 @@ async fn open(fleet: &Fleet, shard: Shard) -> Result<Arc<Unit>, bool> {
 
 /// Learns the keys of the cluster from the owner of the shard they lie in, and keeps up with them.
 async fn keep_secrets(fleet: Fleet) {
-    let home = fleet.map().of_cluster();
+    let cluster = fleet.map().of_cluster();
+    let home = Home::shard(fleet.regions().here(), cluster);
     loop {
         let is_known = fleet.common().admin_token_hash.read().is_some();
-        if fleet.unit(home).is_none()
-            && let super::find::Found::There(member) = fleet.find(home)
+        if fleet.unit(cluster).is_none()
+            && let super::find::Found::There(member) = fleet.find(&home)
         {
             let asked = fleet.ask_member(&member, &PeerCall::Secrets, SECRETS_LIMIT).await;
             match asked.map(serde_json::from_value::<Secrets>) {
@@ -295,5 +298,26 @@ async fn keep_secrets(fleet: Fleet) {
             }
         }
         pause(if is_known { Duration::from_millis(REFRESH_MS) } else { SECRETS_PAUSE }).await;
+    }
+}
+
+/// Asks the other regions for what all may know of their keys, for as long as there are any.
+async fn learn_of_regions(fleet: Fleet) {
+    if fleet.regions().is_single() {
+        return;
+    }
+    loop {
+        let others: Vec<Region> = fleet.regions().others().cloned().collect();
+        join_all(others.iter().map(|region| learn_of(&fleet, region))).await;
+        pause(Duration::from_millis(REFRESH_MS)).await;
+    }
+}
+
+async fn learn_of(fleet: &Fleet, region: &Region) {
+    let home = Home::shard(region, fleet.map().of_cluster());
+    let super::find::Found::There(member) = fleet.find(&home) else { return };
+    match fleet.ask_member(&member, &PeerCall::RegionKeys, SECRETS_LIMIT).await.map(serde_json::from_value) {
+        Ok(Ok(keys)) => fleet.common().abroad.write().learn_keys(region.clone(), keys),
+        other => tracing::debug!(%region, error = ?other.err(), "a region does not tell its keys"),
     }
 }

@@ -1,13 +1,13 @@
 //! What one shard wants of another, here or on another node.
 //!
-//! Each call can be repeated without harm, so one that was not answered is made again, to whoever owns the shard then.
+//! A call is about the region of whoever receives it. Each can be repeated without harm, so one that was not answered is made again, to whoever owns the shard then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::Shard;
+use artifacts_core::cluster::{Region, Shard};
 use artifacts_core::mesh::{Answer, Member};
-use artifacts_core::name::NodeName;
+use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::{News, Position, RevocationRecord, Standing};
 use artifacts_core::ticket::KeyRing;
@@ -25,9 +25,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::find::Found;
 use super::host::HostEvent;
+use super::place::Home;
 use super::{Fleet, Unit};
+use crate::abroad::RegionKeys;
 use crate::catalog::KeyPosition;
-use crate::control::DataPlane as _;
 use crate::records::WorkspaceRecord;
 use crate::ring;
 use crate::sessions::{Authority as _, CheckOptions, Right, fenced};
@@ -47,6 +48,10 @@ const RIGHT_LIMIT: Duration = Duration::from_secs(3);
 pub(super) enum PeerCall {
     /// What the owner of the shard of the whole cluster keeps for all nodes; answered with [`Secrets`].
     Secrets,
+    /// What nodes of other regions may know of that; answered with [`RegionKeys`].
+    RegionKeys,
+    /// See [`Control::claim_handle`](crate::control::Control::claim_handle).
+    Claim(Handle, Region),
     /// Let go of a shard that should be the caller's. Answered when nothing is left of it.
     Yield(Shard),
     /// See [`Authority::right`](crate::sessions::Authority::right).
@@ -86,12 +91,15 @@ pub(super) enum PeerError {
     NotHere,
     #[error("{0}")]
     Failed(String),
+    #[error("the region `{0}` is out of reach")]
+    OutOfReach(Region),
 }
 
 impl From<StoreError> for PeerError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Fenced | StoreError::Closed => Self::NotHere,
+            StoreError::OutOfReach { region } => Self::OutOfReach(region),
             error => Self::Failed(error.to_string()),
         }
     }
@@ -99,24 +107,28 @@ impl From<StoreError> for PeerError {
 
 impl From<PeerError> for StoreError {
     fn from(error: PeerError) -> Self {
-        Self::Unavailable { reason: error.to_string() }
+        match error {
+            PeerError::OutOfReach(region) => Self::OutOfReach { region },
+            error => Self::Unavailable { reason: error.to_string() },
+        }
     }
 }
 
 impl Fleet {
-    /// Asks the owner of a shard, here or elsewhere, and goes on to ask until it is known who that is.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, shard: Shard, call: &PeerCall, limit: Duration) -> Result<T, PeerError> {
+    /// Asks the owner of what lives there, here or elsewhere, and goes on to ask until it is known who that is.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, home: &Home, call: &PeerCall, limit: Duration) -> Result<T, PeerError> {
         let by_ms = self.settle_by_ms();
         loop {
-            let outcome = match self.find(shard) {
+            let outcome = match self.find(home) {
                 Found::Here(unit) => self.answer_for(&unit, call).await,
                 Found::There(member) => self.ask_member(&member, call, limit).await,
                 Found::Nowhere => Err(PeerError::NotHere),
+                Found::OutOfReach(region) => return Err(PeerError::OutOfReach(region)),
             };
             match outcome {
                 Ok(value) => return serde_json::from_value(value).map_err(|error| PeerError::Failed(error.to_string())),
                 Err(error) if !self.look_again(by_ms).await => return Err(error),
-                Err(error) => tracing::debug!(%shard, %error, "asking the owner of a shard again"),
+                Err(error) => tracing::debug!(?home, %error, "asking the owner of a shard again"),
             }
         }
     }
@@ -163,6 +175,7 @@ impl Fleet {
                     PeerCall::Format(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
                     PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
                     PeerCall::Session(id) => map.of(*id),
+                    PeerCall::Claim(handle, _) => map.of_bytes(handle.as_str().as_bytes()),
                     _ => map.of_cluster(),
                 };
                 let unit = self.unit(shard).ok_or(PeerError::NotHere)?;
@@ -181,10 +194,16 @@ impl Fleet {
                 let admin_token_hash = hash.ok_or(PeerError::NotHere)?;
                 json(Secrets { key_ring: self.common().key_ring.read().clone(), admin_token_hash })?
             }
+            PeerCall::RegionKeys => {
+                let hash = *self.common().admin_token_hash.read();
+                let admin_token_hash = hash.ok_or(PeerError::NotHere)?;
+                json(RegionKeys { jwks: self.common().key_ring.read().jwks(), admin_token_hash })?
+            }
+            PeerCall::Claim(handle, region) => json(unit.claim_handle(handle, region).await?)?,
             PeerCall::Right(opening) => json(self.right_here(unit, opening).await?)?,
             PeerCall::RightOfKeyAt(opening, position) => json(unit.authority().with_key_at(position.clone()).right(opening).await)?,
             PeerCall::Confirm(account, standing) => {
-                let confirmed = unit.authority().confirm(*account, standing).await;
+                let confirmed = unit.authority().active_workspace(*account, standing.workspace).await;
                 let stands = self.common().revocations.read().stands(standing);
                 json(if stands { confirmed } else { Err(fenced(artifacts_core::protocol::FenceReason::Revoked)) })?
             }
@@ -194,8 +213,8 @@ impl Fleet {
             PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,
             PeerCall::Destroy(id) => json(sessions.destroy(*id).await?)?,
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
-            PeerCall::Sessions(account) => json(sessions.sessions(*account).await?)?,
-            PeerCall::Yield(_) | PeerCall::Fence { .. } | PeerCall::News(_) => return Err(PeerError::NotHere),
+            // Of the whole node, not of one shard.
+            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) => return Err(PeerError::NotHere),
         };
         // What memory says counts only if nobody else has taken the shard.
         unit.vouch().await?;
@@ -209,8 +228,8 @@ impl Fleet {
         if let (true, Opening::ApiKey { key, .. }) = (is_unknown, opening)
             && let Some(position) = unit.context.catalog.key_elsewhere(key).await?
         {
-            let (shard, call) = (position.shard(self.map()), PeerCall::RightOfKeyAt(opening.clone(), position));
-            return Box::pin(self.ask(shard, &call, RIGHT_LIMIT)).await;
+            let home = Home::shard(self.regions().here(), position.shard(self.map()));
+            return Box::pin(self.ask(&home, &PeerCall::RightOfKeyAt(opening.clone(), position), RIGHT_LIMIT)).await;
         }
         Ok(right)
     }
@@ -236,6 +255,10 @@ fn json<T: Serialize>(value: T) -> Result<Value, PeerError> {
 
 /// A refusal that may pass by itself.
 pub(super) fn unavailable(error: &PeerError) -> Refusal {
+    if let PeerError::OutOfReach(region) = error {
+        let message = format!("the region `{region}` of the account is out of reach; try again when it is back");
+        return Refusal::new(artifacts_core::ErrorCode::Unavailable, message);
+    }
     tracing::debug!(%error, "the owner of an account does not answer");
     Refusal::new(ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
 }
@@ -260,5 +283,6 @@ async fn take(State((fleet, host)): State<(Fleet, mpsc::UnboundedSender<HostEven
         Ok(value) => ring::answer(call, DONE, &value),
         Err(PeerError::NotHere) => ring::answer(call, NOT_HERE, &()),
         Err(PeerError::Failed(reason)) => ring::answer(call, FAILED, &reason),
+        Err(error @ PeerError::OutOfReach(_)) => ring::answer(call, FAILED, &error.to_string()),
     }
 }

@@ -2,11 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::Duration;
 
-use artifacts_core::cluster::Shard;
+use artifacts_core::SessionId;
+use artifacts_core::cluster::{Region, Shard};
+use artifacts_core::mesh::Member;
+use artifacts_core::name::Handle;
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{RevocationRecord, Target};
-use artifacts_core::{AccountId, SessionId, WorkspaceId};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
@@ -15,9 +17,10 @@ use super::Fleet;
 use super::follow::CURRENT_MS;
 use super::handle::{Inner, add};
 use super::peer::PeerCall;
+use super::place::Home;
 use crate::context::SharedContext;
-use crate::control::DataPlane;
-use crate::records::WorkspaceRecord;
+use crate::control::{ControlError, DataPlane};
+use crate::records::{AccountRecord, WorkspaceRecord};
 use crate::sessions::{CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
 use crate::store::StoreError;
 use crate::time::pause;
@@ -43,13 +46,29 @@ impl FleetPlane {
         self.fleet.upgrade().map(Fleet).ok_or(StoreError::Closed)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, home: Shard, call: PeerCall, limit: Duration) -> Result<T, StoreError> {
-        Ok(self.fleet()?.ask(home, &call, limit).await?)
+    async fn ask_workspace<T: DeserializeOwned>(&self, workspace: &WorkspaceRecord, call: PeerCall) -> Result<T, StoreError> {
+        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
+        let fleet = self.fleet()?;
+        Ok(fleet.ask(&fleet.home_of(workspace), &call, limit).await?)
     }
 
-    async fn ask_workspace<T: DeserializeOwned>(&self, workspace: WorkspaceId, call: PeerCall) -> Result<T, StoreError> {
-        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
-        self.ask(self.context.store.shards().of(workspace), call, limit).await
+    /// A session of this region, or of another one.
+    async fn session_in(&self, region: &Region, id: SessionId) -> Result<Option<SessionStatus>, StoreError> {
+        Ok(self.fleet()?.ask(&Home::of(region, id), &PeerCall::Session(id), LIMIT).await?)
+    }
+
+    /// The regions that may have to do with what these are about: this one, and those where the accounts have had workspaces.
+    async fn concerned(&self, fleet: &Fleet, records: &[RevocationRecord]) -> BTreeSet<Region> {
+        let accounts: BTreeSet<_> = records.iter().map(|record| record.account).collect();
+        let mut regions = BTreeSet::from([fleet.regions().here().clone()]);
+        for account in accounts.into_iter().filter(|_| !fleet.regions().is_single()) {
+            match self.context.catalog.account(account).await {
+                Ok(found) => regions.extend(found.into_iter().flat_map(|account| account.abroad)),
+                // Whoever has nothing to do with it has nothing to do.
+                Err(_) => regions.extend(fleet.regions().others().cloned()),
+            }
+        }
+        regions
     }
 
     /// The records that say so; all of them are in the register before anything is fenced.
@@ -59,7 +78,9 @@ impl FleetPlane {
     }
 
     async fn fence_everywhere(&self, fleet: &Fleet, records: Vec<RevocationRecord>, wait: Duration) -> FenceReport {
-        let others = fleet.others();
+        let regions = self.concerned(fleet, &records).await;
+        let mut others: Vec<Member> = regions.iter().flat_map(|region| fleet.members_of(region)).collect();
+        others.retain(|member| member.id.name != *fleet.ring().me());
         let call = PeerCall::Fence { records: records.clone(), wait_ms: wait.as_millis() as u64 };
         let limit = wait + Duration::from_millis(CURRENT_MS);
         let pushes = others.iter().map(|member| {
@@ -78,17 +99,21 @@ impl FleetPlane {
         });
         let (here, told) = tokio::join!(fleet.enforce(&records, wait), join_all(pushes));
         let told: Vec<_> = told.into_iter().flatten().collect();
-        self.outlast(fleet, &told.iter().map(|(name, _)| (*name).clone()).collect()).await;
+        self.outlast(fleet, &regions, &told.iter().map(|(name, _)| (*name).clone()).collect()).await;
         told.into_iter().fold(here, |sum, (_, report)| add(sum, report))
     }
 
     /// Waits until a node that has not confirmed cannot vouch for anybody on the strength of what it knew before. Nodes that have
     /// not asked lately cannot anyway.
-    async fn outlast(&self, fleet: &Fleet, told: &BTreeSet<artifacts_core::name::NodeName>) {
+    async fn outlast(&self, fleet: &Fleet, regions: &BTreeSet<Region>, told: &BTreeSet<artifacts_core::name::NodeName>) {
         let Some(unit) = fleet.unit(self.shard) else { return };
         let now_ms = fleet.clock().monotonic_ms();
-        let untold = fleet.ring().view().members.into_iter().map(|member| member.id.name).filter(|name| !told.contains(name));
-        let until_ms = untold.filter_map(|name| unit.followed_at_ms(&name)).max().map_or(0, |at_ms| at_ms + CURRENT_MS);
+        let is_concerned = |member: &Member| {
+            let region = member.facts.as_ref().map(|facts| Region::from(facts.region.as_str()));
+            region.is_none_or(|region| regions.contains(&region)) && !told.contains(&member.id.name)
+        };
+        let untold = fleet.ring().view().members.into_iter().filter(is_concerned);
+        let until_ms = untold.filter_map(|member| unit.followed_at_ms(&member.id.name)).max().map_or(0, |at_ms| at_ms + CURRENT_MS);
         pause(Duration::from_millis(until_ms.saturating_sub(now_ms))).await;
     }
 }
@@ -117,10 +142,35 @@ impl DataPlane for FleetPlane {
         .boxed()
     }
 
-    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>> {
+    fn claim_handle<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Result<bool, ControlError>> {
         async move {
             let fleet = self.fleet()?;
-            let others = fleet.others();
+            if !fleet.regions_agree() {
+                return Err(ControlError::RegionsDisagree);
+            }
+            let (here, first) = (fleet.regions().here(), fleet.regions().first());
+            if here == first {
+                return Ok(true);
+            }
+            let call = PeerCall::Claim(handle.clone(), here.clone());
+            let claimed = fleet.ask(&Home::of_handle(first, handle.as_str()), &call, LIMIT).await;
+            Ok(claimed.map_err(StoreError::from)?)
+        }
+        .boxed()
+    }
+
+    fn sessions<'a>(&'a self, account: Option<&'a AccountRecord>) -> BoxFuture<'a, Result<Vec<SessionStatus>, StoreError>> {
+        async move {
+            let fleet = self.fleet()?;
+            let mut others = fleet.others();
+            for region in account.into_iter().flat_map(|account| &account.abroad) {
+                let members = fleet.members_of(region);
+                if members.is_empty() {
+                    return Err(StoreError::OutOfReach { region: region.clone() });
+                }
+                others.extend(members);
+            }
+            let account = account.map(|account| account.id);
             let call = PeerCall::Sessions(account);
             let asked = join_all(others.iter().map(|member| fleet.ask_member(member, &call, LIMIT))).await;
             let mut sessions: Vec<SessionStatus> = fleet.units().iter().flat_map(|unit| unit.sessions.list()).collect();
@@ -139,26 +189,46 @@ impl DataPlane for FleetPlane {
     }
 
     fn session(&self, id: SessionId) -> BoxFuture<'_, Result<Option<SessionStatus>, StoreError>> {
-        self.ask(self.context.store.shards().of(id), PeerCall::Session(id), LIMIT).boxed()
+        async move { self.session_in(self.fleet()?.regions().here(), id).await }.boxed()
+    }
+
+    fn session_of<'a>(&'a self, account: &'a AccountRecord, id: SessionId) -> BoxFuture<'a, Result<Option<SessionStatus>, StoreError>> {
+        async move {
+            let (mut found, mut failed) = (self.session(id).await?, None);
+            for region in &account.abroad {
+                if found.is_some() {
+                    break;
+                }
+                match self.session_in(region, id).await {
+                    Ok(session) => found = session,
+                    Err(error) => failed = Some(error),
+                }
+            }
+            match (found, failed) {
+                (None, Some(error)) => Err(error),
+                (found, _) => Ok(found),
+            }
+        }
+        .boxed()
     }
 
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.ask_workspace(workspace.id, PeerCall::Format(workspace.clone())).boxed()
+        self.ask_workspace(workspace, PeerCall::Format(workspace.clone())).boxed()
     }
 
-    fn usage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        self.ask_workspace(workspace, PeerCall::Usage(workspace)).boxed()
+    fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
+        self.ask_workspace(workspace, PeerCall::Usage(workspace.id)).boxed()
     }
 
-    fn storage(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>> {
-        self.ask_workspace(workspace, PeerCall::Storage(workspace)).boxed()
+    fn storage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Storage, StoreError>> {
+        self.ask_workspace(workspace, PeerCall::Storage(workspace.id)).boxed()
     }
 
     fn check<'a>(&'a self, workspace: &'a WorkspaceRecord, options: CheckOptions) -> BoxFuture<'a, Result<CheckReport, StoreError>> {
-        self.ask_workspace(workspace.id, PeerCall::Check(workspace.clone(), options)).boxed()
+        self.ask_workspace(workspace, PeerCall::Check(workspace.clone(), options)).boxed()
     }
 
-    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.ask_workspace(workspace, PeerCall::Destroy(workspace)).boxed()
+    fn destroy<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.ask_workspace(workspace, PeerCall::Destroy(workspace.id)).boxed()
     }
 }

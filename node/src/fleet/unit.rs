@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::cluster::{Claim, Shard};
-use artifacts_core::name::NodeName;
+use artifacts_core::cluster::{Claim, Region, Shard};
+use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Feed, Target};
 use axum::Router;
@@ -17,7 +17,7 @@ use crate::api::{self, ApiState};
 use crate::catalog::{Catalog, layout};
 use crate::cluster::OwnedStore;
 use crate::context::{Context, SharedContext};
-use crate::control::{Control, StartError, hits};
+use crate::control::{Control, ControlError, StartError, hits};
 use crate::server::Shutdown;
 use crate::sessions::{FenceReport, LocalAuthority, Sessions};
 use crate::store::{ShardedStore, Store as _, StoreError};
@@ -91,6 +91,8 @@ impl Unit {
             log: Mutex::new(Feed::new(u64::from_be_bytes(name))),
             admin_token_hash: common.admin_token_hash.clone(),
             endpoints: common.endpoints.clone(),
+            regions: fleet.regions().clone(),
+            abroad: common.abroad.clone(),
             is_home,
         });
         Control::load(&context).await?;
@@ -100,7 +102,7 @@ impl Unit {
         let end = Shutdown::new();
         let speaks = common.speaks.clone();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
-        let state = ApiState::of_shard(control.clone(), Arc::new(ToOwner::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), shard, Arc::new(ToOwner::new(fleet, shard)));
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),
@@ -125,6 +127,14 @@ impl Unit {
     /// Whether it closes or has closed.
     pub(super) fn is_closing(&self) -> bool {
         self.end.is_started()
+    }
+
+    /// Keeps a handle for another region.
+    pub(super) async fn claim_handle(&self, handle: &Handle, region: &Region) -> Result<bool, StoreError> {
+        self.control.claim_handle(handle, region).await.map_err(|error| match error {
+            ControlError::Store(error) => error,
+            error => StoreError::Unavailable { reason: error.to_string() },
+        })
     }
 
     /// What decides about the rights of this shard's accounts.

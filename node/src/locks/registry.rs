@@ -236,6 +236,8 @@ mod tests {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            regions: artifacts_core::cluster::Regions::one("local"),
+            abroad: Arc::default(),
         });
         Locks::start(context, Arc::new(|_| false), |_| {}).await.unwrap()
     }

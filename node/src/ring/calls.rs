@@ -50,6 +50,8 @@ pub(crate) struct Holdings {
 /// How far behind a node is with what is revoked in the accounts of a shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FeedStatus {
+    /// Whose.
+    pub(crate) region: String,
     /// Which shard.
     pub(crate) shard: u16,
     /// How old what is known is; absent before it was read whole.

@@ -25,6 +25,8 @@ pub struct RingConfig {
     pub advertise: Option<SocketAddr>,
     /// Nodes to find the others through, `host:port` each. Best all of them, the same list on each; a node ignores itself.
     pub seeds: Vec<String>,
+    /// All regions of the cluster, the first of which keeps the handles; the same list on all nodes. Empty: there is one.
+    pub regions: Vec<String>,
     /// A file with the ring's keys: 32 bytes in base64 a line, the one to seal with first. Absent: the environment variable
     /// ARTIFACTS_RING_KEY has them.
     pub key_file: Option<PathBuf>,
@@ -44,6 +46,7 @@ impl Default for RingConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 7701)),
             advertise: None,
             seeds: Vec::new(),
+            regions: Vec::new(),
             key_file: None,
             api: None,
             gossip_interval_ms: 200,

@@ -75,6 +75,8 @@ impl RingSeat {
             // Calls have a life of their own, which is the ring's first: its next ones do not disturb them.
             calls: self.first,
             phase: NodePhase::Joining,
+            regions: String::new(),
+            shards: None,
         };
         facts
             .check()

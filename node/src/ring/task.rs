@@ -7,6 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::RingView;
 use super::caller::Caller;
+use super::config::RingConfig;
 use super::handle::{RingSeat, Silences};
 use super::socket::{Ending, SealedTransport};
 use crate::time::pause;
@@ -24,6 +25,12 @@ const PHI_THRESHOLD: f64 = 16.0;
 const TOLD_AT_ONCE: usize = 16;
 /// After so many intervals all have heard of it.
 const INTERVALS_TO_SPREAD: u32 = 3;
+
+/// After how long a node that hears nobody keeps its heartbeat to itself. The others then still take their time to suspect it, so
+/// this is short: one that hears again has lost nothing.
+fn deaf_after_ms(config: &RingConfig) -> u64 {
+    (config.suspect_after_ms / 4).max(2 * config.gossip_interval_ms)
+}
 
 /// What the node tells its ring.
 pub(super) enum Word {
@@ -134,14 +141,8 @@ impl RingTask {
         let ending = watch::Sender::new(None);
         let mut ended = ending.subscribe();
         let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
-        let transport = SealedTransport::new(
-            &seat.config.name,
-            seat.socket.clone(),
-            endpoint,
-            seat.config.suspect_after_ms,
-            seat.clock.clone(),
-            ending,
-        );
+        let transport =
+            SealedTransport::new(&seat.config.name, seat.socket.clone(), endpoint, deaf_after_ms(&seat.config), seat.clock.clone(), ending);
         let config = self.chitchat_config(&identity);
         let handle = match spawn_chitchat(config, self.facts.pairs(), &transport).await {
             Ok(handle) => handle,

@@ -19,9 +19,11 @@ impl RingView {
         self.members.iter().find(|member| member.id.name == *name)
     }
 
-    /// Other nodes that are heard and say that they are in this phase.
-    pub fn others_in(&self, phase: NodePhase) -> impl Iterator<Item = &Member> {
-        let is_in = move |member: &&Member| member.live && member.facts.as_ref().is_some_and(|facts| facts.phase == phase);
+    /// Other nodes of a region that are heard and say that they are in this phase.
+    pub fn others_in(&self, region: &str, phase: NodePhase) -> impl Iterator<Item = &Member> {
+        let is_in = move |member: &&Member| {
+            member.live && member.facts.as_ref().is_some_and(|facts| facts.region == region && facts.phase == phase)
+        };
         self.members.iter().filter(|member| member.id.name != self.me).filter(is_in)
     }
 

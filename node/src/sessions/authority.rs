@@ -1,3 +1,4 @@
+use artifacts_core::cluster::Region;
 use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::Standing;
@@ -11,11 +12,14 @@ use super::opening::{refuse, unavailable};
 use super::standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
 use crate::catalog::KeyPosition;
 use crate::context::SharedContext;
-use crate::records::{SessionRight, WorkspaceRecord, WorkspaceStatus};
+use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
 
 /// What a credential allows, before there is a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Right {
+    /// The region of the account, if it is not that of whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_region: Option<Region>,
     /// What may be mounted.
     pub workspace: WorkspaceRecord,
     /// By what right.
@@ -34,11 +38,11 @@ pub trait Authority: Send + Sync + 'static {
     fn right<'a>(&'a self, opening: &'a Opening) -> BoxFuture<'a, Result<Right, Refusal>>;
 
     /// That what a session stands on stands now, and its workspace.
-    fn confirm<'a>(&'a self, account: AccountId, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>>;
+    fn confirm<'a>(&'a self, session: &'a SessionRecord, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>>;
 
-    /// Whether everything that was revoked in this account until a moment ago is known here. If not, no session of it is
+    /// Whether everything that was revoked in a session's account until a moment ago is known here. If not, no session of it is
     /// vouched for.
-    fn is_current(&self, account: AccountId) -> bool;
+    fn is_current(&self, session: &SessionRecord) -> bool;
 }
 
 /// The authority over accounts that lie in this process' own store.
@@ -66,6 +70,7 @@ impl LocalAuthority {
         let expires_at = ticket.expires_at();
         let StandingTicket { claims, grant } = ticket;
         Ok(Right {
+            account_region: None,
             workspace: self.active_workspace(claims.account, claims.workspace).await?,
             right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
             mode: claims.mode,
@@ -100,6 +105,7 @@ impl LocalAuthority {
         }
         let workspace = context.catalog.workspace_by_name(account.id, &address.name).await.map_err(unavailable)?.ok_or_else(missing)?;
         Ok(Right {
+            account_region: None,
             workspace: self.active_workspace(account.id, workspace.id).await?,
             right: SessionRight::Key { key: key.id },
             mode,
@@ -108,7 +114,7 @@ impl LocalAuthority {
         })
     }
 
-    async fn active_workspace(&self, account: AccountId, id: WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
+    pub(crate) async fn active_workspace(&self, account: AccountId, id: WorkspaceId) -> Result<WorkspaceRecord, Refusal> {
         let record = self.context.catalog.workspace(account, id).await.map_err(unavailable)?;
         match record {
             Some(record) if record.status == WorkspaceStatus::Active => Ok(record),
@@ -132,12 +138,12 @@ impl Authority for LocalAuthority {
         .boxed()
     }
 
-    fn confirm<'a>(&'a self, account: AccountId, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>> {
-        self.active_workspace(account, standing.workspace).boxed()
+    fn confirm<'a>(&'a self, session: &'a SessionRecord, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>> {
+        self.active_workspace(session.account, standing.workspace).boxed()
     }
 
     /// Whoever owns the workspace here owns the account as well, and revocations are in the register when they are answered.
-    fn is_current(&self, _: AccountId) -> bool {
+    fn is_current(&self, _: &SessionRecord) -> bool {
         true
     }
 }

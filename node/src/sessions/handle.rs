@@ -14,12 +14,20 @@ pub(crate) struct Shared {
     heard_ms: AtomicU64,
     connections: AtomicU64,
     phase: Mutex<Phase>,
+    /// Held while a stream takes the place of the one before.
+    attaching: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
     pub(crate) fn new(phase: Phase, now_ms: u64) -> Self {
         let accepts = AtomicBool::new(matches!(phase, Phase::Live | Phase::Lapsed));
-        Self { accepts, heard_ms: AtomicU64::new(now_ms), connections: AtomicU64::new(0), phase: Mutex::new(phase) }
+        Self {
+            accepts,
+            heard_ms: AtomicU64::new(now_ms),
+            connections: AtomicU64::new(0),
+            phase: Mutex::new(phase),
+            attaching: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Whether the session stands. Once false, for good.
@@ -54,6 +62,12 @@ impl Shared {
     /// Whether a stream is up.
     pub(crate) fn connected(&self) -> bool {
         self.connections.load(Ordering::Relaxed) > 0
+    }
+
+    /// One stream at a time takes the place of the one before, at the workspace and at the session. Otherwise each of two that come
+    /// together could have one of the places: the mount would hear proofs, and no answers.
+    pub(super) async fn attach_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.attaching.lock().await
     }
 
     pub(crate) fn phase(&self) -> Phase {

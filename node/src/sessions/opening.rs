@@ -81,9 +81,10 @@ impl Sessions {
         let context = &self.0.context;
         let record = &handle.record;
         let standing = standing(record);
-        let workspace_record = self.0.authority.confirm(record.account, &standing).await?;
+        let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
+        let alone = handle.shared.attach_alone().await;
         let attachment = Attachment {
             session: record.id,
             mode: record.mode,
@@ -99,12 +100,16 @@ impl Sessions {
             self.0.locks.settle(record.workspace, record.id);
         }
         let _ = handle.actor.cast(SessionMessage::Connected(connection));
+        drop(alone);
         // A fence may have come while the session opened: what it sealed then, this would have undone.
-        if !handle.shared.accepts() || !context.revocations.read().stands(&standing) {
+        let stands = context.revocations.read().stands(&standing);
+        if !stands || !handle.shared.accepts() {
             let _ = ask(&workspace, |reply| WorkspaceMessage::Seal(record.id, reply)).await;
-            let id = record.id;
-            self.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
-            return Err(fenced(FenceReason::Revoked));
+            if !stands {
+                let id = record.id;
+                self.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
+            }
+            return Err(ended(stands, handle.shared.phase()));
         }
         let welcome = Welcome {
             version,
@@ -149,7 +154,7 @@ impl Sessions {
             None => match stored.phase {
                 Phase::Fenced(reason) => Err(fenced(reason)),
                 // Being fenced at this moment.
-                _ if self.handle(id).is_some() => Err(refuse(ErrorCode::Unavailable, "the session is not ready; try again")),
+                phase if self.handle(id).is_some() => Err(ended(true, phase)),
                 // Its actor failed and starts anew from the record.
                 _ => {
                     let _one_at_a_time = self.0.opening.of(id.bits()).await;
@@ -191,13 +196,14 @@ impl Sessions {
                 found.map_err(|error| refuse(ErrorCode::InvalidRequest, format!("the subpath `{subpath}` cannot be mounted: {error}")))?
             }
         };
-        let secret = context.entropy.secret();
+        let secret = context.regions.mark(context.entropy.secret());
         // A session lies where its workspace does, and whoever knows its id knows where that is.
         let shards = context.store.shards();
         let home = shards.of(right.workspace.id);
         let record = SessionRecord {
             id: shards.draw_beside(home, || context.entropy.id(), |id: &SessionId| shards.of(*id)),
             account: right.workspace.account,
+            account_region: right.account_region,
             workspace: right.workspace.id,
             workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
             right: right.right,
@@ -245,7 +251,32 @@ pub(crate) fn fenced(reason: FenceReason) -> Refusal {
     Refusal { fenced: Some(reason), ..Refusal::new(ErrorCode::Forbidden, reason.text()) }
 }
 
+/// Why a session that was just fenced, or whose right does not stand, is not resumed. A fence that is not on record yet will be when
+/// the agent asks again.
+fn ended(stands: bool, phase: Phase) -> Refusal {
+    match phase {
+        Phase::Fenced(reason) if stands => fenced(reason),
+        _ if !stands => fenced(FenceReason::Revoked),
+        _ => refuse(ErrorCode::Unavailable, "the session is not ready; try again"),
+    }
+}
+
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     tracing::warn!(%error, "a session could not be opened");
     refuse(ErrorCode::Unavailable, "the node cannot open the session now; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session that somebody else's lock had ended while its agent was on the way was told that its access was revoked.
+    #[test]
+    fn a_session_that_is_fenced_while_it_is_resumed_hears_why() {
+        let lost = FenceReason::LeaseLost;
+        assert_eq!(ended(true, Phase::Fenced(lost)).fenced, Some(lost));
+        assert_eq!(ended(false, Phase::Live).fenced, Some(FenceReason::Revoked));
+        let refusal = ended(true, Phase::Lapsed);
+        assert_eq!((refusal.fenced, refusal.code), (None, ErrorCode::Unavailable), "not on record yet");
+    }
 }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use artifacts_core::cluster::Region;
 use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
@@ -260,14 +261,16 @@ impl Sessions {
         &self.0.locks
     }
 
-    /// Whether a session of this account may be vouched for.
-    pub(crate) fn is_current(&self, account: AccountId) -> bool {
-        self.0.authority.is_current(account)
+    /// Whether a session may be vouched for.
+    pub(crate) fn is_current(&self, session: &SessionRecord) -> bool {
+        self.0.authority.is_current(session)
     }
 
-    /// The accounts of all sessions that are not over.
-    pub(crate) fn accounts(&self) -> BTreeSet<AccountId> {
-        self.0.handles.read().values().filter(|handle| handle.shared.accepts()).map(|handle| handle.record.account).collect()
+    /// The accounts of all sessions that are not over, each with its region if that is another one.
+    pub(crate) fn accounts(&self) -> BTreeSet<(Option<Region>, AccountId)> {
+        let handles = self.0.handles.read();
+        let standing = handles.values().filter(|handle| handle.shared.accepts());
+        standing.map(|handle| (handle.record.account_region.clone(), handle.record.account)).collect()
     }
 
     /// A number for a new stream.

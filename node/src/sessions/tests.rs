@@ -63,6 +63,8 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        regions: artifacts_core::cluster::Regions::one("local"),
+        abroad: Arc::default(),
     })
 }
 
@@ -122,6 +124,7 @@ fn workspace() -> WorkspaceRecord {
         name: "w".parse().unwrap(),
         status: WorkspaceStatus::Active,
         region: "local".into(),
+        abroad: false,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(START),
@@ -152,6 +155,7 @@ fn claims(ticket: u128) -> TicketClaims {
         tenant: "t".parse().unwrap(),
         runtime: "r".parse().unwrap(),
         workspace: WorkspaceId::from_bits(2),
+        region: None,
         handle: "acme".parse().unwrap(),
         name: "w".parse().unwrap(),
         mode: Mode::Rw,

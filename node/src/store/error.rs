@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use artifacts_core::cluster::Region;
+
 /// An error of a [`super::Store`]. It can be cloned because one failed commit answers every writer that was part of it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -52,6 +54,12 @@ pub enum StoreError {
     /// acted as the owner must stop.
     #[error("another node has taken over this part of the store; ask that one")]
     Fenced,
+    /// What is asked for lies in a region of which no node is heard.
+    #[error("the region `{region}`, where this has its home, is out of reach; try again when it is back")]
+    OutOfReach {
+        /// Which.
+        region: Region,
+    },
     /// The store was closed. Nothing was written.
     #[error("the store is closed; open it again")]
     Closed,

@@ -1,7 +1,7 @@
 //! Which shard a key lies in.
 //!
 //! Behind the byte that names the table stands what the row belongs to, as 16 bytes: an account, a workspace or a session. A
-//! session's id is drawn so that it lies with its workspace; a handle and the hash of an API key's secret lie where their
+//! session's id is drawn so that it lies with its workspace; a handle, also one that another region has claimed, and the hash of an API key's secret lie where their
 //! account does, because the one's id and the other's secret are drawn for that. So each batch that a node writes lies in one
 //! shard. The tables are those of `catalog/key.rs`, `workspace/keys.rs` and `sessions/keys.rs`.
 
@@ -21,7 +21,7 @@ pub fn shard_of(map: ShardMap, key: &[u8]) -> Shard {
         Some(b'A' | b'G' | b'I' | b'K' | b'N' | b'R' | b'S' | b'T' | b'V' | b'W' | b'g' | b'k') => id(1),
         // The instant at which an answer runs out comes before the answer's slot.
         Some(b'i') => id(1 + 8),
-        Some(b'a') => Some(map.of_bytes(key[1..].strip_suffix(&[0]).unwrap_or(&key[1..]))),
+        Some(b'a' | b'H') => Some(map.of_bytes(key[1..].strip_suffix(&[0]).unwrap_or(&key[1..]))),
         Some(b'h') => Some(map.of_bytes(&key[1..])),
         _ => None,
     };

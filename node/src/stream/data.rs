@@ -24,7 +24,7 @@ pub(super) fn session(state: &StreamState, headers: &HeaderMap) -> Result<Arc<Ha
     let (id, secret) = bearer.and_then(|text| text.split_once('.')).ok_or_else(unauthorized)?;
     let id: SessionId = id.parse().map_err(|_| unauthorized())?;
     let handle = state.sessions.authenticate(id, secret).ok_or_else(unauthorized)?;
-    if !state.sessions.is_current(handle.record.account) {
+    if !state.sessions.is_current(&handle.record) {
         return Err(ApiError::new(ErrorCode::Unavailable, "nobody can say at the moment whether the session stands; try again"));
     }
     Ok(handle)

@@ -47,7 +47,12 @@ pub(super) async fn serve(socket: WebSocket, remote: SocketAddr, find: impl Find
         Ok(hello) => hello,
     };
     let found = match hello {
-        Ok(hello) => find(hello.clone()).await.map(|state| (hello, state)),
+        Ok(hello) => tokio::select! {
+            biased;
+            found = find(hello.clone()) => found.map(|state| (hello, state)),
+            // By now it asks again over another stream, whose place this one must not take.
+            () = hung_up(&mut stream) => return,
+        },
         Err(refusal) => Err(refusal),
     };
     match found {
@@ -58,6 +63,11 @@ pub(super) async fn serve(socket: WebSocket, remote: SocketAddr, find: impl Find
             let _ = close(&mut sink, &Close { code: close_code::POLICY, reason: "refused" }).await;
         }
     }
+}
+
+/// Returns when an agent that waits for the answer to its hello does so no more.
+async fn hung_up(stream: &mut SplitStream<WebSocket>) {
+    while let Some(Ok(Message::Ping(_) | Message::Pong(_))) = stream.next().await {}
 }
 
 async fn serve_hello(
@@ -276,7 +286,7 @@ impl Stream<'_> {
 
     /// Whether it is known what was revoked in the session's account.
     fn is_current(&self) -> bool {
-        self.state.sessions.is_current(self.opened.handle.record.account)
+        self.state.sessions.is_current(&self.opened.handle.record)
     }
 
     /// Nothing of a session is taken that may have been revoked.

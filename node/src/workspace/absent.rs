@@ -13,11 +13,19 @@ pub(super) struct Absent {
     away: BTreeSet<SessionId>,
     /// They were away when others were served, and may have come back since.
     outlived: BTreeSet<SessionId>,
+    /// That happened to them before this actor began.
+    lost: BTreeSet<SessionId>,
 }
 
 impl Absent {
-    pub(super) fn new(sessions: impl IntoIterator<Item = SessionId>) -> Self {
-        Self { away: sessions.into_iter().collect(), outlived: BTreeSet::new() }
+    /// Of those who may come back, some are on record as outlived.
+    pub(super) fn new(sessions: impl IntoIterator<Item = SessionId>, lost: impl IntoIterator<Item = SessionId>) -> Self {
+        Self { away: sessions.into_iter().collect(), outlived: BTreeSet::new(), lost: lost.into_iter().collect() }
+    }
+
+    /// Whether one cannot come back, because it was outlived before this actor began.
+    pub(super) fn is_lost(&self, session: SessionId) -> bool {
+        self.lost.contains(&session)
     }
 
     /// One has come back.
@@ -27,7 +35,8 @@ impl Absent {
 
     /// A session is served: those that are outlived by it, and were not before.
     pub(super) fn outlived_by(&mut self, session: SessionId) -> Vec<SessionId> {
-        let new: Vec<_> = self.away.iter().copied().filter(|away| *away != session && !self.outlived.contains(away)).collect();
+        let is_new = |away: &SessionId| *away != session && !self.outlived.contains(away) && !self.lost.contains(away);
+        let new: Vec<_> = self.away.iter().copied().filter(is_new).collect();
         self.outlived.extend(&new);
         new
     }
@@ -40,7 +49,7 @@ impl Absent {
     /// A session has come back for good, or is over. Whether it had been outlived.
     pub(super) fn settle(&mut self, session: SessionId) -> bool {
         self.away.remove(&session);
-        self.outlived.remove(&session)
+        self.outlived.remove(&session) | self.lost.remove(&session)
     }
 }
 
@@ -51,7 +60,7 @@ mod tests {
     #[test]
     fn who_is_away_while_others_are_served_is_outlived_once() {
         let [a, b, c] = [1, 2, 3].map(SessionId::from_bits);
-        let mut absent = Absent::new([a, b, c]);
+        let mut absent = Absent::new([a, b, c], []);
         absent.back(c);
         assert!(!absent.is_outlived(a));
         assert_eq!(absent.outlived_by(b), [a], "nobody outlives itself");
@@ -61,5 +70,14 @@ mod tests {
         assert!(absent.is_outlived(a) && absent.is_outlived(b) && !absent.is_outlived(c));
         assert!(absent.settle(a) && !absent.settle(c));
         assert!(!absent.is_outlived(a));
+    }
+
+    #[test]
+    fn who_was_outlived_before_stays_lost_whoever_is_served_now() {
+        let [a, b] = [1, 2].map(SessionId::from_bits);
+        let mut absent = Absent::new([a, b], [a]);
+        assert_eq!(absent.outlived_by(b), []);
+        assert!(absent.is_lost(a) && !absent.is_outlived(a));
+        assert!(absent.settle(a) && !absent.is_lost(a));
     }
 }

@@ -117,6 +117,12 @@ impl Actor for WorkspaceActor {
         let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
         let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
         let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
+        let mut lost = Vec::new();
+        for session in &known {
+            if context.store.get(&keys.outlived(*session)).await?.is_some() {
+                lost.push(*session);
+            }
+        }
         let upkeep = Upkeep::new(absent_writers, &context.config.upkeep, context.clock.monotonic_ms(), unpacked);
         let mut state = WorkspaceState {
             context,
@@ -134,7 +140,7 @@ impl Actor for WorkspaceActor {
             tick_scheduled: false,
             recovery,
             deferred: VecDeque::new(),
-            absent: Absent::new(known),
+            absent: Absent::new(known, lost),
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
@@ -388,11 +394,11 @@ impl WorkspaceState {
         let mut member = Member::new(mode, root, inodes, inbox, outbound);
         member.resending = resumes.then(Vec::new);
         member.is_outlived = self.absent.is_outlived(session);
-        let was_outlived = resumes && !member.is_outlived && self.context.store.get(&self.keys.outlived(session)).await?.is_some();
+        let is_lost = resumes && self.absent.is_lost(session);
         let attached = Attached { durable_seq: member.durable };
         self.members.insert(session, member);
         self.absent.back(session);
-        if was_outlived {
+        if is_lost {
             // What it held was given away, or not, by an actor that is no more.
             tracing::warn!(workspace = %self.keys.0, %session, "a session comes back that was away too long");
             self.settle(session);

@@ -59,6 +59,7 @@ impl Lab {
             name: "w".parse().unwrap(),
             status: WorkspaceStatus::Active,
             region: "local".into(),
+            abroad: false,
             quota_bytes: None,
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
@@ -96,6 +97,8 @@ impl Lab {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            regions: artifacts_core::cluster::Regions::one("local"),
+            abroad: Arc::default(),
         })
     }
 

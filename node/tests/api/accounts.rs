@@ -23,6 +23,19 @@ async fn an_account_comes_with_a_key_that_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_to_live_in_a_region_that_there_is_not_is_refused() {
+    let node = TestNode::start().await;
+    let account = |handle: &str, region: &str| json!({ "handle": handle, "region": region });
+    let here = node.post("/v1/accounts", &node.admin_token(), account("here", "local")).send().await.expect(201);
+    assert_eq!(here.body["account"]["region"], "local");
+    let key = here.body["api_key"]["key"].as_str().unwrap();
+    node.post("/v1/accounts", &node.admin_token(), account("there", "mars")).send().await.expect_error(422, "invalid_request");
+    let made = node.post("/v1/workspaces", key, json!({ "name": "w", "region": "local" })).send().await.expect(201);
+    assert_eq!(made.body["region"], "local");
+    node.post("/v1/workspaces", key, json!({ "name": "v", "region": "mars" })).send().await.expect_error(422, "invalid_request");
+}
+
+#[tokio::test]
 async fn two_accounts_at_once_never_share_a_handle() {
     let node = TestNode::start().await;
     let token = node.admin_token();

@@ -11,7 +11,7 @@ use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
 use artifacts_core::session::{InodeRanges, Phase};
 use artifacts_core::ticket::Mode;
-use artifacts_core::{AccountId, SessionId, Timestamp, WorkspaceId};
+use artifacts_core::{SessionId, Timestamp, WorkspaceId};
 use artifacts_node::api::{self, ApiState};
 use artifacts_node::blob::MemoryBlobs;
 use artifacts_node::catalog::Catalog;
@@ -20,7 +20,7 @@ use artifacts_node::context::{Context, SharedContext};
 use artifacts_node::control::{Control, DataPlane, hits};
 use artifacts_node::locks::Locks;
 use artifacts_node::random::{SharedEntropy, SystemEntropy};
-use artifacts_node::records::{SessionRecord, SessionRight, WorkspaceRecord};
+use artifacts_node::records::{AccountRecord, SessionRecord, SessionRight, WorkspaceRecord};
 use artifacts_node::sessions::{CheckFinding, CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
 use artifacts_node::store::fault::FaultPlan;
 use artifacts_node::store::{FaultyStore, MemoryStore, StoreError};
@@ -85,9 +85,9 @@ impl DataPlane for FakeDataPlane {
         .boxed()
     }
 
-    fn sessions(&self, account: Option<AccountId>) -> BoxFuture<'_, Result<Vec<SessionStatus>, StoreError>> {
+    fn sessions<'a>(&'a self, account: Option<&'a AccountRecord>) -> BoxFuture<'a, Result<Vec<SessionStatus>, StoreError>> {
         let mut sessions = self.0.sessions.lock().clone();
-        sessions.retain(|session| account.is_none_or(|account| session.record.account == account));
+        sessions.retain(|session| account.is_none_or(|account| session.record.account == account.id));
         ready(Ok(sessions)).boxed()
     }
 
@@ -100,12 +100,12 @@ impl DataPlane for FakeDataPlane {
         ready(Ok(())).boxed()
     }
 
-    fn usage(&self, _: WorkspaceId) -> BoxFuture<'_, Result<Usage, StoreError>> {
+    fn usage<'a>(&'a self, _: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
         assert!(!self.0.broken.load(Ordering::SeqCst), "planted");
         ready(Ok(Usage { bytes: 42, inodes: 7 })).boxed()
     }
 
-    fn storage(&self, _: WorkspaceId) -> BoxFuture<'_, Result<Storage, StoreError>> {
+    fn storage<'a>(&'a self, _: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Storage, StoreError>> {
         let usage = Usage { bytes: 42, inodes: 7 };
         ready(Ok(Storage { usage, inline_bytes: 2, segments: 3, stored_bytes: 80, live_bytes: 40, dead_segments: 1 })).boxed()
     }
@@ -117,10 +117,10 @@ impl DataPlane for FakeDataPlane {
         ready(Ok(CheckReport { findings, inodes: 7, bytes: 42, segments: 3, objects: 3, verified_bytes, ..CheckReport::default() })).boxed()
     }
 
-    fn destroy(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn destroy<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             let _held = self.0.destruction.lock().await;
-            self.0.destroyed.lock().push(workspace);
+            self.0.destroyed.lock().push(workspace.id);
             Ok(())
         }
         .boxed()
@@ -309,6 +309,8 @@ impl TestNode {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::new(parking_lot::RwLock::new(vec!["https://node.test".to_owned()])),
+            regions: artifacts_core::cluster::Regions::one("local"),
+            abroad: Arc::default(),
         });
         Control::load(&context).await.unwrap();
         let locks = Locks::start(context.clone(), Arc::new(|_| false), |_| {}).await.unwrap();
@@ -401,6 +403,7 @@ fn session(
     SessionRecord {
         id,
         account,
+        account_region: None,
         workspace,
         workspace_name: String::new(),
         right,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use artifacts_core::ticket::TicketFile;
 use artifacts_mount::Credential;
 use artifacts_mount::headless::{Headless, HeadlessMount};
@@ -30,11 +30,11 @@ pub(crate) struct Crowd {
     mounts: Vec<Arc<HeadlessMount>>,
 }
 
-/// How long each of something took, and all together.
-#[derive(Default)]
+/// How long each of something took, and all together; and how many came to nothing.
 pub(crate) struct Times {
     pub(crate) each_ms: Vec<f64>,
     pub(crate) all_seconds: f64,
+    pub(crate) failed: usize,
 }
 
 /// So many tickets, for [`OF_A_WORKSPACE`] agents of a workspace each.
@@ -59,27 +59,35 @@ pub(crate) fn tickets(lab: &Lab, agents: usize) -> Result<Vec<TicketFile>> {
 }
 
 impl Crowd {
-    /// Opens a session on each ticket.
-    pub(crate) async fn gather(tickets: Vec<TicketFile>) -> Result<(Self, Times)> {
+    /// Opens a session on each ticket. A node that is too busy refuses some; the others are the crowd.
+    pub(crate) async fn gather(tickets: &[TicketFile]) -> Result<(Self, Times)> {
         let headless = Arc::new(Headless::new(None, CACHE_BYTES)?);
         let (start, turns) = (now(), Arc::new(Semaphore::new(AT_A_TIME)));
         let mut openings = JoinSet::new();
-        for ticket in tickets {
+        for ticket in tickets.iter().cloned() {
             let (headless, turn) = (Arc::clone(&headless), Arc::clone(&turns).acquire_owned().await?);
             openings.spawn(async move {
                 let start = now();
-                let mount = headless.mount(&Credential::Ticket(ticket)).await?;
+                let mount = headless.mount(&Credential::Ticket(ticket)).await;
                 drop(turn);
-                anyhow::Ok((Arc::new(mount), millis(start.elapsed())))
+                (mount, millis(start.elapsed()))
             });
         }
-        let (mut mounts, mut each_ms) = (Vec::new(), Vec::new());
+        let (mut mounts, mut each_ms, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(opened) = openings.join_next().await {
-            let (mount, took) = opened??;
-            mounts.push(mount);
-            each_ms.push(took);
+            match opened? {
+                (Ok(mount), took) => {
+                    mounts.push(Arc::new(mount));
+                    each_ms.push(took);
+                }
+                (Err(error), _) => failures.push(error),
+            }
         }
-        Ok((Self { mounts }, Times { each_ms, all_seconds: start.elapsed().as_secs_f64() }))
+        if let Some(first) = failures.first() {
+            println!("{} sessions did not open: {first}", failures.len());
+        }
+        ensure!(!mounts.is_empty(), "no session opened");
+        Ok((Self { mounts }, Times { each_ms, all_seconds: start.elapsed().as_secs_f64(), failed: failures.len() }))
     }
 
     /// Lets all of them work for so long.
@@ -95,7 +103,7 @@ impl Crowd {
         Ok(all)
     }
 
-    /// Ends all sessions, and says how many could not be saved.
+    /// Ends all sessions; failed are those of which not everything could be saved.
     pub(crate) async fn leave(self) -> Times {
         let (start, turns) = (now(), Arc::new(Semaphore::new(AT_A_TIME)));
         let mut endings = JoinSet::new();
@@ -104,16 +112,15 @@ impl Crowd {
             endings.spawn(async move {
                 let _turn = turns.acquire().await;
                 let start = now();
-                // What a session lost its worker has counted.
-                let _ = mount.unmount().await;
-                millis(start.elapsed())
+                (mount.unmount().await, millis(start.elapsed()))
             });
         }
-        let mut each_ms = Vec::new();
-        while let Some(ended) = endings.join_next().await {
-            each_ms.extend(ended.ok());
+        let (mut each_ms, mut failed) = (Vec::new(), 0);
+        while let Some(Ok((saved, took))) = endings.join_next().await {
+            each_ms.push(took);
+            failed += usize::from(saved.is_err());
         }
-        Times { each_ms, all_seconds: start.elapsed().as_secs_f64() }
+        Times { each_ms, all_seconds: start.elapsed().as_secs_f64(), failed }
     }
 }
 

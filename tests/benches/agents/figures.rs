@@ -17,8 +17,8 @@ pub(crate) struct Figures {
     /// Processors that it uses while all work.
     pub(crate) at_work: f64,
     pub(crate) worked_bytes: u64,
-    /// What it still holds of it when all have gone.
-    pub(crate) left_bytes: u64,
+    /// What it still holds of it when all have gone, and when as many more have come and gone.
+    pub(crate) left_bytes: [u64; 2],
     /// What the agents hold, in one process.
     pub(crate) own_bytes: u64,
     pub(crate) own_at_work: f64,
@@ -33,13 +33,28 @@ impl Figures {
     pub(crate) fn print(all: &[Self]) {
         println!("sessions of one node: how they open, and what each costs it");
         crate::print(
-            &["agents", "open s", "p50 ms", "p99 ms", "KiB idle", "KiB worked", "KiB left", "CPU idle", "CPU working", "load"],
+            &[
+                "agents",
+                "refused",
+                "open s",
+                "p50 ms",
+                "p99 ms",
+                "KiB idle",
+                "KiB worked",
+                "left",
+                "and again",
+                "CPU idle",
+                "CPU working",
+                "load",
+            ],
             all.iter().map(|figures| {
                 let [p50, p99] = percentiles(&figures.openings.each_ms);
                 let kib = |bytes| format!("{:.1}", figures.kib_each(bytes));
                 let seconds = format!("{:.1}", figures.openings.all_seconds);
-                let kibs = [figures.idle_bytes, figures.worked_bytes, figures.left_bytes].map(kib);
-                let mut row = vec![figures.agents.to_string(), seconds, format!("{p50:.1}"), format!("{p99:.1}")];
+                let [left, again] = figures.left_bytes;
+                let kibs = [figures.idle_bytes, figures.worked_bytes, left, again].map(kib);
+                let refused = figures.openings.failed.to_string();
+                let mut row = vec![figures.agents.to_string(), refused, seconds, format!("{p50:.1}"), format!("{p99:.1}")];
                 row.extend(kibs);
                 row.extend([figures.idle, figures.at_work].map(|cpu| format!("{cpu:.2}")));
                 row.push(format!("{:.1}", figures.load));
@@ -81,8 +96,8 @@ impl Figures {
         json!({
             "agents": self.agents,
             "load": self.load,
-            "open": { "seconds": self.openings.all_seconds, "each": times(&self.openings.each_ms) },
-            "leave": { "seconds": self.leaving.all_seconds, "each": times(&self.leaving.each_ms) },
+            "open": { "seconds": self.openings.all_seconds, "failed": self.openings.failed, "each": times(&self.openings.each_ms) },
+            "leave": { "seconds": self.leaving.all_seconds, "failed": self.leaving.failed, "each": times(&self.leaving.each_ms) },
             "node": {
                 "idle_processors": self.idle, "working_processors": self.at_work,
                 "idle_bytes": self.idle_bytes, "worked_bytes": self.worked_bytes, "left_bytes": self.left_bytes,
@@ -97,7 +112,7 @@ impl Figures {
     }
 
     fn kib_each(&self, bytes: u64) -> f64 {
-        bytes as f64 / KIB / self.agents as f64
+        bytes as f64 / KIB / self.openings.each_ms.len() as f64
     }
 
     fn commits_per_second(&self) -> f64 {

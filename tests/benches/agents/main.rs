@@ -27,6 +27,8 @@ const AGENTS: [usize; 4] = [1_000, 2_000, 5_000, 10_000];
 /// How long they are watched doing nothing, and at work.
 const IDLE: Duration = Duration::from_secs(10);
 const AT_WORK: Duration = Duration::from_secs(30);
+/// How long the node has for what sessions that have ended leave to be done.
+const SETTLING: Duration = Duration::from_secs(5);
 /// For one number of agents.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -59,7 +61,7 @@ async fn measure(lab: &Lab, agents: usize) -> Result<Figures> {
     let tickets = tokio::task::block_in_place(|| crowd::tickets(lab, agents))?;
     let meter = Meter::new(lab)?;
     let (before, own_before) = (meter.node()?, meter.own()?);
-    let (crowd, openings) = Crowd::gather(tickets).await?;
+    let (crowd, openings) = Crowd::gather(&tickets).await?;
     let gathered = meter.node()?;
 
     crowd::wait(IDLE).await;
@@ -67,7 +69,12 @@ async fn measure(lab: &Lab, agents: usize) -> Result<Figures> {
     let work = crowd.work(AT_WORK).await?;
     let (worked, own_worked) = (meter.node()?, meter.own()?);
     let leaving = crowd.leave().await;
-    crowd::wait(Duration::from_secs(5)).await;
+    crowd::wait(SETTLING).await;
+    let left = meter.node()?;
+    // Whatever a session leaves for good, another as many would double.
+    let (crowd, _) = Crowd::gather(&tickets).await?;
+    crowd.leave().await;
+    crowd::wait(SETTLING).await;
     Ok(Figures {
         agents,
         openings,
@@ -75,7 +82,7 @@ async fn measure(lab: &Lab, agents: usize) -> Result<Figures> {
         idle_bytes: idle.rss_bytes.saturating_sub(before.rss_bytes),
         at_work: worked.since(&idle),
         worked_bytes: worked.rss_bytes.saturating_sub(before.rss_bytes),
-        left_bytes: meter.node()?.rss_bytes.saturating_sub(before.rss_bytes),
+        left_bytes: [left.rss_bytes, meter.node()?.rss_bytes].map(|rss_bytes| rss_bytes.saturating_sub(before.rss_bytes)),
         own_bytes: own_idle.rss_bytes.saturating_sub(own_before.rss_bytes),
         own_at_work: own_worked.since(&own_idle),
         work,

@@ -93,11 +93,11 @@ impl Hourly {
     }
 
     fn of_kind(&self, kind: Kind) -> f64 {
-        self.requests.iter().filter(|(request, _)| request.kind == kind).map(|(_, hourly)| hourly).sum()
+        self.requests.iter().filter(|(request, _)| request.kind == kind).fold(0.0, |sum, (_, hourly)| sum + hourly)
     }
 
     fn dollars(&self) -> f64 {
-        self.requests.iter().map(|(request, hourly)| request.kind.price() * hourly).sum()
+        self.requests.iter().fold(0.0, |sum, (request, hourly)| sum + request.kind.price() * hourly)
     }
 
     /// All of them, by kind and by part.

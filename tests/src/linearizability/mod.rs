@@ -5,6 +5,7 @@
 //! - [`Model`]: what the object does when one operation comes after the other.
 //! - [`check`]: the decision, a pure function of the two.
 //! - [`files`]: the model of a few files and directories of a workspace.
+//! - [`programs`]: what asks for it on mounts.
 //!
 //! The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993) in the form of Lowe ("Testing for
 //! linearizability", 2017), just in time: it goes through calls and returns in the order of time, keeps every
@@ -19,17 +20,20 @@
 //! whole.
 
 mod checker;
+mod evidence;
 mod model;
 mod operation;
 mod shrink;
 mod verdict;
 
 pub mod files;
+pub mod programs;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::checker::{CONFIGURATIONS_MAX, check};
+pub use self::evidence::keep;
 pub use self::model::Model;
 pub use self::operation::Operation;
 pub use self::verdict::{Verdict, Violation};

@@ -22,12 +22,25 @@ fn any_node_answers_any_call() -> Result<()> {
                 ensure!(api.post(&format!("{path}/fsck"), &json!({}))?["clean"] == true);
                 ensure!(cluster.api(node, "")?.without_token().get("/.well-known/jwks.json")? == keys);
                 api.send("GET", "/v1/workspaces/nobody/w1", None)?.expect_error(404, "workspace_not_found")?;
+                for none in ["a.b.c", "a.b"] {
+                    cluster.api(node, none)?.send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
+                }
                 cluster.api(node, "tbo_unknown")?.send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
                 cluster.api(node, "")?.without_token().send("GET", "/v1/whoami", None)?.expect_error(401, "unauthorized")?;
                 api.send("GET", "/v1/nothing", None)?.expect_error(404, "not_found")?;
                 let twice = cluster.admin(node)?.send("POST", "/v1/accounts", Some(&json!({ "handle": home.handle })))?;
                 twice.expect_error(409, "handle_exists")?;
                 api.send("POST", "/v1/accounts", Some(&json!({ "handle": "other" })))?.expect_error(403, "forbidden")?;
+                // Wherever the account is to lie.
+                for number in 0..4 {
+                    let once = |asked: usize| {
+                        let body = json!({ "handle": format!("once-{node}-{number}") }).to_string().into_bytes();
+                        let key = format!("{node}-{number}");
+                        let headers = [("idempotency-key", key.as_str())];
+                        cluster.admin(asked)?.send_bytes("POST", "/v1/accounts", &headers, Some(("application/json", body)))?.success()
+                    };
+                    ensure!(once(node)? == once((node + 1) % 3)?);
+                }
                 let made = api.post("/v1/workspaces", &json!({ "name": format!("made-at-{node}") }))?;
                 ensure!(made["status"] == "active");
                 api.delete(&format!("/v1/workspaces/{}/made-at-{node}", home.handle))?;

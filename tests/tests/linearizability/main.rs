@@ -4,9 +4,6 @@
 //! `LIN_OPS` says how many operations (more by what the last round brings), `LIN_MOUNTS` on how many mounts, `LIN_SEED` with
 //! which numbers they begin. A seed determines who asks for what; when each call is served is the machine's.
 
-mod client;
-mod group;
-mod perform;
 mod round;
 mod run;
 

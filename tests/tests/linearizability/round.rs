@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result};
 use artifacts_tests::Mount;
 use artifacts_tests::crash::Random;
+use artifacts_tests::linearizability::programs::{Client, Histories, add};
 use artifacts_tests::time::{Duration, sleep};
-
-use crate::client::Client;
-use crate::perform::Op;
 
 /// How many operations each client does in a round; then everybody rests, and it is known what there is.
 const STEPS: usize = 60;
@@ -18,9 +16,6 @@ const VISIT_STEPS: usize = 25;
 const STAY_STEPS: usize = 1_500;
 /// How often each visitor comes in a round.
 const VISITS: usize = 2;
-
-/// What was done, by group.
-pub(crate) type Histories = Vec<Vec<Op>>;
 
 /// Every client of a round, on mounts that stay.
 pub(crate) fn all_stay(clients: Vec<Client>) -> Result<Histories> {
@@ -93,12 +88,4 @@ fn merged(threads: Vec<std::thread::ScopedJoinHandle<'_, Result<Histories>>>) ->
         add(&mut all, thread.join().ok().context("a client panicked")??);
     }
     Ok(all)
-}
-
-/// Puts histories of the same groups together.
-pub(crate) fn add(all: &mut Histories, more: Histories) {
-    all.resize_with(all.len().max(more.len()), Vec::new);
-    for (all, more) in all.iter_mut().zip(more) {
-        all.extend(more);
-    }
 }

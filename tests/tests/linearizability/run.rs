@@ -1,22 +1,19 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use artifacts_tests::crash::Random;
-use artifacts_tests::linearizability::files::{Answer, Call, Files, State};
-use artifacts_tests::linearizability::{CONFIGURATIONS_MAX, Verdict, Violation, check};
+use artifacts_tests::linearizability::files::{Files, State};
+use artifacts_tests::linearizability::programs::{Client, DIRS, Group, Histories, add, survey};
+use artifacts_tests::linearizability::{CONFIGURATIONS_MAX, Verdict, check, keep};
 use artifacts_tests::time::{Duration, now};
-use artifacts_tests::{Lab, Mount, Scratch, target_dir};
+use artifacts_tests::{Lab, Mount, Scratch};
 use serde_json::json;
 
-use crate::client::{Client, survey};
-use crate::group::{DIRS, Group};
-use crate::perform::Op;
-use crate::round::{Histories, Visitor, add, all_stay, others_come_and_go};
+use crate::round::{Visitor, all_stay, others_come_and_go};
 
 /// In one of so many rounds all mounts but one come and go.
 const COME_AND_GO_EVERY: u64 = 6;
@@ -124,7 +121,8 @@ impl Run {
                     self.states[group] = states.into_iter().collect();
                 }
                 Verdict::Violation(violation) => {
-                    let file = self.keep(group, history, &violation)?;
+                    let about = format!("LIN_SEED={} round {} group {group}", self.seed, self.rounds);
+                    let file = keep(&format!("violation-{}-{}", self.seed, self.rounds), &about, history, &violation)?;
                     bail!("after {} operations: a violation, kept in {}", self.ops, file.display());
                 }
                 Verdict::Undecided { returned } => bail!("undecided after {returned} of {} operations of group {group}", history.len()),
@@ -133,25 +131,6 @@ impl Run {
         }
         self.checking += start.elapsed();
         Ok(())
-    }
-
-    /// Writes down a violation, and everything that was done in its group at the time.
-    fn keep(&self, group: usize, history: &[Op], violation: &Violation<State, Call, Answer>) -> Result<PathBuf> {
-        println!("{violation}");
-        let dir = target_dir()?.join("linearizability");
-        fs::create_dir_all(&dir)?;
-        let file = dir.join(format!("violation-{}-{}.txt", self.seed, self.rounds));
-        let (from_ns, until_ns) = match (violation.operations.first(), violation.operations.get(violation.culprit)) {
-            (Some(first), Some(culprit)) => (first.called_ns, culprit.returned_ns.unwrap_or(u64::MAX)),
-            _ => (0, u64::MAX),
-        };
-        let meanwhile = |op: &&Op| op.called_ns <= until_ns && op.returned_ns.is_none_or(|returned| returned >= from_ns);
-        let mut operations: Vec<Op> = history.iter().filter(meanwhile).cloned().collect();
-        operations.sort_by_key(|op| op.called_ns);
-        let all = Violation { before: violation.before.clone(), culprit: usize::MAX, operations };
-        let text = format!("LIN_SEED={} round {} group {group}\n{violation}\nand with everything else: {all}", self.seed, self.rounds);
-        fs::write(&file, text)?;
-        Ok(file)
     }
 
     /// A line for people.

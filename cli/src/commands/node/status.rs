@@ -40,8 +40,21 @@ pub(crate) async fn run(args: StatusArgs, config: &NodeConfig, output: Output) -
     output.line(&format!("cluster {cluster}, asked {}; ring keys {}", or_dash(status.node.as_ref()), status.ring_keys.join(", ")))?;
     output.line(&members(&status).render(output.style))?;
     output.line("")?;
+    if status.regions.len() > 1 {
+        output.line(&regions(&status).render(output.style))?;
+        output.line("")?;
+    }
     let shards = if status.shards.iter().any(|shard| !shard.units.is_empty()) { units(&status) } else { shards(&status) };
     output.line(&shards.render(output.style))
+}
+
+/// The regions, where there are several.
+fn regions(status: &ClusterStatus) -> Table {
+    status.regions.iter().fold(Table::new(["REGION", "NODES", "STATE", "KEEPS HANDLES"], "No regions."), |table, region| {
+        let state = if region.live > 0 { "reached" } else { "out of reach" };
+        let handles = if region.first { "yes" } else { "no" };
+        table.row([region.name.clone(), region.live.to_string(), state.to_owned(), handles.to_owned()])
+    })
 }
 
 /// Each shard, who should own it, and who has it in hand.

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use artifacts_core::name::Handle;
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use crate::output::Output;
+use crate::api::fields;
+use crate::output::{Output, or_dash};
 use crate::settings::Settings;
 
 /// What to do with accounts.
@@ -28,6 +30,9 @@ pub(crate) struct CreateArgs {
     /// The file `admin-token` in the node's data directory
     #[arg(long, value_name = "FILE")]
     admin_token_file: PathBuf,
+    /// Its home, of several regions [default: that of the node that is called]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
 }
 
 /// Does it.
@@ -35,10 +40,12 @@ pub(crate) async fn run(command: AccountCommand, output: Output) -> anyhow::Resu
     let AccountCommand::Create(args) = command;
     let file = args.admin_token_file;
     let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read the admin token in {}", file.display()))?;
-    let created = Settings::load()?.client_with(token.trim())?.create_account(args.handle.as_str()).await?;
+    let body = fields([("handle", Some(json!(args.handle))), ("region", args.region.map(|region| json!(region)))]);
+    let created = Settings::load()?.client_with(token.trim())?.create_account(&body).await?;
     output.object(&created, |created| {
         vec![
             ("account", format!("{} ({})", created.account.handle, created.account.id)),
+            ("region", or_dash(created.account.region.as_ref())),
             ("api key", created.api_key.key.clone().unwrap_or_default()),
             ("key id", created.api_key.id.clone()),
         ]

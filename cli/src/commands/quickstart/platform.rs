@@ -19,7 +19,7 @@ pub(super) struct Platform {
 impl Platform {
     /// Makes an account.
     pub(super) async fn sign_up(url: &str, admin_token: String) -> anyhow::Result<Self> {
-        let created = Client::new(url, &admin_token, None)?.create_account(HANDLE).await?;
+        let created = Client::new(url, &admin_token, None)?.create_account(&json!({ "handle": HANDLE })).await?;
         let key = created.api_key.key.ok_or_else(|| Failure::failed("the node made an account without a key"))?;
         Ok(Self { client: Client::new(url, &key, None)?, key })
     }

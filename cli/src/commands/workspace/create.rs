@@ -19,6 +19,7 @@ use crate::size::Size;
 Examples:
   artifacts workspace create task-1
   artifacts workspace create task-1 --quota-bytes 10GiB --quota-inodes 100000
+  artifacts workspace create task-1 --region us
   artifacts workspace create task-1 /mnt/work      also mounts it, as the owner")]
 pub(crate) struct CreateArgs {
     /// Its name, unique in the account
@@ -31,7 +32,7 @@ pub(crate) struct CreateArgs {
     /// The most files and directories it may hold
     #[arg(long, value_name = "N")]
     quota_inodes: Option<u64>,
-    /// Where its data lives [default: the node's region]
+    /// Where its data lives [default: the account's region]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
 }

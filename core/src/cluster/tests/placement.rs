@@ -73,6 +73,8 @@ fn member(index: usize, live: bool, region: Option<&str>, phase: NodePhase) -> M
             release: "1".to_owned(),
             calls: Incarnation { generation: 1, salt: [0; 16] },
             phase,
+            regions: String::new(),
+            shards: None,
         }),
         live,
     }

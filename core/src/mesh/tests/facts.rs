@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::fixture::life;
+use crate::cluster::ShardMap;
 use crate::mesh::{Facts, NodePhase};
 use crate::protocol::VersionRange;
 
@@ -13,6 +14,8 @@ fn facts() -> Facts {
         release: "0.1.0".to_owned(),
         calls: life(77, 9),
         phase: NodePhase::Serving,
+        regions: String::new(),
+        shards: None,
     }
 }
 
@@ -26,6 +29,18 @@ fn facts_are_read_as_they_were_written() {
         let facts = Facts { phase, ..facts() };
         assert_eq!(facts.check(), Ok(()));
         assert_eq!(read(&facts.pairs().into_iter().collect()), Ok(facts));
+    }
+}
+
+#[test]
+fn what_an_earlier_version_does_not_say_may_be_missing() {
+    let facts = Facts { regions: "eu,us".to_owned(), shards: ShardMap::new(16), ..facts() };
+    let pairs: BTreeMap<_, _> = facts.pairs().into_iter().collect();
+    assert_eq!(read(&pairs), Ok(facts));
+    for (key, bad) in [("regions", "e u"), ("regions", ""), ("shards", "0"), ("shards", "many"), ("shards", "99999")] {
+        let mut wrong = pairs.clone();
+        wrong.insert(key.to_owned(), bad.to_owned());
+        assert!(read(&wrong).is_err(), "{key} {bad}");
     }
 }
 

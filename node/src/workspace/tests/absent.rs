@@ -60,6 +60,24 @@ async fn a_session_that_was_away_does_not_come_back_to_the_next_actor() {
     assert_eq!(*lab.fenced.lock(), [away]);
 }
 
+/// Nor when others are served before it is back.
+#[tokio::test]
+async fn a_session_that_was_away_twice_does_not_come_back() {
+    let mut lab = Lab::new().await;
+    let (actor, served, away) = outlive(&lab).await;
+    lab.crash(actor);
+    let actor = lab.start(vec![served.id, away]).await;
+    let mut served = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    served.send(ClientFrame::ResendDone { open: vec![] });
+    actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+    served.lookup("new").await.unwrap();
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send(ClientFrame::ResendDone { open: vec![] });
+    late.send_op(1, None, file("late", 2_000));
+    assert_eq!(served.lookup("late").await, Err(Errno::ENOENT));
+    assert_eq!(*lab.fenced.lock(), [away]);
+}
+
 /// Nobody was served but itself: it comes back, to the next actor too.
 #[tokio::test]
 async fn a_session_that_was_away_alone_comes_back() {

@@ -2,15 +2,16 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use artifacts_tests::crash::Random;
-use artifacts_tests::linearizability::files::{FileId, Slot, Unit};
+use rustix::fs::{FlockOperation, flock};
 
-use crate::group::{DIRS, Group, NAMES};
-use crate::perform::{Access, Op, Performer};
+use super::{Access, DIRS, Group, Histories, NAMES, Performer};
+use crate::crash::Random;
+use crate::linearizability::files::{Call, FileId, Slot, Unit};
 
 /// How many files one client has open at the most.
 const OPEN_MAX: usize = 3;
 
+#[derive(Debug)]
 struct Open {
     group: Group,
     id: FileId,
@@ -19,7 +20,8 @@ struct Open {
 }
 
 /// A program that asks for one thing after the other, by chance.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     performer: Performer,
     random: Random,
     written: u32,
@@ -31,14 +33,45 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client on the mount at `root`. Numbers of clients are never used twice in a run.
-    pub(crate) fn new(number: u16, root: &Path, seed: u64) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the files for locks are not there.
+    pub fn new(number: u16, root: &Path, seed: u64) -> Result<Self> {
         let locks = Group::all().map(|group| File::open(root.join(group.lock()))).collect::<Result<_, _>>().context("lock file")?;
         let performer = Performer::new(number, root);
         Ok(Self { performer, random: Random::new(seed), written: 0, open: Vec::new(), locks, held: None })
     }
 
+    /// From now on a call that ends with EIO may have taken effect or not.
+    #[must_use]
+    pub fn bearing_loss(mut self) -> Self {
+        self.performer.bears_loss = true;
+        self
+    }
+
+    /// When the last call that got no answer was made, if there was one since this was asked last. What the client held then,
+    /// it has given up: the mount may have lost it since.
+    pub fn take_loss(&mut self) -> Option<u64> {
+        let lost_ns = self.performer.lost_ns.take()?;
+        if let Some(group) = self.held.take() {
+            self.performer.note_lost(group, Call::Unlock { lock: 0, owner: self.performer.client }, lost_ns);
+            // If the mount comes back with the lock, nobody else has had it, and somebody may want it.
+            let _ = flock(&self.locks[group.0], FlockOperation::Unlock);
+        }
+        self.open.clear();
+        Some(lost_ns)
+    }
+
+    /// What had no answer has happened by this moment, or never will: the mount has answered something since that comes behind it.
+    pub fn settle_losses(&mut self, until_ns: u64) {
+        self.performer.settle_losses(until_ns);
+    }
+
     /// Asks for one thing.
-    pub(crate) fn step(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If that fails for a reason that the model does not know.
+    pub fn step(&mut self) -> Result<()> {
         let kind = self.random.below(100);
         if kind < 8 {
             return self.lock_or_unlock();
@@ -54,7 +87,10 @@ impl Client {
     }
 
     /// Lets go of everything, and gives what was done.
-    pub(crate) fn finish(mut self) -> Result<Vec<Vec<Op>>> {
+    ///
+    /// # Errors
+    /// As [`Client::step`].
+    pub fn finish(mut self) -> Result<Histories> {
         self.rest()?;
         Ok(self.performer.done)
     }
@@ -159,7 +195,10 @@ impl Client {
 }
 
 /// Looks at everything once, by name.
-pub(crate) fn survey(number: u16, root: &Path) -> Result<Vec<Vec<Op>>> {
+///
+/// # Errors
+/// As [`Client::step`].
+pub fn survey(number: u16, root: &Path) -> Result<Histories> {
     let mut performer = Performer::new(number, root);
     for group in Group::all() {
         for dir in 0..DIRS {
