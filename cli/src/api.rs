@@ -10,7 +10,7 @@ mod retry;
 
 pub(crate) use client::{Client, fields, filters};
 #[cfg(feature = "node")]
-pub(crate) use cluster::{ClusterMember, ClusterStatus};
+pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit};
 pub(crate) use error::ApiError;
 pub(crate) use locks::LockEvent;
 pub(crate) use objects::{Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};

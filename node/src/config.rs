@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use artifacts_core::cluster::{Regions, RegionsError};
-use artifacts_core::protocol::DataPath;
+use artifacts_core::protocol::{DataPath, VersionRange};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
@@ -59,6 +59,9 @@ pub struct NodeConfig {
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
     pub ring: Option<RingConfig>,
+    /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
+    /// newest is spoken as that.
+    pub protocol: VersionRange,
     /// When workspaces are tidied up; not for the file.
     #[serde(skip)]
     pub upkeep: UpkeepRules,
@@ -102,6 +105,7 @@ impl Default for NodeConfig {
             blobs: BlobsConfig::Directory,
             data_path: None,
             ring: None,
+            protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),
         }
     }

@@ -23,6 +23,7 @@ pub mod control;
 mod fleet;
 pub mod locks;
 mod node;
+mod object_call;
 mod opening;
 pub mod random;
 pub mod records;

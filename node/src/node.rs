@@ -19,7 +19,7 @@ use crate::control::Control;
 use crate::fleet::{self, Common, Fleet, FleetParts, Host};
 use crate::opening::{self, Opened};
 use crate::random::{SharedEntropy, SystemEntropy};
-use crate::ring::{self, Ring, RingConfig, RingError, RingSeat};
+use crate::ring::{self, Holdings, Ring, RingConfig, RingError, RingSeat};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
 use crate::store::StoreError;
@@ -130,6 +130,9 @@ impl Node {
                 "data_path `direct` needs segments in S3: agents cannot reach a directory of the node".to_owned(),
             ));
         }
+        if config.protocol.min > config.protocol.max {
+            return Err(NodeError::Config("protocol.min must not be above protocol.max".to_owned()));
+        }
         let regions = config.regions()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         opening::make_data_directory(&config)?;
@@ -228,7 +231,8 @@ fn own_facts(seat: &RingSeat, config: &NodeConfig, scheme: &str, local_addr: Soc
     let listening = format!("{scheme}://{}", SocketAddr::new(ip, local_addr.port()));
     let configured = config.ring.as_ref().and_then(|ring| ring.api.clone());
     let stream = config.public_urls.first().cloned().unwrap_or_else(|| listening.clone());
-    seat.facts(configured.unwrap_or(listening), stream, config.region.clone())
+    let facts = seat.facts(configured.unwrap_or(listening), stream, config.region.clone())?;
+    Ok(Facts { protocol: config.protocol, ..facts })
 }
 
 /// What a node starts from.
@@ -270,8 +274,9 @@ impl Start {
             .map_err(|error| NodeError::Control(error.to_string()))?;
         let ring = seat.map(|(seat, facts)| seat.start(facts));
         let api = ApiState::in_ring(control.clone(), ring.clone());
-        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown };
-        let of_nodes = ring.iter().map(|ring| ring::router(ring.clone(), Arc::new(Vec::new)));
+        let speaks = Arc::new(parking_lot::RwLock::new(context.config.protocol));
+        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown, speaks };
+        let of_nodes = ring.iter().map(|ring| ring::router(ring.clone(), Arc::new(Holdings::default)));
         let others = of_nodes.fold(stream::router(agents), Router::merge);
         let router = api::router_with(api, others);
         Ok((Role::Alone(Box::new(Alone { context, sessions, control, shards })), ring, router))
@@ -283,12 +288,12 @@ impl Start {
         let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
         (facts.regions, facts.shards) = (regions.told(), Some(shards.record().shards));
         let ring = seat.start(facts);
-        let (common, ring_of_fleet) = (Common::default(), ring.clone());
+        let (common, ring_of_fleet) = (Common::new(config.protocol), ring.clone());
         let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring_of_fleet, common, regions, own_urls: urls };
         let fleet = Fleet::new(parts);
         let host = Host::start(&fleet);
         let seen = fleet.clone();
-        let others = host.router().merge(ring::router(ring.clone(), Arc::new(move || seen.status())));
+        let others = host.router().merge(ring::router(ring.clone(), Arc::new(move || seen.holdings())));
         let router = fleet::router(&fleet, others);
         Ok((Role::Among(host), Some(ring), router))
     }

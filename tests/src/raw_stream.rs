@@ -82,7 +82,15 @@ impl RawStream {
     /// # Errors
     /// If no answer comes.
     pub fn hello(&mut self, opening: Opening) -> Result<Result<Welcome, Refusal>> {
-        let hello = Hello { protocol: VersionRange::OURS, agent: "raw-stream/0".to_owned(), host: "test".to_owned(), opening };
+        self.hello_in(VersionRange::OURS, opening)
+    }
+
+    /// Says hello as an agent that speaks these versions.
+    ///
+    /// # Errors
+    /// If no answer comes.
+    pub fn hello_in(&mut self, protocol: VersionRange, opening: Opening) -> Result<Result<Welcome, Refusal>> {
+        let hello = Hello { protocol, agent: "raw-stream/0".to_owned(), host: "test".to_owned(), opening };
         self.send_text(&serde_json::to_string(&hello)?)?;
         self.hello_answer()
     }

@@ -182,6 +182,43 @@ impl S3Server {
     }
 }
 
+impl S3Server {
+    /// Copies all objects of a bucket of [`S3Server::bucket`] into an empty one, which is given as that does; in the order of their
+    /// names, one after the other.
+    ///
+    /// # Errors
+    /// If the server does not do its part.
+    pub fn copy(&self, blobs: &Value) -> Result<Value> {
+        let copy = self.bucket()?;
+        let name = |blobs: &Value| blobs["s3"]["bucket"].as_str().map(str::to_owned).context("no bucket");
+        let (from, to) = (name(blobs)?, name(&copy)?);
+        for path in self.files(&format!("/buckets/{from}"))? {
+            let content = self.http.get(format!("{}{path}", self.filer)).send()?.error_for_status()?.bytes()?;
+            let copied = path.replacen(&from, &to, 1);
+            let put = self.http.put(format!("{}{copied}", self.filer)).body(content).send()?;
+            ensure!(put.status().is_success(), "{copied}: {}", put.status());
+        }
+        Ok(copy)
+    }
+
+    /// The paths of all files below a directory of the server's, in order.
+    fn files(&self, directory: &str) -> Result<Vec<String>> {
+        let url = format!("{}{directory}/?limit=100000", self.filer);
+        let list: Value = self.http.get(url).header("accept", "application/json").send()?.error_for_status()?.json()?;
+        let mut files = Vec::new();
+        for entry in list["Entries"].as_array().into_iter().flatten() {
+            let path = entry["FullPath"].as_str().context("a path")?.to_owned();
+            // os.ModeDir of Go.
+            if entry["Mode"].as_u64().is_some_and(|mode| mode & (1 << 31) != 0) {
+                files.extend(self.files(&path)?);
+            } else {
+                files.push(path);
+            }
+        }
+        Ok(files)
+    }
+}
+
 /// The server's program, installed if it is missing.
 fn find_program() -> Result<Option<PathBuf>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate has no parent")?;

@@ -45,6 +45,9 @@ pub(crate) struct ClusterMember {
     pub(crate) protocol: Option<ProtocolRange>,
     /// Where other nodes reach it.
     pub(crate) api: Option<String>,
+    /// How old is what the asked node knows of it.
+    #[serde(default)]
+    pub(crate) heard_ms: Option<u64>,
     /// How many nodes it counts as alive itself.
     pub(crate) sees: Option<usize>,
     /// Why it does not answer.
@@ -87,6 +90,20 @@ pub(crate) struct ClusterShard {
     /// The nodes that have it in hand.
     #[serde(default)]
     pub(crate) units: Vec<ShardUnit>,
+    /// The nodes that follow what is revoked in its accounts.
+    #[serde(default)]
+    pub(crate) followers: Vec<Follower>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// How far behind a node is with what is revoked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Follower {
+    /// The node.
+    pub(crate) node: String,
+    /// How old what it knows is; absent before it has read all of it.
+    pub(crate) age_ms: Option<u64>,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -100,6 +117,9 @@ pub(crate) struct ShardUnit {
     pub(crate) state: String,
     /// Which opening of the shard this is.
     pub(crate) epoch: Option<u64>,
+    /// How many commits are not durable yet.
+    #[serde(default)]
+    pub(crate) unflushed: Option<u64>,
     #[serde(flatten)]
     rest: Rest,
 }

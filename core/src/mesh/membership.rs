@@ -107,6 +107,11 @@ impl Membership {
         gap_ms
     }
 
+    /// How long each was not heard, by name, in milliseconds: how old what is known of it is.
+    pub fn silences(&self) -> impl Iterator<Item = (&NodeName, u64)> {
+        self.seen.iter().map(|(name, seen)| (name, seen.silent_ms))
+    }
+
     /// Everybody, by name.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.seen.values().map(|seen| &seen.member)

@@ -19,6 +19,14 @@ impl VersionRange {
     /// What this code speaks.
     pub const OURS: Self = Self { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
 
+    /// What a node offers that speaks these versions while others share a ring with it: nothing newer than what each of them
+    /// speaks, so that a session which moves to one of them goes on in its version. Its own oldest version it always offers.
+    #[must_use]
+    pub fn beside(self, others: impl IntoIterator<Item = Self>) -> Self {
+        let newest = others.into_iter().map(|other| other.max).fold(self.max, u16::min);
+        Self { min: self.min, max: newest.max(self.min) }
+    }
+
     /// The newest version that both sides speak.
     pub fn agree(self, other: Self) -> Option<u16> {
         let newest = self.max.min(other.max);
@@ -152,6 +160,15 @@ mod tests {
             assert_eq!(ours.agree(theirs), agreed);
             assert_eq!(theirs.agree(ours), agreed);
         }
+    }
+
+    #[test]
+    fn a_node_offers_what_every_node_beside_it_speaks() {
+        let range = |min, max| VersionRange { min, max };
+        assert_eq!(range(3, 4).beside([]), range(3, 4));
+        assert_eq!(range(3, 4).beside([range(3, 4), range(2, 3)]), range(3, 3));
+        assert_eq!(range(3, 4).beside([range(4, 9)]), range(3, 4));
+        assert_eq!(range(3, 4).beside([range(1, 2)]), range(3, 3), "what is older than its oldest it does not speak");
     }
 
     #[test]

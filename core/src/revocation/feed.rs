@@ -98,9 +98,14 @@ impl Following {
         }
     }
 
+    /// How old what is known is at `now_ms`, in milliseconds; nothing while the feed was not read whole.
+    pub fn age_ms(&self, now_ms: u64) -> Option<u64> {
+        self.all_known_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms))
+    }
+
     /// Whether every revocation that was answered more than `age_ms` before `now_ms` is known.
     pub fn is_current(&self, now_ms: u64, age_ms: u64) -> bool {
-        self.all_known_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < age_ms)
+        self.age_ms(now_ms).is_some_and(|known_ms| known_ms < age_ms)
     }
 }
 

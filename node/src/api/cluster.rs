@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::ring::{Ring, STATUS_PATH, StatusAnswer, UnitStatus};
+use crate::ring::{Holdings, Ring, STATUS_PATH, StatusAnswer};
 
 /// How long another node may take to say how it is.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
@@ -61,6 +61,8 @@ struct MemberStatus {
     api: Option<String>,
     /// Where agents connect to.
     stream: Option<String>,
+    /// How old is what the node that answers knows of it, in milliseconds.
+    heard_ms: Option<u64>,
     /// How many nodes it counts as alive itself; absent when it does not answer.
     sees: Option<usize>,
     /// Why it does not answer.
@@ -105,6 +107,19 @@ struct ShardStatus {
     suggested_owner: Option<NodeName>,
     /// The nodes that have it in hand, and where each is with it; in peace one, which serves it.
     units: Vec<ShardUnit>,
+    /// The nodes that follow what is revoked in its accounts, because they serve workspaces of these.
+    followers: Vec<Follower>,
+}
+
+/// How far behind a node is with what is revoked.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct Follower {
+    /// The node.
+    #[schema(value_type = String)]
+    node: NodeName,
+    /// How old what it knows is, in milliseconds; above 1000 it vouches for no session of these accounts. Absent before it has read
+    /// all of it.
+    age_ms: Option<u64>,
 }
 
 /// Where one node is with a shard.
@@ -117,6 +132,8 @@ struct ShardUnit {
     state: String,
     /// Which opening of the shard this is; grows with every owner.
     epoch: Option<u64>,
+    /// How many commits are not durable yet.
+    unflushed: Option<u64>,
 }
 
 /// What a node sees of its cluster.
@@ -127,8 +144,8 @@ pub(crate) struct ClusterSight<'a> {
     pub(crate) regions: &'a Regions,
     /// How many shards a region has that does not say so.
     pub(crate) shards: u16,
-    /// Where this node is with each.
-    pub(crate) units: Vec<UnitStatus>,
+    /// What this node has in hand.
+    pub(crate) holdings: Holdings,
 }
 
 /// Shows the ring of nodes: who is there, what each says of itself when it is asked now, and who should own which shard. Takes
@@ -143,20 +160,27 @@ pub(super) async fn show(State(state): State<ApiState>) -> Json<ClusterStatus> {
         return Json(ClusterStatus { cluster: None, node: None, region, ring_keys, members, regions, shards });
     };
     let (regions, shards) = (&state.context().regions, state.context().config.cluster.shards);
-    Json(describe(&ClusterSight { ring, regions, shards, units: Vec::new() }).await)
+    Json(describe(&ClusterSight { ring, regions, shards, holdings: Holdings::default() }).await)
 }
 
 /// The cluster as this node sees it; each node is asked how it is.
 pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
-    let ClusterSight { ring, regions: listed, shards: count, units } = sight;
+    let ClusterSight { ring, regions: listed, shards: count, holdings } = sight;
     let view = ring.view();
     let (members, known): (Vec<_>, Vec<_>) =
-        join_all(view.members.iter().map(|member| status(ring, member, units))).await.into_iter().unzip();
+        join_all(view.members.iter().map(|member| status(ring, member, holdings))).await.into_iter().unzip();
     let of_shard = |region: &str, shard: u16| {
-        let of_member = |(member, units): (&MemberStatus, &Vec<UnitStatus>)| {
+        let of_member = |(member, known): (&MemberStatus, &Holdings)| {
             let here = member.region.as_deref() == Some(region);
-            let unit = units.iter().find(|unit| here && unit.shard == shard)?;
-            Some(ShardUnit { node: member.name.clone(), state: unit.state.clone(), epoch: unit.epoch })
+            let unit = known.units.iter().find(|unit| here && unit.shard == shard)?;
+            Some(ShardUnit { node: member.name.clone(), state: unit.state.clone(), epoch: unit.epoch, unflushed: unit.unflushed })
+        };
+        members.iter().zip(&known).filter_map(of_member).collect()
+    };
+    let followers = |region: &str, shard: u16| {
+        let of_member = |(member, known): (&MemberStatus, &Holdings)| {
+            let feed = known.feeds.iter().find(|feed| feed.region == region && feed.shard == shard)?;
+            Some(Follower { node: member.name.clone(), age_ms: feed.age_ms })
         };
         members.iter().zip(&known).filter_map(of_member).collect()
     };
@@ -174,6 +198,7 @@ pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
         let told = facts().find_map(|(_, facts)| facts.shards.filter(|_| facts.region == region));
         shards.extend((0..told.map_or(*count, ShardMap::len)).map(|shard| ShardStatus {
             units: of_shard(&region, shard),
+            followers: followers(&region, shard),
             region: region.clone(),
             shard,
             suggested_owner: placement.owner(shard).cloned(),
@@ -190,11 +215,11 @@ pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
     }
 }
 
-async fn status(ring: &Ring, member: &Member, own: &[UnitStatus]) -> (MemberStatus, Vec<UnitStatus>) {
+async fn status(ring: &Ring, member: &Member, own: &Holdings) -> (MemberStatus, Holdings) {
     let asked = if member.live { ask(ring, member, own).await } else { Err("it is not heard".to_owned()) };
-    let (sees, units, problem) = match asked {
-        Ok((sees, units)) => (Some(sees), units, None),
-        Err(problem) => (None, Vec::new(), Some(problem)),
+    let (sees, holdings, problem) = match asked {
+        Ok((sees, holdings)) => (Some(sees), holdings, None),
+        Err(problem) => (None, Holdings::default(), Some(problem)),
     };
     let facts = member.facts.as_ref();
     let status = MemberStatus {
@@ -208,17 +233,18 @@ async fn status(ring: &Ring, member: &Member, own: &[UnitStatus]) -> (MemberStat
         protocol: facts.map(|facts| facts.protocol.into()),
         api: facts.map(|facts| facts.api.clone()),
         stream: facts.map(|facts| facts.stream.clone()),
+        heard_ms: ring.silence_ms(&member.id.name),
         sees,
         problem,
     };
-    (status, units)
+    (status, holdings)
 }
 
-async fn ask(ring: &Ring, member: &Member, own: &[UnitStatus]) -> Result<(usize, Vec<UnitStatus>), String> {
+async fn ask(ring: &Ring, member: &Member, own: &Holdings) -> Result<(usize, Holdings), String> {
     if member.id.name == *ring.me() {
-        return Ok((ring.view().members.iter().filter(|member| member.live).count(), own.to_vec()));
+        return Ok((ring.view().members.iter().filter(|member| member.live).count(), own.clone()));
     }
     let answer = ring.caller().call(member, STATUS_PATH, b"", ASK_LIMIT).await.map_err(|error| error.to_string())?;
     let answer: StatusAnswer = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-    Ok((answer.live, answer.units))
+    Ok((answer.live, answer.holdings))
 }

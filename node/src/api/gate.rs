@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::credential::{Bearer, Credential};
 use super::lock_caller::LockCaller;
 use super::{ApiError, ApiState};
+use crate::catalog::KeyPosition;
 use crate::sessions::{TicketRefusal, standing_ticket};
 use crate::store::StoreError;
 
@@ -25,7 +26,7 @@ const LONGEST_TICKET: usize = 8 * 1024;
 /// `unauthorized`, the same for a key that is missing, malformed, unknown, expired or revoked.
 pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
-    let caller = caller(&state, secret).await?.ok_or_else(unauthorized)?;
+    let caller = caller(&state, secret, request.extensions().get()).await?.ok_or_else(unauthorized)?;
     let credential = Credential::new(Bearer::Key(caller.key().id), caller.account().id, secret);
     request.extensions_mut().insert(credential);
     request.extensions_mut().insert(caller.clone());
@@ -67,7 +68,7 @@ pub(super) async fn with_key_or_ticket(State(state): State<ApiState>, mut reques
 pub(super) async fn with_admin_token(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     if !state.control().is_admin_token(secret) {
-        return Err(match caller(&state, secret).await? {
+        return Err(match caller(&state, secret, request.extensions().get()).await? {
             Some(_) => ApiError::new(ErrorCode::Forbidden, "this takes the admin token, not an API key")
                 .with_hint("the node's operator finds it in the file `admin-token` in the data directory"),
             None => unauthorized(),
@@ -82,15 +83,19 @@ fn unauthorized() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "the API key is missing, unknown, expired or revoked; send `authorization: Bearer <key>`")
 }
 
-/// The account of a key that is in use.
-async fn caller(state: &ApiState, secret: &str) -> Result<Option<Caller>, StoreError> {
+/// The account of a key that is in use. Where the key's secret lies elsewhere, whoever found it there has said where the key is.
+async fn caller(state: &ApiState, secret: &str, position: Option<&KeyPosition>) -> Result<Option<Caller>, StoreError> {
     let context = state.context();
     let now = context.clock.wall();
     // No key has a dot in it, so this is none, and need not have been sent to where a key of this hash would lie.
     if secret.contains('.') {
         return Ok(None);
     }
-    let Some(key) = context.catalog.key_by_secret(secret).await? else { return Ok(None) };
+    let found = match position {
+        Some(position) => context.catalog.key_at(position, secret).await?,
+        None => context.catalog.key_by_secret(secret).await?,
+    };
+    let Some(key) = found else { return Ok(None) };
     if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
         return Ok(None);
     }

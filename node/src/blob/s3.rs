@@ -204,7 +204,7 @@ impl BlobStore for S3Blobs {
         let key = key.clone();
         async move {
             let name = self.names.of(&key);
-            self.attempts.run(|| self.create(&name, &data)).await.map_err(|failure| self.error(failure, &key))
+            self.attempts.run("put", || self.create(&name, &data)).await.map_err(|failure| self.error(failure, &key))
         }
         .boxed()
     }
@@ -216,7 +216,7 @@ impl BlobStore for S3Blobs {
                 return self.out_of_range(&key, &range).await;
             }
             let name = self.names.of(&key);
-            match self.attempts.run(|| self.read(&name, &range)).await {
+            match self.attempts.run("get", || self.read(&name, &range)).await {
                 Err(Failure::OutOfRange) => self.out_of_range(&key, &range).await,
                 outcome => outcome.map_err(|failure| self.error(failure, &key)),
             }
@@ -226,12 +226,12 @@ impl BlobStore for S3Blobs {
 
     fn len(&self, key: &BlobKey) -> BoxFuture<'_, Result<Option<u64>, BlobError>> {
         let name = self.names.of(key);
-        async move { self.attempts.run(|| self.size(&name)).await.map_err(unavailable) }.boxed()
+        async move { self.attempts.run("head", || self.size(&name)).await.map_err(unavailable) }.boxed()
     }
 
     fn delete(&self, key: &BlobKey) -> BoxFuture<'_, Result<(), BlobError>> {
         let name = self.names.of(key);
-        async move { self.attempts.run(|| self.remove(&name)).await.map_err(unavailable) }.boxed()
+        async move { self.attempts.run("delete", || self.remove(&name)).await.map_err(unavailable) }.boxed()
     }
 
     fn list(&self, prefix: &str, after: Option<&BlobKey>, limit: usize) -> BoxFuture<'_, Result<Vec<BlobKey>, BlobError>> {
@@ -242,7 +242,8 @@ impl BlobStore for S3Blobs {
             let (mut keys, mut after) = (Vec::new(), after);
             let Some(prefix) = names_prefix else { return Ok(keys) };
             while keys.len() < limit {
-                let page = self.attempts.run(|| self.page(&prefix, after.as_deref(), limit - keys.len())).await.map_err(unavailable)?;
+                let page =
+                    self.attempts.run("list", || self.page(&prefix, after.as_deref(), limit - keys.len())).await.map_err(unavailable)?;
                 keys.extend(page.names.iter().filter_map(|name| self.names.key(name)));
                 if !page.more {
                     break;

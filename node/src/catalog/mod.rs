@@ -9,6 +9,7 @@
 mod answers;
 mod cursor;
 mod key;
+mod key_position;
 pub(crate) mod layout;
 mod page;
 mod revocations;
@@ -23,12 +24,13 @@ use artifacts_core::{AccountId, GrantId, KeyId, WorkspaceId};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::random::secret_hash;
+use crate::random::{secret_hash, secret_matches};
 use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
-use crate::store::{KeyRange, Store, StoreError};
+use crate::store::{KeyRange, Store, StoreError, shard_of};
 
 pub use answers::{AnswerHead, ExpiredAnswer};
 pub use cursor::{BadCursor, ListKind};
+pub use key_position::KeyPosition;
 pub use page::{ListError, Page, PageRequest};
 pub use write::Records;
 
@@ -55,12 +57,12 @@ impl Catalog {
         self.record(&key::account(id)).await
     }
 
-    /// The account with this handle.
+    /// Whether an account has this handle. That one may lie elsewhere, if it was made before there were shards.
     ///
     /// # Errors
     /// The store's.
-    pub async fn account_by_handle(&self, handle: &Handle) -> Result<Option<AccountRecord>, StoreError> {
-        self.record_at(&key::account_by_handle(handle)).await
+    pub async fn is_taken(&self, handle: &Handle) -> Result<bool, StoreError> {
+        Ok(self.store.get(&key::account_by_handle(handle)).await?.is_some())
     }
 
     /// The region that has claimed this handle, where handles are kept for other regions.
@@ -79,12 +81,41 @@ impl Catalog {
         self.record_at(&key::key_by_id(account, id)).await
     }
 
-    /// The API key with this secret, in whatever state.
+    /// The API key with this secret, in whatever state; not one whose account is another node's.
     ///
     /// # Errors
     /// The store's.
     pub async fn key_by_secret(&self, secret: &str) -> Result<Option<KeyRecord>, StoreError> {
-        self.record_at(&key::key_by_secret(&secret_hash(secret))).await
+        let index = key::key_by_secret(&secret_hash(secret));
+        let Some(position) = self.store.get(&index).await? else { return Ok(None) };
+        match self.record(&position).await {
+            Err(StoreError::Fenced) if self.lie_apart(&index, &position) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Where the API key with this secret is on record, if it does not lie with its secret.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn key_elsewhere(&self, secret: &str) -> Result<Option<KeyPosition>, StoreError> {
+        let index = key::key_by_secret(&secret_hash(secret));
+        let position = self.store.get(&index).await?.filter(|position| self.lie_apart(&index, position));
+        Ok(position.map(KeyPosition::new))
+    }
+
+    /// The API key that is on record there, if this is its secret.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn key_at(&self, position: &KeyPosition, secret: &str) -> Result<Option<KeyRecord>, StoreError> {
+        let found: Option<KeyRecord> = self.record(position.row()).await?;
+        Ok(found.filter(|key| secret_matches(secret, &key.secret_hash)))
+    }
+
+    fn lie_apart(&self, one: &[u8], other: &[u8]) -> bool {
+        let map = self.store.shards();
+        shard_of(map, one) != shard_of(map, other)
     }
 
     /// A tenant.

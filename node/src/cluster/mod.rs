@@ -5,6 +5,7 @@
 mod bucket;
 mod config;
 mod error;
+mod measured_objects;
 mod owned_store;
 mod record;
 mod shards;

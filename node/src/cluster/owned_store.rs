@@ -101,6 +101,26 @@ impl OwnedStore {
         self.inner.store.epoch()
     }
 
+    /// How many commits of this node are not durable yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub fn unflushed(&self) -> Result<u64, StoreError> {
+        self.inner.store.unflushed()
+    }
+
+    /// How old the last proof is, in milliseconds, if anybody was told anything since; a shard that nobody uses needs none.
+    pub fn proof_age_ms(&self) -> Option<u64> {
+        let now_ms = self.inner.rules.clock.monotonic_ms();
+        let proven_at_ms = self.inner.ownership.lock().proven_at_ms();
+        self.inner.used.load(Ordering::Relaxed).then(|| now_ms.saturating_sub(proven_at_ms))
+    }
+
+    /// Whether the owner before did not let go of the shard, so that it had to be waited for.
+    pub fn was_taken(&self) -> bool {
+        !self.inner.store.is_handed_over()
+    }
+
     /// Becomes true when another node has the shard.
     pub fn lost(&self) -> watch::Receiver<bool> {
         self.inner.lost.subscribe()

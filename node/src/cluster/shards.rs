@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use tokio::sync::watch;
 
+use super::measured_objects::MeasuredObjects;
 use super::{Bucket, ClusterError, ClusterRecord, OwnedStore, OwnerRules};
 use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
@@ -37,7 +38,7 @@ impl Shards {
         let wanted = config.cluster.shards;
         let map = artifacts_core::cluster::ShardMap::new(wanted);
         let map = map.ok_or_else(|| ClusterError::Unusable { reason: format!("a cluster cannot have {wanted} shards") })?;
-        let objects = bucket.objects().await?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(MeasuredObjects::new(bucket.objects().await?));
         let mut bits = [0; 16];
         entropy.fill(&mut bits);
         let id = format!("cl_{:032x}", u128::from_be_bytes(bits));

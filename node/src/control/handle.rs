@@ -145,7 +145,7 @@ impl Control {
     pub async fn create_account(&self, handle: Handle) -> Result<(AccountRecord, NewKey), ControlError> {
         let _one_at_a_time = self.inner.creating_account.lock().await;
         let context = self.context();
-        let is_free = context.catalog.account_by_handle(&handle).await?.is_none()
+        let is_free = !context.catalog.is_taken(&handle).await?
             // In the region that keeps the handles of all.
             && context.catalog.handle_claim(&handle).await?.is_none()
             && self.data_plane().claim_handle(&handle).await?;
@@ -173,7 +173,7 @@ impl Control {
     pub(crate) async fn claim_handle(&self, handle: &Handle, region: &Region) -> Result<bool, ControlError> {
         let _one_at_a_time = self.inner.creating_account.lock().await;
         let context = self.context();
-        if context.catalog.account_by_handle(handle).await?.is_some() {
+        if context.catalog.is_taken(handle).await? {
             return Ok(false);
         }
         if let Some(known) = context.catalog.handle_claim(handle).await? {

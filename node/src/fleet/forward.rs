@@ -25,6 +25,7 @@ use super::find::Found;
 use super::place::{Asked, Home, bearer};
 use super::{Fleet, Unit};
 use crate::api::{ApiError, Attested};
+use crate::catalog::KeyPosition;
 use crate::store::StoreError;
 use crate::stream::SEGMENT_MAX_BYTES;
 
@@ -49,6 +50,9 @@ struct Mark {
     /// The header `authorization`, in base64.
     authorization: Option<String>,
     attested: Option<Attested>,
+    /// Where the API key is on record, if not where its secret says.
+    #[serde(default)]
+    key: Option<KeyPosition>,
 }
 
 /// A request with all of its body, so that it can be sent again to another node while none has taken it.
@@ -56,6 +60,7 @@ pub(super) struct Parcel {
     parts: Parts,
     body: Bytes,
     attested: Option<Attested>,
+    key: Option<KeyPosition>,
     hops: u8,
 }
 
@@ -73,12 +78,17 @@ impl Parcel {
             }
             Err(_) => return Err(ApiError::new(ErrorCode::InvalidRequest, "the request body ended early; send it again")),
         };
-        Ok(Self { parts, body, attested: None, hops: 0 })
+        Ok(Self { parts, body, attested: None, key: None, hops: 0 })
     }
 
     /// The same, with what the owner of its account has found.
     pub(super) fn attested(self, attested: Attested) -> Self {
         Self { attested: Some(attested), hops: 0, ..self }
+    }
+
+    /// The same, for whoever has the record of its API key.
+    fn with_key_at(self, position: KeyPosition) -> Self {
+        Self { key: Some(position), hops: 0, ..self }
     }
 
     /// What whoever sends it shows, if it shows anything.
@@ -116,6 +126,9 @@ impl Parcel {
         if let Some(attested) = &self.attested {
             request.extensions_mut().insert(attested.clone());
         }
+        if let Some(position) = &self.key {
+            request.extensions_mut().insert(position.clone());
+        }
         request
     }
 }
@@ -129,6 +142,19 @@ enum Attempt {
     Broken,
     /// The same, because the object store does not say who owns the shard.
     Unproven,
+    /// Nothing was done: the API key that it bears is on record there.
+    KeyIsAt(KeyPosition),
+}
+
+impl Attempt {
+    /// The word for it in metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::NotThere | Self::KeyIsAt(_) => "not_there",
+            Self::Broken | Self::Unproven => "broken",
+        }
+    }
 }
 
 /// Why a call is not answered.
@@ -160,6 +186,7 @@ impl Fleet {
             parcel.parts.headers.insert(AUTHORIZATION, value);
         }
         parcel.attested = mark.attested;
+        parcel.key = mark.key;
         parcel.hops = mark.hops;
         Ok(Some(mark.shard))
     }
@@ -170,7 +197,11 @@ impl Fleet {
         loop {
             let attempt = match self.find(home) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
-                Found::There(member) if parcel.hops < HOPS_MAX => self.send(&member, home, &parcel).await,
+                Found::There(member) if parcel.hops < HOPS_MAX => {
+                    let attempt = self.send(&member, home, &parcel).await;
+                    metrics::counter!("artifacts_requests_passed_on_total", "outcome" => attempt.outcome()).increment(1);
+                    attempt
+                }
                 Found::There(_) | Found::Nowhere => Attempt::NotThere,
                 Found::OutOfReach(region) => return ApiError::from(StoreError::OutOfReach { region }).into_response(),
             };
@@ -178,6 +209,10 @@ impl Fleet {
                 Attempt::Answered(response) => return response,
                 Attempt::Broken if !parcel.can_be_repeated() => return unanswered(FAILED, true),
                 Attempt::Unproven if !parcel.can_be_repeated() => return unanswered(NO_STORE, true),
+                Attempt::KeyIsAt(position) => {
+                    let home = Home::shard(self.regions().here(), position.shard(self.map()));
+                    return Box::pin(self.deliver(&home, parcel.with_key_at(position))).await;
+                }
                 Attempt::NotThere | Attempt::Broken => NO_OWNER,
                 Attempt::Unproven => NO_STORE,
             };
@@ -201,6 +236,7 @@ impl Fleet {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        let elsewhere = if response.status() == StatusCode::UNAUTHORIZED { unit.key_elsewhere(parcel).await } else { None };
         // Some answers come from memory: nobody else may have taken the shard meanwhile.
         let vouched = unit.vouch().await;
         drop(under_way);
@@ -210,7 +246,7 @@ impl Fleet {
             Err(StoreError::Unavailable { .. }) => Attempt::Unproven,
             Err(_) => Attempt::Broken,
             Ok(()) if has_ended && response.status() == StatusCode::SERVICE_UNAVAILABLE => Attempt::Broken,
-            Ok(()) => Attempt::Answered(response),
+            Ok(()) => elsewhere.map_or(Attempt::Answered(response), Attempt::KeyIsAt),
         }
     }
 
@@ -227,6 +263,7 @@ impl Fleet {
             digest: *blake3::hash(&parcel.body).as_bytes(),
             authorization: authorization.filter(|_| parcel.attested.is_none()),
             attested: parcel.attested.clone(),
+            key: parcel.key.clone(),
         };
         let sealed = serde_json::to_vec(&mark).ok().and_then(|mark| self.ring().caller().seal_mark(member, PURPOSE, &mark).ok());
         let Some((sealed, http)) = sealed else { return Attempt::NotThere };
@@ -236,7 +273,6 @@ impl Fleet {
             headers.remove(name);
         }
         headers.insert(MARK, sealed);
-        metrics::counter!("artifacts_requests_passed_on_total").increment(1);
         let url = format!("{api}{}", parcel.target());
         let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
         let sent = tokio::select! {
@@ -288,6 +324,15 @@ impl Fleet {
                 return;
             }
         }
+    }
+}
+
+impl Unit {
+    /// Where the API key is on record that a request bears and that was found to open nothing here, if that is elsewhere.
+    async fn key_elsewhere(&self, parcel: &Parcel) -> Option<KeyPosition> {
+        let is_new = parcel.key.is_none() && parcel.attested.is_none();
+        let secret = bearer(&parcel.parts.headers).filter(|_| is_new)?;
+        self.context.catalog.key_elsewhere(secret).await.ok().flatten()
     }
 }
 

@@ -132,7 +132,7 @@ async fn readyz(State(front): State<Front>) -> Result<Response, ApiError> {
 
 async fn metrics(State(front): State<Front>) -> Response {
     let sessions: Vec<_> = front.fleet.units().iter().flat_map(|unit| unit.sessions.list()).collect();
-    metrics::gauge!("artifacts_shards_served").set(front.fleet.units().len() as f64);
+    front.fleet.show();
     api::render_metrics(&front.prometheus, &sessions, front.fleet.common().revocations.read().len())
 }
 
@@ -151,7 +151,7 @@ async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Respo
     if !bearer(&headers).is_some_and(|token| fleet.is_admin(token)) {
         return Err(ApiError::new(ErrorCode::Unauthorized, "this takes the admin token; send `authorization: Bearer <token>`"));
     }
-    let sight = ClusterSight { ring: fleet.ring(), regions: fleet.regions(), shards: fleet.map().len(), units: fleet.status() };
+    let sight = ClusterSight { ring: fleet.ring(), regions: fleet.regions(), shards: fleet.map().len(), holdings: fleet.holdings() };
     Ok(Json(api::describe_cluster(&sight).await).into_response())
 }
 
@@ -192,6 +192,7 @@ impl Fleet {
                     };
                 }
                 Found::There(member) => {
+                    metrics::counter!("artifacts_streams_redirected_total").increment(1);
                     let refusal = Refusal::new(ErrorCode::Unavailable, format!("the workspace is at node {}", member.id.name));
                     return Err(Refusal { owner: member.facts.map(|facts| facts.stream), ..refusal });
                 }

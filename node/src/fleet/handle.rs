@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
-use artifacts_core::protocol::FenceReason;
+use artifacts_core::protocol::{FenceReason, VersionRange};
 use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
@@ -19,12 +19,12 @@ use crate::cluster::Shards;
 use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
 use crate::records::WorkspaceRecord;
-use crate::ring::{Ring, UnitStatus};
+use crate::ring::Ring;
 use crate::sessions::FenceReport;
 use crate::time::SharedClock;
 
 /// What all units of a node share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Common {
     /// The keys that sign tickets.
     pub(crate) key_ring: Arc<RwLock<KeyRing>>,
@@ -36,6 +36,22 @@ pub(crate) struct Common {
     pub(crate) endpoints: Arc<RwLock<Vec<String>>>,
     /// What is known of other regions.
     pub(crate) abroad: SharedAbroad,
+    /// The versions of the session protocol that are spoken now: what all nodes of the ring can go on with.
+    pub(crate) speaks: Arc<RwLock<VersionRange>>,
+}
+
+impl Common {
+    /// Nothing is known yet; this node speaks these versions.
+    pub(crate) fn new(speaks: VersionRange) -> Self {
+        Self {
+            key_ring: Arc::default(),
+            revocations: Arc::default(),
+            admin_token_hash: Arc::default(),
+            endpoints: Arc::default(),
+            abroad: SharedAbroad::default(),
+            speaks: Arc::new(RwLock::new(speaks)),
+        }
+    }
 }
 
 /// What a fleet is made of.
@@ -183,6 +199,11 @@ impl Fleet {
         *self.0.phases.lock() = Phases { of, is_settled };
     }
 
+    /// Where the host is with each shard.
+    pub(super) fn phases(&self) -> BTreeMap<Shard, UnitPhase> {
+        self.0.phases.lock().of.clone()
+    }
+
     /// Whether this node reaches the bucket.
     pub(super) fn reach<T>(&self, look: impl FnOnce(&mut Reach, u64) -> T) -> T {
         look(&mut self.0.reach.lock(), self.clock().monotonic_ms())
@@ -191,18 +212,6 @@ impl Fleet {
     /// Whether it does not.
     pub(super) fn is_stranded(&self) -> bool {
         self.reach(Reach::is_stranded)
-    }
-
-    /// Where this node is with each shard that it has in hand.
-    pub(crate) fn status(&self) -> Vec<UnitStatus> {
-        let phases = self.0.phases.lock().of.clone();
-        let (in_hand, is_stranded) = (phases.into_iter().filter(|(_, phase)| *phase != UnitPhase::Away), self.is_stranded());
-        let status = |(shard, phase): (Shard, UnitPhase)| UnitStatus {
-            shard: shard.0,
-            state: if is_stranded { NodePhase::Stranded.as_str() } else { phase.as_str() }.to_owned(),
-            epoch: self.unit(shard).and_then(|unit| unit.epoch()),
-        };
-        in_hand.map(status).collect()
     }
 
     /// Why this node should not be sent calls, if so.
@@ -249,6 +258,16 @@ impl Fleet {
             }
         }
         *self.common().endpoints.write() = urls;
+    }
+
+    /// Offers agents what every node of the region that is heard can go on with.
+    pub(super) fn refresh_versions(&self) {
+        let of_others = self.others().into_iter().filter_map(|member| member.facts).map(|facts| facts.protocol);
+        let now = self.config().protocol.beside(of_others);
+        let before = std::mem::replace(&mut *self.common().speaks.write(), now);
+        if before != now {
+            tracing::info!(min = now.min, max = now.max, "the versions of the session protocol that are offered have changed");
+        }
     }
 
     /// Learns of revocations, and ends what stands on them in every unit of this node.

@@ -183,6 +183,7 @@ impl HostTask {
         self.hosting.want(map.all().filter(is_own));
         self.hosting.see_few(view.is_smaller_part(self.fleet.ring().region()));
         self.fleet.refresh_endpoints();
+        self.fleet.refresh_versions();
     }
 
     fn carry_out(&self, command: HostCommand) {
@@ -199,6 +200,8 @@ impl HostTask {
             }
             HostCommand::Close(shard) | HostCommand::Drop(shard) => {
                 let unit = fleet.remove(shard);
+                let how = if matches!(command, HostCommand::Drop(_)) { "lost" } else { "given_up" };
+                metrics::counter!("artifacts_shards_closed_total", "how" => how).increment(1);
                 tokio::spawn(async move {
                     match (unit, command) {
                         (Some(unit), HostCommand::Drop(_)) => {
@@ -296,6 +299,8 @@ async fn open(fleet: &Fleet, shard: Shard) -> Result<Arc<Unit>, bool> {
             let took_ms = fleet.clock().monotonic_ms().saturating_sub(begun_ms);
             tracing::info!(%shard, epoch = unit.epoch(), took_ms, "this node serves a shard");
             metrics::histogram!("artifacts_shard_opening_seconds").record(took_ms as f64 / 1000.0);
+            let how = if store.was_taken() { "taken" } else { "handed_over" };
+            metrics::counter!("artifacts_shards_opened_total", "how" => how).increment(1);
             Ok(unit)
         }
         Err(error) => {

@@ -16,6 +16,7 @@
 
 mod authority;
 mod elsewhere;
+mod figures;
 mod find;
 mod follow;
 mod forward;

@@ -11,7 +11,7 @@ use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::{News, Position, RevocationRecord, Standing};
 use artifacts_core::ticket::KeyRing;
-use artifacts_core::{AccountId, SessionId, WorkspaceId};
+use artifacts_core::{AccountId, ErrorCode, SessionId, WorkspaceId};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -28,9 +28,10 @@ use super::host::HostEvent;
 use super::place::Home;
 use super::{Fleet, Unit};
 use crate::abroad::RegionKeys;
+use crate::catalog::KeyPosition;
 use crate::records::WorkspaceRecord;
 use crate::ring;
-use crate::sessions::{Authority as _, CheckOptions, fenced};
+use crate::sessions::{Authority as _, CheckOptions, Right, fenced};
 use crate::store::StoreError;
 
 /// Where nodes ask each other.
@@ -39,6 +40,8 @@ const PATH: &str = "/internal/v1/shards";
 const NOT_HERE: u16 = 421;
 const FAILED: u16 = 503;
 const DONE: u16 = 200;
+/// How long the owner of an account may take to say what its key allows.
+const RIGHT_LIMIT: Duration = Duration::from_secs(3);
 
 /// What is wanted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +56,8 @@ pub(super) enum PeerCall {
     Yield(Shard),
     /// See [`Authority::right`](crate::sessions::Authority::right).
     Right(Opening),
+    /// As `Right`, of an API key that is on record there.
+    RightOfKeyAt(Opening, KeyPosition),
     /// See [`Authority::confirm`](crate::sessions::Authority::confirm).
     Confirm(AccountId, Standing),
     /// See [`DataPlane`](crate::control::DataPlane) for the rest.
@@ -165,6 +170,7 @@ impl Fleet {
                         map.of(claims.account)
                     }
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
+                    PeerCall::RightOfKeyAt(_, position) => position.shard(map),
                     PeerCall::Confirm(account, _) => map.of(*account),
                     PeerCall::Format(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
                     PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
@@ -194,7 +200,8 @@ impl Fleet {
                 json(RegionKeys { jwks: self.common().key_ring.read().jwks(), admin_token_hash })?
             }
             PeerCall::Claim(handle, region) => json(unit.claim_handle(handle, region).await?)?,
-            PeerCall::Right(opening) => json(unit.authority().right(opening).await)?,
+            PeerCall::Right(opening) => json(self.right_here(unit, opening).await?)?,
+            PeerCall::RightOfKeyAt(opening, position) => json(unit.authority().with_key_at(position.clone()).right(opening).await)?,
             PeerCall::Confirm(account, standing) => {
                 let confirmed = unit.authority().active_workspace(*account, standing.workspace).await;
                 let stands = self.common().revocations.read().stands(standing);
@@ -212,6 +219,19 @@ impl Fleet {
         // What memory says counts only if nobody else has taken the shard.
         unit.vouch().await?;
         Ok(value)
+    }
+
+    /// What a credential allows by the word of this unit, or of the one that has the record of the key.
+    async fn right_here(&self, unit: &Unit, opening: &Opening) -> Result<Result<Right, Refusal>, PeerError> {
+        let right = unit.authority().right(opening).await;
+        let is_unknown = right.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::Unauthorized);
+        if let (true, Opening::ApiKey { key, .. }) = (is_unknown, opening)
+            && let Some(position) = unit.context.catalog.key_elsewhere(key).await?
+        {
+            let home = Home::shard(self.regions().here(), position.shard(self.map()));
+            return Box::pin(self.ask(&home, &PeerCall::RightOfKeyAt(opening.clone(), position), RIGHT_LIMIT)).await;
+        }
+        Ok(right)
     }
 
     /// What is new in feeds that are here.
@@ -240,7 +260,7 @@ pub(super) fn unavailable(error: &PeerError) -> Refusal {
         return Refusal::new(artifacts_core::ErrorCode::Unavailable, message);
     }
     tracing::debug!(%error, "the owner of an account does not answer");
-    Refusal::new(artifacts_core::ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
+    Refusal::new(ErrorCode::Unavailable, "the owner of the account does not answer at the moment; try again")
 }
 
 /// What other nodes may ask.

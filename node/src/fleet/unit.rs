@@ -100,7 +100,8 @@ impl Unit {
         let plane = FleetPlane::new(fleet, &context, shard);
         let control = Control::start(context.clone(), plane, sessions.locks().clone()).await?;
         let end = Shutdown::new();
-        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone() };
+        let speaks = common.speaks.clone();
+        let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
         let state = ApiState::of_shard(control.clone(), shard, Arc::new(ToOwner::new(fleet, shard)));
         Ok(Arc::new(Self {
             shard,
@@ -144,6 +145,16 @@ impl Unit {
     /// Which opening of the shard this is.
     pub(super) fn epoch(&self) -> Option<u64> {
         self.store.epoch().ok()
+    }
+
+    /// How many commits are not durable yet.
+    pub(super) fn unflushed(&self) -> Option<u64> {
+        self.store.unflushed().ok()
+    }
+
+    /// How old the last proof of ownership is, in milliseconds, while the shard is in use.
+    pub(super) fn proof_age_ms(&self) -> Option<u64> {
+        self.store.proof_age_ms()
     }
 
     /// Whether the store has not said that it is over.

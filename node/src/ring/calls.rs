@@ -31,9 +31,31 @@ pub(crate) struct StatusAnswer {
     pub(crate) generation: u64,
     /// How many nodes it counts as alive, itself included.
     pub(crate) live: usize,
-    /// The shards that it has in hand.
+    /// What it has in hand.
+    #[serde(flatten)]
+    pub(crate) holdings: Holdings,
+}
+
+/// What a node has in hand.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Holdings {
+    /// The shards.
     #[serde(default)]
     pub(crate) units: Vec<UnitStatus>,
+    /// What it follows of other nodes' accounts.
+    #[serde(default)]
+    pub(crate) feeds: Vec<FeedStatus>,
+}
+
+/// How far behind a node is with what is revoked in the accounts of a shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FeedStatus {
+    /// Whose.
+    pub(crate) region: String,
+    /// Which shard.
+    pub(crate) shard: u16,
+    /// How old what is known is; absent before it was read whole.
+    pub(crate) age_ms: Option<u64>,
 }
 
 /// Where a node is with a shard.
@@ -45,24 +67,27 @@ pub(crate) struct UnitStatus {
     pub(crate) state: String,
     /// Which opening of the shard this is.
     pub(crate) epoch: Option<u64>,
+    /// How many commits are not durable yet.
+    #[serde(default)]
+    pub(crate) unflushed: Option<u64>,
 }
 
-/// Says where this node is with each shard that it has in hand.
-pub(crate) type SeeUnits = Arc<dyn Fn() -> Vec<UnitStatus> + Send + Sync>;
+/// Says what this node has in hand.
+pub(crate) type SeeHoldings = Arc<dyn Fn() -> Holdings + Send + Sync>;
 
 /// All of it.
-pub(crate) fn router(ring: Ring, units: SeeUnits) -> Router {
-    Router::new().route(STATUS_PATH, post(status)).with_state((ring, units))
+pub(crate) fn router(ring: Ring, holdings: SeeHoldings) -> Router {
+    Router::new().route(STATUS_PATH, post(status)).with_state((ring, holdings))
 }
 
-async fn status(State((ring, units)): State<(Ring, SeeUnits)>, headers: HeaderMap, body: Body) -> Response {
+async fn status(State((ring, holdings)): State<(Ring, SeeHoldings)>, headers: HeaderMap, body: Body) -> Response {
     let call = match open(&ring, STATUS_PATH, &headers, body).await {
         Ok(call) => call,
         Err(refusal) => return refusal.into_response(),
     };
     let view = ring.view();
     let live = view.members.iter().filter(|member| member.live).count();
-    let status = StatusAnswer { generation: view.generation, live, units: units() };
+    let status = StatusAnswer { generation: view.generation, live, holdings: holdings() };
     answer(call, 200, &status)
 }
 

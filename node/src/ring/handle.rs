@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::mesh::{CallSeat, Facts, Incarnation, MeshKeys, NodePhase};
+use artifacts_core::mesh::{CallSeat, Facts, Incarnation, Member, MeshKeys, NodePhase};
 use artifacts_core::name::NodeName;
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
@@ -91,11 +92,24 @@ impl RingSeat {
         let caller = Caller::new(seat);
         let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
-        let inner = Inner { cluster, me, region, keys: self.keys.clone(), view: view.subscribe(), caller: caller.clone(), words };
-        let task = tokio::spawn(RingTask::new(self, facts, caller, view, heard).run());
+        let silences = Silences::default();
+        let inner = Inner {
+            cluster,
+            me,
+            region,
+            keys: self.keys.clone(),
+            view: view.subscribe(),
+            silences: silences.clone(),
+            caller: caller.clone(),
+            words,
+        };
+        let task = tokio::spawn(RingTask::new(self, facts, caller, (view, silences), heard).run());
         Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
     }
 }
+
+/// For how long each member was not heard, in milliseconds. Beside the view, which is news only when something changes.
+pub(super) type Silences = Arc<Mutex<BTreeMap<NodeName, u64>>>;
 
 struct Inner {
     cluster: String,
@@ -103,6 +117,7 @@ struct Inner {
     region: String,
     keys: MeshKeys,
     view: watch::Receiver<RingView>,
+    silences: Silences,
     caller: Caller,
     words: mpsc::Sender<Word>,
 }
@@ -145,6 +160,22 @@ impl Ring {
         self.inner.view.clone()
     }
 
+    /// For how long a member was not heard, in milliseconds: how old what is known of it is.
+    pub fn silence_ms(&self, member: &NodeName) -> Option<u64> {
+        self.inner.silences.lock().get(member).copied()
+    }
+
+    /// Brings the metrics up to date that say how the ring stands.
+    pub(crate) fn show(&self) {
+        let view = self.view();
+        for state in ["joining", "serving", "stranded", "leaving", "unknown", "silent"] {
+            let count = view.members.iter().filter(|member| state_of(member) == state).count();
+            metrics::gauge!("artifacts_ring_members", "state" => state).set(count as f64);
+        }
+        let longest_ms = view.members.iter().filter(|member| member.live).filter_map(|member| self.silence_ms(&member.id.name)).max();
+        metrics::gauge!("artifacts_ring_silence_seconds").set(longest_ms.unwrap_or(0) as f64 / 1000.0);
+    }
+
     /// Calls to other nodes, and the judge of theirs.
     pub fn caller(&self) -> &Caller {
         &self.inner.caller
@@ -180,5 +211,14 @@ impl Ring {
                 task.abort();
             }
         }
+    }
+}
+
+/// The word for where a member is.
+fn state_of(member: &Member) -> &'static str {
+    match &member.facts {
+        _ if !member.live => "silent",
+        Some(facts) => facts.phase.as_str(),
+        None => "unknown",
     }
 }

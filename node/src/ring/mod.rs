@@ -32,4 +32,4 @@ pub use error::RingError;
 pub use handle::{Ring, RingSeat};
 pub use view::RingView;
 
-pub(crate) use calls::{STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};
+pub(crate) use calls::{FeedStatus, Holdings, STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};

@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use super::RingView;
 use super::caller::Caller;
 use super::config::RingConfig;
-use super::handle::RingSeat;
+use super::handle::{RingSeat, Silences};
 use super::socket::{Ending, SealedTransport};
 use crate::time::pause;
 
@@ -60,6 +60,7 @@ pub(super) struct RingTask {
     seat: RingSeat,
     facts: Facts,
     view: watch::Sender<RingView>,
+    silences: Silences,
     words: mpsc::Receiver<Word>,
     caller: Caller,
     membership: Membership,
@@ -70,11 +71,17 @@ pub(super) struct RingTask {
 }
 
 impl RingTask {
-    pub(super) fn new(seat: RingSeat, facts: Facts, caller: Caller, view: watch::Sender<RingView>, words: mpsc::Receiver<Word>) -> Self {
+    pub(super) fn new(
+        seat: RingSeat,
+        facts: Facts,
+        caller: Caller,
+        (view, silences): (watch::Sender<RingView>, Silences),
+        words: mpsc::Receiver<Word>,
+    ) -> Self {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        Self { seat, facts, view, words, caller, membership, joined_ms, is_stranded: false }
+        Self { seat, facts, view, silences, words, caller, membership, joined_ms, is_stranded: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -238,6 +245,7 @@ impl RingTask {
         let heard: Vec<Heard> = handle.with_chitchat(|chitchat| heard(chitchat)).await;
         let gap_ms = self.membership.observe(self.seat.clock.monotonic_ms(), heard);
         let members: Vec<_> = self.membership.members().cloned().collect();
+        *self.silences.lock() = self.membership.silences().map(|(name, silent_ms)| (name.clone(), silent_ms)).collect();
         let view = RingView { me: identity.name.clone(), generation: identity.incarnation.generation, members };
         self.view.send_if_modified(|known| {
             let changed = *known != view;
@@ -302,7 +310,7 @@ fn heartbeat(state: &NodeState) -> u64 {
     state.heartbeat().into()
 }
 
-/// Logs and counts what has changed.
+/// Logs what has changed.
 fn report(before: &RingView, after: &RingView) {
     for member in &after.members {
         let was_live = before.member(&member.id.name).is_some_and(|known| known.live);
@@ -310,7 +318,4 @@ fn report(before: &RingView, after: &RingView) {
             tracing::info!(node = %member.id.name, generation = member.id.generation, live = member.live, "a node is heard, or no more");
         }
     }
-    let live = after.members.iter().filter(|member| member.live).count();
-    metrics::gauge!("artifacts_ring_members", "state" => "live").set(live as f64);
-    metrics::gauge!("artifacts_ring_members", "state" => "suspected").set((after.members.len() - live) as f64);
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::opening::{refuse, unavailable};
 use super::standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
+use crate::catalog::KeyPosition;
 use crate::context::SharedContext;
 use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
 
@@ -47,12 +48,18 @@ pub trait Authority: Send + Sync + 'static {
 /// The authority over accounts that lie in this process' own store.
 pub struct LocalAuthority {
     context: SharedContext,
+    key: Option<KeyPosition>,
 }
 
 impl LocalAuthority {
     /// Over the accounts in the context's store.
     pub fn new(context: SharedContext) -> Self {
-        Self { context }
+        Self { context, key: None }
+    }
+
+    /// The same, where the API key that is shown is known to be on record there.
+    pub(crate) fn with_key_at(self, position: KeyPosition) -> Self {
+        Self { key: Some(position), ..self }
     }
 
     async fn right_of_ticket(&self, token: &str) -> Result<Right, Refusal> {
@@ -76,7 +83,11 @@ impl LocalAuthority {
         let context = &self.context;
         let now = context.clock.wall();
         let unauthorized = || refuse(ErrorCode::Unauthorized, "the API key is unknown, expired or revoked");
-        let key = context.catalog.key_by_secret(secret).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
+        let found = match &self.key {
+            Some(position) => context.catalog.key_at(position, secret).await,
+            None => context.catalog.key_by_secret(secret).await,
+        };
+        let key = found.map_err(unavailable)?.ok_or_else(unauthorized)?;
         if key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at <= now) {
             return Err(unauthorized());
         }

@@ -26,13 +26,20 @@ pub(crate) struct Opened {
 }
 
 impl Sessions {
-    /// Opens a new session or resumes one. The outbound channel gets its frames from now on.
+    /// Opens a new session or resumes one, in the newest version that both sides speak. The outbound channel gets its frames from
+    /// now on.
     ///
     /// # Errors
     /// [`Refusal`], to be sent to the agent as it is.
-    pub(crate) async fn open(&self, hello: &Hello, remote: SocketAddr, connection: Connection) -> Result<Opened, Refusal> {
-        let Some(version) = VersionRange::OURS.agree(hello.protocol) else {
-            let VersionRange { min, max } = VersionRange::OURS;
+    pub(crate) async fn open(
+        &self,
+        speaks: VersionRange,
+        hello: &Hello,
+        remote: SocketAddr,
+        connection: Connection,
+    ) -> Result<Opened, Refusal> {
+        let Some(version) = speaks.agree(hello.protocol) else {
+            let VersionRange { min, max } = speaks;
             let message = format!(
                 "this node speaks versions {min} to {max} of the session protocol, the agent {} to {}; install an agent that matches the node",
                 hello.protocol.min, hello.protocol.max

@@ -151,11 +151,30 @@ impl Sessions {
                     let mut batch = Batch::new();
                     batch.delete(key);
                     context.store.write(batch, Durability::Visible).await?;
+                } else if !over && !self.has_workspace(&record).await? {
+                    tracing::warn!(session = %record.id, workspace = record.workspace_name, "a session is over whose workspace is another node's");
+                    let mut batch = Batch::new();
+                    batch.delete(key);
+                    context.store.write(batch, Durability::Visible).await?;
                 } else if !over {
                     self.0.locks.expect(record.workspace, record.id, record.phase == Phase::Live);
                     self.adopt(record).await?;
                 }
             }
+        }
+    }
+
+    /// Whether the workspace of a session on record is in the store. It is not if the session was opened before there were shards,
+    /// and the workspace is in another's.
+    async fn has_workspace(&self, record: &SessionRecord) -> Result<bool, StoreError> {
+        let store = &self.0.context.store;
+        let (home, of_workspace) = (store.shards().of(record.id), store.shards().of(record.workspace));
+        if home == of_workspace {
+            return Ok(true);
+        }
+        match store.vouch(of_workspace).await {
+            Err(StoreError::Fenced) => Ok(false),
+            outcome => outcome.map(|()| true),
         }
     }
 

@@ -94,7 +94,7 @@ impl Lab {
         let hello = Hello { protocol: VersionRange::OURS, agent: "test".into(), host: "here".into(), opening };
         let (outbound, frames) = mpsc::unbounded_channel();
         let connection = Connection { id: self.sessions.next_connection(), outbound, end: Shutdown::new() };
-        let opened = self.sessions.open(&hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await?;
+        let opened = self.sessions.open(VersionRange::OURS, &hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await?;
         Ok((opened, frames))
     }
 
@@ -332,7 +332,7 @@ async fn an_unknown_version_is_told_which_ones_there_are() {
     let hello = Hello { protocol: VersionRange { min: 7, max: 9 }, agent: "a".into(), host: "h".into(), opening: ticket(1) };
     let (outbound, _frames) = mpsc::unbounded_channel();
     let connection = Connection { id: 1, outbound, end: Shutdown::new() };
-    let refusal = lab.sessions.open(&hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await.err().unwrap();
+    let refusal = lab.sessions.open(VersionRange::OURS, &hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await.err().unwrap();
     assert_eq!(refusal.code, ErrorCode::UnsupportedVersion);
     assert!(refusal.message.contains("3 to 3"), "{}", refusal.message);
 }

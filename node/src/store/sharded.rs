@@ -42,7 +42,7 @@ impl ShardedStore {
     }
 
     fn count(&self) {
-        metrics::gauge!("artifacts_shards_owned").set(self.attached().len() as f64);
+        metrics::gauge!("artifacts_shards", "state" => "serving").set(self.attached().len() as f64);
     }
 
     /// The shards that this node answers for.

@@ -20,6 +20,7 @@ mod flusher;
 mod limits;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -70,6 +71,8 @@ pub struct SlateStore {
     path: String,
     limits: Limits,
     handed_over: bool,
+    /// The number of the latest commit.
+    committed: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -98,7 +101,7 @@ impl SlateStore {
         let db = opening.await.map_err(|_| no_answer(OPEN_LIMIT))?.map_err(of_open)?;
         let flusher = Flusher::start(db.clone());
         let db = RwLock::new(Some(Open { db, flusher }));
-        let store = Self { db, objects, path: path.to_owned(), limits, handed_over: false };
+        let store = Self { db, objects, path: path.to_owned(), limits, handed_over: false, committed: AtomicU64::new(0) };
         let handed_over = store.owner_before_let_go().await?;
         Ok(Self { handed_over, ..store })
     }
@@ -147,6 +150,15 @@ impl SlateStore {
     /// [`StoreError::Closed`].
     pub fn epoch(&self) -> Result<u64, StoreError> {
         Ok(self.handle()?.db.manifest().writer_epoch())
+    }
+
+    /// How many commits of this process are not durable yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub fn unflushed(&self) -> Result<u64, StoreError> {
+        let durable = self.handle()?.db.status().durable_seq;
+        Ok(self.committed.load(Ordering::Relaxed).saturating_sub(durable))
     }
 
     fn handle(&self) -> Result<Open, StoreError> {
@@ -210,7 +222,8 @@ impl Store for SlateStore {
                         None => entries.delete(stored(&key)),
                     }
                 }
-                self.patiently(open.db.write(entries), of_write).await?;
+                let written = self.patiently(open.db.write(entries), of_write).await?;
+                self.committed.fetch_max(written.seqnum(), Ordering::Relaxed);
             }
             match durability {
                 Durability::Visible => Ok(()),

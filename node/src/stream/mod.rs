@@ -9,14 +9,16 @@ mod socket;
 
 pub(crate) use data::SEGMENT_MAX_BYTES;
 
-use artifacts_core::protocol::{FRAME_MAX_BYTES, Hello, Refusal};
+use artifacts_core::protocol::{FRAME_MAX_BYTES, Hello, Refusal, VersionRange};
 use axum::Router;
 use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use parking_lot::RwLock;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::context::SharedContext;
 use crate::server::Shutdown;
@@ -28,6 +30,8 @@ pub(crate) struct StreamState {
     pub(crate) context: SharedContext,
     pub(crate) sessions: Sessions,
     pub(crate) shutdown: Shutdown,
+    /// The versions of the protocol that are spoken now.
+    pub(crate) speaks: Arc<RwLock<VersionRange>>,
 }
 
 /// `/v1/stream`, `/v1/data/{segment}` and `/v1/data/{segment}/url`.

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::Shard;
-use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, decode, encode};
+use artifacts_core::protocol::{
+    Answer, ClientFrame, FRAME_MAX_BYTES, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, decode, encode,
+};
 use artifacts_core::session::Phase;
 use artifacts_core::{ErrorCode, namespace::Errno};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{FindServer, StreamState};
 use crate::server::Shutdown;
@@ -23,6 +25,11 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// How many frames of one stream may wait for their answers to be written; one more is not read before. An answer
 /// holds about a megabyte at the most, so a peer that asks and never reads costs a bounded amount.
 pub(super) const QUESTIONS_MAX: usize = 256;
+/// How many proofs of standing may wait to be written; then no more heartbeats are read. Not one of the above: a heartbeat never
+/// waits for what was asked before it.
+const PROOFS_MAX: usize = 16;
+/// How much may have been read of a stream that waits for its turn, in bytes. Heartbeats behind more than that are not seen.
+const BACKLOG_MAX_BYTES: usize = FRAME_MAX_BYTES;
 /// How many frames are written with one flush at the most.
 const FLUSH_AFTER: usize = 256;
 
@@ -72,8 +79,9 @@ async fn serve_hello(
 ) {
     let (outbound, frames) = mpsc::unbounded_channel();
     let connection = Connection { id: state.sessions.next_connection(), outbound: outbound.clone(), end: Shutdown::new() };
+    let speaks = *state.speaks.read();
     // Boxed: what an opening needs would be kept for as long as the stream is up.
-    let opened = Box::pin(state.sessions.open(hello, remote, connection.clone())).await;
+    let opened = Box::pin(state.sessions.open(speaks, hello, remote, connection.clone())).await;
     let answer = match &opened {
         Ok(opened) => HelloAnswer::Welcome(opened.welcome.clone()),
         Err(refusal) => HelloAnswer::Refused(refusal.clone()),
@@ -86,10 +94,16 @@ async fn serve_hello(
     };
     opened.handle.shared.connection_changed(true);
     if sent.is_ok() {
-        let permits = Arc::new(Semaphore::new(QUESTIONS_MAX));
+        let permits = Arc::new(Permits::default());
         let (end, ended) = mpsc::channel(1);
         let owner = Owner { store: state.context.store.clone(), shard: state.context.store.shards().of(opened.handle.record.workspace) };
-        let writer = tokio::spawn(write_frames(sink, frames, permits.clone(), ended, owner));
+        let given = permits.clone();
+        let writer = tokio::spawn(async move {
+            write_frames(sink, frames, &given, ended, owner).await;
+            // No answer is written any more, so nobody waits for one.
+            given.questions.close();
+            given.proofs.close();
+        });
         let session = Stream { state: &state, opened: &opened, outbound, permits, end: connection.end.clone() };
         let reason = session.read_frames(&mut stream).await;
         let _ = end.send(reason).await;
@@ -119,12 +133,45 @@ fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
     Refusal::new(code, message)
 }
 
+/// How much of a stream may be under way.
+struct Permits {
+    questions: Arc<Semaphore>,
+    proofs: Semaphore,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self { questions: Arc::new(Semaphore::new(QUESTIONS_MAX)), proofs: Semaphore::new(PROOFS_MAX) }
+    }
+}
+
+impl Permits {
+    /// Waits until the stream may ask one more thing. The writer gives the permit back with the answer.
+    async fn take(of: &Semaphore) {
+        if let Ok(permit) = of.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// A frame goes out.
+    fn give_back(&self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Proof { .. } => self.proofs.add_permits(1),
+            ServerFrame::Reply { .. } | ServerFrame::Applied(_) => self.questions.add_permits(1),
+            _ => {}
+        }
+    }
+}
+
+/// A frame that waits for its turn, and its room in the backlog.
+type Waiting = (ClientFrame, OwnedSemaphorePermit);
+
 /// An open stream's reading half.
 struct Stream<'a> {
     state: &'a StreamState,
     opened: &'a Opened,
     outbound: mpsc::UnboundedSender<ServerFrame>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// On when the session's actor ends the connection: a fence was confirmed, another stream took over, or the
     /// workspace starts anew.
     end: Shutdown,
@@ -133,18 +180,30 @@ struct Stream<'a> {
 impl Stream<'_> {
     /// Hands frames on until the stream ends. The answer says why, if the node ends it.
     async fn read_frames(&self, stream: &mut SplitStream<WebSocket>) -> Option<Close> {
-        let mut ended = std::pin::pin!(self.end.started());
-        let mut shuts_down = std::pin::pin!(self.state.shutdown.started());
+        let (backlog, waiting) = mpsc::unbounded_channel();
+        let exchange = async {
+            let (mut reading, mut taking) = (std::pin::pin!(self.read(stream, backlog)), std::pin::pin!(self.take_frames(waiting)));
+            tokio::select! {
+                // What came before the end still counts.
+                close = &mut reading => taking.await.or(close),
+                close = &mut taking => close,
+            }
+        };
+        tokio::select! {
+            close = exchange => close,
+            () = self.end.started() => Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
+            () = self.state.shutdown.started() => {
+                let _ = self.outbound.send(ServerFrame::Closing);
+                Some(Close { code: close_code::AWAY, reason: "the node shuts down" })
+            }
+        }
+    }
+
+    /// Answers heartbeats as they come, and puts everything else behind what waits.
+    async fn read(&self, stream: &mut SplitStream<WebSocket>, backlog: mpsc::UnboundedSender<Waiting>) -> Option<Close> {
+        let room = Arc::new(Semaphore::new(BACKLOG_MAX_BYTES));
         loop {
-            let message = tokio::select! {
-                message = stream.next() => message,
-                () = &mut ended => return Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
-                () = &mut shuts_down => {
-                    let _ = self.outbound.send(ServerFrame::Closing);
-                    return Some(Close { code: close_code::AWAY, reason: "the node shuts down" });
-                }
-            };
-            let bytes = match message {
+            let bytes = match stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => bytes,
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Text(_))) => return Some(Close { code: close_code::UNSUPPORTED, reason: "frames are binary" }),
@@ -156,36 +215,50 @@ impl Stream<'_> {
                 Err(error) => {
                     tracing::warn!(session = %self.opened.welcome.session, %error, "a stream sent what is no frame");
                     metrics::counter!("artifacts_malformed_frames_total").increment(1);
-                    return Some(Close { code: close_code::PROTOCOL, reason: "a frame does not decode" });
+                    return Some(Close { code: close_code::PROTOCOL, reason: "a frame does not decode in the version that was agreed" });
                 }
             };
-            let shared = &self.opened.handle.shared;
-            shared.hear(self.state.context.clock.monotonic_ms());
-            if !needs_no_standing(&frame) && !self.is_current() {
-                tokio::select! {
-                    () = self.becomes_current() => {}
-                    () = &mut ended => return Some(Close { code: close_code::AGAIN, reason: "reconnect" }),
-                    () = &mut shuts_down => {
-                        let _ = self.outbound.send(ServerFrame::Closing);
-                        return Some(Close { code: close_code::AWAY, reason: "the node shuts down" });
-                    }
+            self.opened.handle.shared.hear(self.state.context.clock.monotonic_ms());
+            match frame {
+                ClientFrame::Heartbeat { sent_ms } => {
+                    Permits::take(&self.permits.proofs).await;
+                    self.prove(sent_ms);
                 }
+                ClientFrame::FenceConfirmed => {
+                    let _ = self.opened.handle.actor.cast(SessionMessage::Confirmed);
+                }
+                frame => {
+                    // The shortest frame takes some room, too.
+                    let taken = (bytes.len() + size_of::<Waiting>()).min(BACKLOG_MAX_BYTES);
+                    let permits = u32::try_from(taken).unwrap_or(u32::MAX);
+                    let place = Arc::clone(&room).acquire_many_owned(permits).await.ok()?;
+                    // An error: the other half has ended, and says why.
+                    backlog.send((frame, place)).ok()?;
+                }
+            }
+        }
+    }
+
+    /// Hands on what was read, in order, each when it may be.
+    async fn take_frames(&self, mut waiting: mpsc::UnboundedReceiver<Waiting>) -> Option<Close> {
+        while let Some((frame, place)) = waiting.recv().await {
+            // What a mount says that ends is taken whether or not it is known what was revoked.
+            if !matches!(frame, ClientFrame::Goodbye) {
+                self.becomes_current().await;
             }
             if self.take(frame).await.is_err() {
                 return Some(Close { code: close_code::AGAIN, reason: "the workspace starts anew" });
             }
+            drop(place);
         }
+        None
     }
 
     async fn take(&self, frame: ClientFrame) -> Result<(), ()> {
         let session = self.opened.welcome.session;
         match frame {
-            ClientFrame::Heartbeat { sent_ms } => {
-                self.admit().await;
-                self.prove(sent_ms);
-            }
             ClientFrame::Request { id, request: Request::ReserveInodes } => {
-                self.admit().await;
+                Permits::take(&self.permits.questions).await;
                 let (sessions, handle, workspace) =
                     (self.state.sessions.clone(), self.opened.handle.clone(), self.opened.workspace.clone());
                 let outbound = self.outbound.clone();
@@ -194,18 +267,15 @@ impl Stream<'_> {
                     let _ = outbound.send(ServerFrame::Reply { id, result: range.map(Answer::Inodes).map_err(|_| Errno::EIO) });
                 });
             }
-            ClientFrame::FenceConfirmed => {
-                let _ = self.opened.handle.actor.cast(SessionMessage::Confirmed);
-            }
             ClientFrame::Goodbye => {
                 let _ = self.opened.handle.actor.call(SessionMessage::Goodbye, None).await;
             }
             frame if self.opened.handle.shared.accepts() => {
                 let permit = if matches!(frame, ClientFrame::Request { .. } | ClientFrame::Commit { .. } | ClientFrame::Decided { .. }) {
-                    self.admit().await;
+                    Permits::take(&self.permits.questions).await;
                     None
                 } else {
-                    self.permits.clone().acquire_owned().await.ok()
+                    self.permits.questions.clone().acquire_owned().await.ok()
                 };
                 return self.opened.workspace.cast(WorkspaceMessage::Frame(session, frame, permit)).map_err(|_| ());
             }
@@ -232,7 +302,7 @@ impl Stream<'_> {
     fn prove(&self, sent_ms: u64) {
         let shared = &self.opened.handle.shared;
         if !shared.accepts() {
-            self.permits.add_permits(1);
+            self.permits.proofs.add_permits(1);
             if matches!(shared.phase(), Phase::Live | Phase::Lapsed) {
                 // Its actor failed: over the next stream it starts anew.
                 self.end.start();
@@ -241,7 +311,7 @@ impl Stream<'_> {
         }
         if !self.is_current() {
             // What was revoked is known to a node that cannot be asked. The mount stalls, and asks again.
-            self.permits.add_permits(1);
+            self.permits.proofs.add_permits(1);
             return;
         }
         if self.state.context.revocations.read().stands(&self.opened.standing) {
@@ -249,22 +319,10 @@ impl Stream<'_> {
             return;
         }
         // The revocation came by another way than the fence; it counts all the same.
-        self.permits.add_permits(1);
+        self.permits.proofs.add_permits(1);
         let (sessions, session) = (self.state.sessions.clone(), self.opened.welcome.session);
         tokio::spawn(async move { sessions.fence(|record| record.id == session, FenceReason::Revoked, Duration::ZERO).await });
     }
-
-    /// Waits until the stream may ask one more thing. The writer gives the permit back with the answer.
-    async fn admit(&self) {
-        if let Ok(permit) = self.permits.acquire().await {
-            permit.forget();
-        }
-    }
-}
-
-/// What changes nothing, and what a mount says that ends, is taken whether or not it is known what was revoked.
-fn needs_no_standing(frame: &ClientFrame) -> bool {
-    matches!(frame, ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye)
 }
 
 /// The library says so only in words.
@@ -301,7 +359,7 @@ impl Owner {
 async fn write_frames(
     mut sink: SplitSink<WebSocket, Message>,
     mut frames: mpsc::UnboundedReceiver<ServerFrame>,
-    permits: Arc<Semaphore>,
+    permits: &Permits,
     mut ended: mpsc::Receiver<Option<Close>>,
     owner: Owner,
 ) {
@@ -311,7 +369,7 @@ async fn write_frames(
             frame = frames.recv() => frame,
             reason = ended.recv() => {
                 while let Ok(frame) = frames.try_recv() {
-                    let _ = feed(&mut sink, frame, &permits).await;
+                    let _ = feed(&mut sink, frame, permits).await;
                 }
                 let reason = reason.flatten().unwrap_or(Close { code: close_code::NORMAL, reason: "" });
                 let _ = close(&mut sink, &reason).await;
@@ -329,12 +387,12 @@ async fn write_frames(
                 return;
             }
         }
-        if feed(&mut sink, first, &permits).await.is_err() {
+        if feed(&mut sink, first, permits).await.is_err() {
             return;
         }
         for _ in 0..FLUSH_AFTER {
             let Ok(frame) = frames.try_recv() else { break };
-            if feed(&mut sink, frame, &permits).await.is_err() {
+            if feed(&mut sink, frame, permits).await.is_err() {
                 return;
             }
         }
@@ -344,10 +402,8 @@ async fn write_frames(
     }
 }
 
-async fn feed(sink: &mut SplitSink<WebSocket, Message>, frame: ServerFrame, permits: &Semaphore) -> Result<(), axum::Error> {
-    if matches!(frame, ServerFrame::Proof { .. } | ServerFrame::Reply { .. } | ServerFrame::Applied(_)) {
-        permits.add_permits(1);
-    }
+async fn feed(sink: &mut SplitSink<WebSocket, Message>, frame: ServerFrame, permits: &Permits) -> Result<(), axum::Error> {
+    permits.give_back(&frame);
     let encoded = encode(&frame).or_else(|error| {
         tracing::error!(%error, "an answer is too long for a frame");
         match frame {

@@ -9,3 +9,4 @@ mod http;
 mod names;
 mod ops;
 mod requests;
+mod waiting;

@@ -53,6 +53,26 @@ fn any_node_answers_any_call() -> Result<()> {
     })
 }
 
+/// "A POST that is sent again gets the answer of the first time", at whatever node.
+#[test]
+fn an_account_is_made_once_however_often_it_is_asked_for() -> Result<()> {
+    mounted("cluster-once", LIMIT, |scratch| {
+        Cluster::run(scratch, 3, |cluster| {
+            for number in 0..8 {
+                let body = ("application/json", json!({ "handle": format!("once{number}") }).to_string().into_bytes());
+                let key = format!("key-{number}");
+                let mut made = Vec::new();
+                for node in 0..3 {
+                    let headers = [("idempotency-key", key.as_str())];
+                    made.push(cluster.admin(node)?.send_bytes("POST", "/v1/accounts", &headers, Some(body.clone()))?.success()?);
+                }
+                ensure!(made[0]["api_key"]["key"].is_string() && made.iter().all(|answer| *answer == made[0]), "{made:?}");
+            }
+            Ok(())
+        })
+    })
+}
+
 /// A named lock is one lock at every node; its owner is where the workspace is.
 #[test]
 fn named_locks_are_the_same_at_every_node() -> Result<()> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// For a whole test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
-const SHARDS: u16 = 8;
+pub(crate) const SHARDS: u16 = 8;
 /// Where nodes gossip that have a machine each.
 const GOSSIP_PORT: u16 = 7701;
 
@@ -64,8 +64,12 @@ impl Cluster {
     /// Starts so many nodes; `None` where there is no S3 server.
     pub(crate) fn start(scratch: &Arc<Scratch>, count: usize) -> Result<Option<Self>> {
         let Some(server) = S3Server::shared()? else { return Ok(None) };
-        let blobs = server.bucket()?;
-        Self::boot(scratch, count, None, &json!({ "blobs": blobs })).map(Some)
+        Self::start_on(scratch, count, &server.bucket()?, None).map(Some)
+    }
+
+    /// Starts so many nodes on a bucket; one that holds a cluster has an admin token already.
+    pub(crate) fn start_on(scratch: &Arc<Scratch>, count: usize, blobs: &Value, admin: Option<String>) -> Result<Self> {
+        Self::boot_each(scratch, count, None, admin, |_| json!({ "blobs": blobs }))
     }
 
     /// The same with a machine for each node and one for the S3 server; `None` also where there are no network namespaces.
@@ -81,6 +85,17 @@ impl Cluster {
 
     /// Starts the nodes, with these settings beside those that make them a cluster.
     pub(crate) fn boot(scratch: &Arc<Scratch>, count: usize, net: Option<Net>, settings: &Value) -> Result<Self> {
+        Self::boot_each(scratch, count, net, None, |_| settings.clone())
+    }
+
+    /// The same with settings of its own for each; a bucket that holds a cluster has an admin token already.
+    pub(crate) fn boot_each(
+        scratch: &Arc<Scratch>,
+        count: usize,
+        net: Option<Net>,
+        admin: Option<String>,
+        settings: impl Fn(usize) -> Value,
+    ) -> Result<Self> {
         let key_file = scratch.join("ring-keys");
         fs::write(&key_file, base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]))?;
         let host = |number: usize| net.as_ref().map(|net| net.nodes[number].clone());
@@ -94,7 +109,7 @@ impl Cluster {
                     "name": "test", "node": format!("n{index}"), "listen": address, "seeds": gossip, "key_file": key_file,
                 },
             });
-            for (name, value) in settings.as_object().context("settings")? {
+            for (name, value) in settings(index).as_object().context("settings")? {
                 config[name] = value.clone();
             }
             let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
@@ -102,7 +117,8 @@ impl Cluster {
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
             places.push(place);
         }
-        let admin = nodes.first().context("no nodes")?.admin_token()?;
+        let made = || nodes.first().context("no nodes")?.admin_token();
+        let admin = admin.map_or_else(made, Ok)?;
         let cluster = Self { nodes, places, admin, net };
         cluster.wait_settled(&(0..count).collect::<Vec<_>>())?;
         Ok(cluster)
@@ -138,6 +154,19 @@ impl Cluster {
             cluster.places.iter().for_each(|place| place.show_logs());
         }
         outcome
+    }
+
+    /// Stops a node in good order and starts it again with one setting changed, or taken back to what it is without.
+    pub(crate) fn restart_with(&mut self, node: usize, name: &str, value: Option<Value>) -> Result<()> {
+        let file = self.places[node].join("node.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        let settings = config.as_object_mut().context("settings")?;
+        settings.remove(name);
+        settings.extend(value.map(|value| (name.to_owned(), value)));
+        fs::write(&file, config.to_string())?;
+        let status = self.nodes[node].terminate()?;
+        ensure!(status.success(), "{status}");
+        self.nodes[node].start_again()
     }
 
     /// A client of one node, with a token.

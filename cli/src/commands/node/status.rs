@@ -6,14 +6,16 @@ use anyhow::Context as _;
 use artifacts_node::config::NodeConfig;
 use clap::Args;
 
-use crate::api::{ClusterMember, ClusterStatus};
+use crate::api::{ClusterMember, ClusterStatus, Follower, ShardUnit};
 use crate::output::{Format, Output, Table, or_dash};
 use crate::settings::Settings;
 
 /// Arguments of `node status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Any node can be asked; TONBO_API_URL says which. It asks all others in turn: SEES is how many nodes each of them counts as alive.
+Any node can be asked; TONBO_API_URL says which. HEARD is how long ago it last heard of each. It asks all others in turn: SEES is how many nodes each of them counts as alive.
+
+UNFLUSHED are commits that are not durable yet. FEED LAG is how old what the slowest node knows is of what was revoked in the shard's accounts; above one second that node vouches for no mount of theirs.
 
 Examples:
   artifacts node --data /var/lib/artifacts status
@@ -57,24 +59,40 @@ fn regions(status: &ClusterStatus) -> Table {
 
 /// Each shard, who should own it, and who has it in hand.
 fn units(status: &ClusterStatus) -> Table {
-    let headings = ["REGION", "SHARD", "SHOULD OWN", "OWNER", "STATE", "EPOCH"];
+    let headings = ["REGION", "SHARD", "SHOULD OWN", "OWNER", "STATE", "EPOCH", "UNFLUSHED", "FEED LAG"];
     status.shards.iter().fold(Table::new(headings, "No shards."), |table, shard| {
-        let row = |owner: String, state: String, epoch: String| {
-            [shard.region.clone(), shard.shard.to_string(), or_dash(shard.suggested_owner.as_ref()), owner, state, epoch]
+        let row = |owner: &str, unit: Option<&ShardUnit>| {
+            let number = |of: Option<u64>| or_dash(of.map(|number| number.to_string()).as_ref());
+            [
+                shard.region.clone(),
+                shard.shard.to_string(),
+                or_dash(shard.suggested_owner.as_ref()),
+                owner.to_owned(),
+                or_dash(unit.map(|unit| &unit.state)),
+                number(unit.and_then(|unit| unit.epoch)),
+                number(unit.and_then(|unit| unit.unflushed)),
+                lag(&shard.followers),
+            ]
         };
         if shard.units.is_empty() {
-            return table.row(row("nobody".to_owned(), or_dash(None::<&String>), or_dash(None::<&String>)));
+            return table.row(row("nobody", None));
         }
-        let rows = shard
-            .units
-            .iter()
-            .map(|unit| row(unit.node.clone(), unit.state.clone(), or_dash(unit.epoch.map(|epoch| epoch.to_string()).as_ref())));
-        rows.fold(table, Table::row)
+        shard.units.iter().map(|unit| row(&unit.node, Some(unit))).fold(table, Table::row)
     })
 }
 
+/// How far behind the slowest follower is.
+fn lag(followers: &[Follower]) -> String {
+    let slowest = followers.iter().map(|follower| follower.age_ms.unwrap_or(u64::MAX)).max();
+    match slowest {
+        None => or_dash(None::<&String>),
+        Some(u64::MAX) => "unread".to_owned(),
+        Some(age_ms) => format!("{age_ms} ms"),
+    }
+}
+
 fn members(status: &ClusterStatus) -> Table {
-    let headings = ["NODE", "STATE", "REGION", "RELEASE", "PROTOCOL", "GENERATION", "SEES", "API"];
+    let headings = ["NODE", "STATE", "REGION", "RELEASE", "PROTOCOL", "GENERATION", "HEARD", "SEES", "API"];
     status.members.iter().fold(Table::new(headings, "No nodes."), |table, member| {
         let protocol = member.protocol.as_ref().map(|range| format!("{}-{}", range.min, range.max));
         let sees = match (&member.sees, &member.problem) {
@@ -88,6 +106,7 @@ fn members(status: &ClusterStatus) -> Table {
             or_dash(member.release.as_ref()),
             or_dash(protocol.as_ref()),
             member.generation.to_string(),
+            or_dash(member.heard_ms.map(|heard_ms| format!("{heard_ms} ms ago")).as_ref()),
             sees,
             or_dash(member.api.as_ref()),
         ])

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::failure::Failure;
+use crate::object_call::ObjectCall;
 use crate::random::SharedEntropy;
 use crate::time::pause;
 
@@ -27,14 +28,17 @@ impl Attempts {
     }
 
     /// Tries until it succeeds, fails for good, or no attempt is left.
-    pub(super) async fn run<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Failure>
+    pub(super) async fn run<T, F>(&self, call: &'static str, attempt: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let all = async {
             let mut made = 1;
             loop {
-                match attempt().await {
+                let measured = ObjectCall::begin("segments", call);
+                let outcome = attempt().await;
+                measured.end(outcome.as_ref().map_or_else(Failure::outcome, |_| "done"));
+                match outcome {
                     Err(Failure::Passing(reason)) if made < self.most => {
                         tracing::debug!(reason, made, "the object store is asked again");
                         metrics::counter!("artifacts_object_store_retries_total").increment(1);
@@ -72,7 +76,7 @@ mod tests {
 
     async fn made_until(outcome: impl Fn(u32) -> Result<(), Failure>) -> (u32, Result<(), Failure>) {
         let made = AtomicU32::new(0);
-        let result = attempts().run(|| std::future::ready(outcome(made.fetch_add(1, Ordering::Relaxed) + 1))).await;
+        let result = attempts().run("get", || std::future::ready(outcome(made.fetch_add(1, Ordering::Relaxed) + 1))).await;
         (made.into_inner(), result)
     }
 
@@ -87,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn the_time_is_bounded() {
         let attempts = Attempts { limit: Duration::from_millis(20), ..attempts() };
-        let outcome = attempts.run(std::future::pending::<Result<(), Failure>>).await;
+        let outcome = attempts.run("get", std::future::pending::<Result<(), Failure>>).await;
         assert!(matches!(outcome, Err(Failure::Passing(_))));
     }
 

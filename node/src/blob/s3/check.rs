@@ -16,19 +16,19 @@ const PERMISSIONS: &str = "see \"Segments in S3\" in docs/operations.md for what
 pub(super) async fn check(blobs: &S3Blobs, config: &S3Config) -> Result<(), BlobError> {
     let explained = |doing: &str, failure: Failure| BlobError::Unusable { reason: explain(config, doing, failure) };
     let all = blobs.names.beginning_with("");
-    let listed = blobs.attempts.run(|| blobs.page(&all, None, 1)).await;
+    let listed = blobs.attempts.run("list", || blobs.page(&all, None, 1)).await;
     listed.map_err(|failure| explained("listing it", failure))?;
 
     let name = blobs.names.probe(&blobs.attempts.entropy.secret());
     let put = |content: &'static [u8]| put(blobs, &name, content);
-    let first = blobs.attempts.run(|| put(b"first")).await;
+    let first = blobs.attempts.run("put", || put(b"first")).await;
     // An attempt of its own may have come first.
     let first = if matches!(first, Err(Failure::Exists)) { Ok(()) } else { first };
     let second = match &first {
-        Ok(()) => blobs.attempts.run(|| put(b"second")).await,
+        Ok(()) => blobs.attempts.run("put", || put(b"second")).await,
         Err(_) => Ok(()),
     };
-    let removed = blobs.attempts.run(|| blobs.remove(&name)).await;
+    let removed = blobs.attempts.run("delete", || blobs.remove(&name)).await;
     first.map_err(|failure| explained("creating an object with `If-None-Match: *`", failure))?;
     match second {
         Err(Failure::Exists) => {}

@@ -24,6 +24,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The word for it in metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Missing => "absent",
+            Self::Exists | Self::Taken | Self::OutOfRange => "refused",
+            Self::Passing(_) | Self::Lasting { .. } => "failed",
+        }
+    }
+
     /// Sorts an error of the SDK.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
