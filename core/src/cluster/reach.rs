@@ -1,5 +1,7 @@
 /// How long a node asks in vain before it counts as cut off from the bucket. A call of half a second is nothing strange.
 const LOST_AFTER_MS: u64 = 3_000;
+/// How long it asks in vain before that is given as the reason for what fails.
+const DOUBTFUL_AFTER_MS: u64 = 1_000;
 /// How long a node that has got an answer again takes over nothing from others that were cut off with it: they may be a moment behind.
 const BACK_AFTER_MS: u64 = 3_000;
 
@@ -36,6 +38,12 @@ impl Reach {
         self.is_stranded
     }
 
+    /// Whether the bucket was out of reach at some time since `since_ms`, or seems to be at `now_ms`.
+    pub fn was_lost(&mut self, since_ms: u64, now_ms: u64) -> bool {
+        let waits = self.asked_ms.is_some_and(|asked_ms| now_ms.saturating_sub(asked_ms) >= DOUBTFUL_AFTER_MS);
+        waits || self.is_stranded(now_ms) || self.back_ms.is_some_and(|back_ms| back_ms >= since_ms)
+    }
+
     /// Whether the node may change what it has by what it knows of the others, of whom some may be stranded.
     pub fn follows_others(&mut self, now_ms: u64, are_others_stranded: bool) -> bool {
         let is_back = self.back_ms.is_none_or(|back_ms| now_ms.saturating_sub(back_ms) >= BACK_AFTER_MS);
@@ -57,6 +65,7 @@ mod tests {
         }
         reach.ask(60_000);
         reach.ask(61_500);
+        assert!(!reach.was_lost(0, 60_999) && reach.was_lost(0, 61_000));
         assert!(!reach.is_stranded(62_999) && reach.follows_others(62_999, true));
         assert!(reach.is_stranded(63_000) && !reach.follows_others(63_000, false));
         reach.ask(64_000);
@@ -70,6 +79,7 @@ mod tests {
         assert!(reach.is_stranded(3_000));
         reach.answered(5_000);
         assert!(!reach.is_stranded(5_000));
+        assert!(reach.was_lost(4_000, 5_500) && !reach.was_lost(5_001, 5_500));
         assert!(!reach.follows_others(7_999, true) && reach.follows_others(8_000, true));
         assert!(reach.follows_others(5_000, false), "it was the only one");
         reach.ask(8_500);

@@ -193,7 +193,7 @@ impl Fleet {
 
     /// Lets the owner of what a request is about answer, and waits for one if there is none at the moment.
     pub(super) async fn deliver(&self, home: &Home, parcel: Parcel) -> Response {
-        let by_ms = self.settle_by_ms();
+        let (begun_ms, by_ms) = (self.clock().monotonic_ms(), self.settle_by_ms());
         loop {
             let attempt = match self.find(home) {
                 Found::Here(unit) => self.serve(&unit, &parcel).await,
@@ -219,7 +219,8 @@ impl Fleet {
             // The node that passed it on looks for the owner itself.
             let give_up_ms = if parcel.hops > 0 { by_ms.saturating_sub(super::find::SETTLE.as_millis() as u64 / 2) } else { by_ms };
             if !self.look_again(give_up_ms).await {
-                let mut response = unanswered(if self.is_stranded() { NO_STORE } else { reason }, false);
+                let was_lost = self.reach(|reach, now_ms| reach.was_lost(begun_ms, now_ms));
+                let mut response = unanswered(if was_lost { NO_STORE } else { reason }, false);
                 if parcel.hops > 0 {
                     response.headers_mut().insert(NOT_HERE, HeaderValue::from_static("1"));
                 }

@@ -68,7 +68,7 @@ impl<'a> Client<'a> {
         }
         let released_ns = monotonic_ns();
         if let Some(reply) = self.call("release", &lock) {
-            self.judge(&reply, released_ns, over_ns);
+            self.judge("release", &lock, &reply, (released_ns, over_ns));
         }
         let until_ns = released_ns.min(over_ns);
         // One that came when its time was over was never held.
@@ -85,7 +85,7 @@ impl<'a> Client<'a> {
         Ok(match self.call("renew", &body) {
             Some(reply) if reply.status == 200 => asked_ns + TTL_MS * 1_000_000,
             Some(reply) => {
-                self.judge(&reply, monotonic_ns(), over_ns);
+                self.judge("renew", lock, &reply, (asked_ns, over_ns));
                 over_ns
             }
             None => over_ns,
@@ -93,9 +93,12 @@ impl<'a> Client<'a> {
     }
 
     /// A lock that is refused to its holder has to be over.
-    fn judge(&mut self, reply: &Reply, at_ns: u64, over_ns: u64) {
-        if reply.code() == "stale_token" && at_ns < over_ns {
-            self.done.lost_early.push(format!("client {}: {}", self.number, reply.text));
+    fn judge(&mut self, what: &str, lock: &Value, reply: &Reply, (asked_ns, over_ns): (u64, u64)) {
+        let answered_ns = monotonic_ns();
+        if reply.code() == "stale_token" && answered_ns < over_ns {
+            let (took_ms, left_ms) = ((answered_ns - asked_ns) / 1_000_000, (over_ns - answered_ns) / 1_000_000);
+            let said = format!("client {}: {what} of {lock} after {took_ms} ms, {left_ms} ms before its end: {}", self.number, reply.text);
+            self.done.lost_early.push(said);
         } else {
             self.done.failed += usize::from(reply.status >= 300);
         }
