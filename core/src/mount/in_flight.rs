@@ -118,6 +118,11 @@ impl<O, R, D> InFlight<O, R, D> {
         !self.undecided.is_empty()
     }
 
+    /// Whether the node has not said yet what came of this op.
+    pub(super) fn is_undecided(&self, seq: u64) -> bool {
+        self.undecided.contains(&seq)
+    }
+
     /// A request is to be sent. One that opens an inode counts it as open, unless it fails.
     ///
     /// # Errors

@@ -36,8 +36,9 @@ impl<O, R, D> Mount<O, R, D> {
         if result.as_ref().is_err_and(|errno| *errno == COME_AGAIN) {
             self.in_flight.outbox.void(seq);
             steps.steps.push_front(Step::Commit(op, waiter));
+            let is_told = self.told_early.remove(&seq) || seq <= self.resent;
             match self.in_flight.interrupted() {
-                None if seq <= self.resent => self.run(steps, now_ms),
+                None if is_told => self.run(steps, now_ms),
                 None => drop(self.come_again.insert(seq, steps)),
                 Some(errno) => self.refuse(steps, errno),
             }
@@ -49,10 +50,12 @@ impl<O, R, D> Mount<O, R, D> {
         }
     }
 
-    /// What an op met is out of its way.
+    /// What an op met is out of its way. The node may say so before it says that it was in the way: results wait for each other.
     pub(super) fn come_again(&mut self, seq: u64, now_ms: u64) {
-        if let Some(steps) = self.come_again.remove(&seq) {
-            self.run(steps, now_ms);
+        match self.come_again.remove(&seq) {
+            Some(steps) => self.run(steps, now_ms),
+            None if self.in_flight.is_undecided(seq) => drop(self.told_early.insert(seq)),
+            None => {}
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::held_leases::HeldLeases;
 use super::in_flight::{InFlight, Settled};
@@ -67,6 +67,8 @@ pub struct Mount<O, R, D> {
     pub(super) claims: Claims,
     /// What waits to be told to come again, by the op that was refused.
     pub(super) come_again: BTreeMap<u64, Steps<O, R, D>>,
+    /// Ops that were told to come again before they were refused.
+    pub(super) told_early: BTreeSet<u64>,
     /// The lease that will be given back once the kernel's caches are dropped.
     pub(super) returning: Option<u64>,
     /// The lease on the whole workspace that begins once everything that was decided before has been sent.
@@ -89,6 +91,7 @@ impl<O, R, D> Mount<O, R, D> {
             resent: 0,
             claims: Claims::Taken,
             come_again: BTreeMap::new(),
+            told_early: BTreeSet::new(),
             returning: None,
             coming: None,
             is_stale: false,

@@ -30,6 +30,7 @@ impl<O, R, D> Mount<O, R, D> {
         self.is_stale = self.in_flight.has_undecided();
         self.settle(settled, now_ms);
         self.resent = self.in_flight.last_sent();
+        self.told_early.clear();
         self.ask_for_claims(now_ms);
         for steps in std::mem::take(&mut self.come_again).into_values() {
             self.run(steps, now_ms);

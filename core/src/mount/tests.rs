@@ -89,6 +89,18 @@ fn an_op_that_was_told_to_come_again_over_a_stream_that_broke_comes_again() {
     assert_eq!(ops(&deny(&mut bench)).len(), 1);
 }
 
+/// The node says that an op may come again as soon as it may, and what came of ops when it has worked off all that lay before it.
+#[test]
+fn an_op_that_is_told_to_come_again_before_it_is_refused_comes_again() {
+    let mut bench = bench();
+    commit(&mut bench, truncate(7), 1);
+    assert_eq!(ops(&deny(&mut bench)).len(), 1);
+    bench.receive(ServerFrame::ComeAgain { seq: 1 }, 0);
+    assert!(deny(&mut bench).is_empty());
+    bench.receive(result(1, 9, Err(COME_AGAIN)), 0);
+    assert_eq!(ops(&deny(&mut bench)).iter().map(|op| op.seq).collect::<Vec<_>>(), [2]);
+}
+
 /// After a crash of the node it has to come behind what it was decided on, and before what others did once the lease was gone.
 #[test]
 fn what_is_decided_says_behind_which_lease_and_which_op() {
