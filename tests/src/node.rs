@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -215,4 +215,18 @@ pub fn free_port() -> Result<u16> {
         }
     }
     bail!("no free port from {FIRST_PORT} on")
+}
+
+/// An address of the loopback interface that nothing receives datagrams at, and that nobody listens on either.
+///
+/// # Errors
+/// If there is none.
+pub fn free_udp_address() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no free port for datagrams")
 }

@@ -3,18 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::{Duration, monotonic_ns, now, sleep};
+use artifacts_tests::time::{Duration, now, sleep};
 use artifacts_tests::{Mount, millis};
-use rustix::fs::{FlockOperation, flock};
 
 const BLOCK_BYTES: usize = 4096;
 /// The file in which single blocks are overwritten, in blocks.
 const BLOCKS: usize = 256;
-/// How long a lock is held before it is handed on, so that the other surely waits.
-const HELD: Duration = Duration::from_millis(3);
 
 /// Milliseconds of each call.
 type Took = Vec<f64>;
@@ -97,34 +93,6 @@ pub(crate) fn small_files(
         ("unlink", unlink),
     ];
     Ok((mount, lines))
-}
-
-/// From the call that lets a lock go to the return of the one that waited for it on the other mount.
-pub(crate) fn hand_off(mounts: [&Mount; 2], rounds: usize) -> Result<Took> {
-    File::create(mounts[0].join("lock"))?;
-    let let_go_ns = AtomicU64::new(0);
-    let turn = |mount: &Mount| -> Result<Took> {
-        let lock = File::open(mount.join("lock"))?;
-        let mut took = Vec::new();
-        for _ in 0..rounds / 2 {
-            flock(&lock, FlockOperation::LockExclusive)?;
-            let (got_ns, let_go) = (monotonic_ns(), let_go_ns.load(Ordering::SeqCst));
-            if let_go > 0 {
-                took.push(got_ns.saturating_sub(let_go) as f64 / 1e6);
-            }
-            sleep(HELD);
-            let_go_ns.store(monotonic_ns(), Ordering::SeqCst);
-            flock(&lock, FlockOperation::Unlock)?;
-        }
-        // Whoever is left alone waits for nobody.
-        let_go_ns.store(0, Ordering::SeqCst);
-        Ok(took)
-    };
-    std::thread::scope(|scope| {
-        let holders: Vec<_> = mounts.iter().map(|mount| scope.spawn(|| turn(mount))).collect();
-        let took = holders.into_iter().map(|holder| holder.join().ok().context("a holder panicked")?);
-        Ok(took.collect::<Result<Vec<_>>>()?.concat())
-    })
 }
 
 /// All mounts make small files and save each, for so long: the next one after a pause, if there is one. Answers how many.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, sleep};
-use artifacts_tests::{Mount, Scratch, Table, percentile, require_fuse, target_dir};
+use artifacts_tests::{Mount, Scratch, Table, hand_off, percentile, require_fuse, target_dir};
 use serde_json::{Value, json};
 
 use crate::nodes::{LIMIT, Nodes};
@@ -112,7 +112,7 @@ fn delayed(nodes: &Nodes, delay_ms: u64, scale: Scale) -> Result<Vec<Line>> {
 
     let shared = nodes.workspace(&name("shared"))?;
     let mounts = [nodes.mount(&name("one"), &shared)?, nodes.mount(&name("other"), &shared)?];
-    lines.push(("hand-off of a lock", lines::hand_off([&mounts[0], &mounts[1]], scale.of(300, 40))?));
+    lines.push(("hand-off of a lock", hand_off([&mounts[0], &mounts[1]], scale.of(300, 40))?));
     for mount in mounts {
         mount.unmount()?;
     }

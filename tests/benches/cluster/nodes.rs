@@ -1,10 +1,9 @@
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, wait_until};
-use artifacts_tests::{Api, Credential, Mount, NodeOptions, NodeProcess, S3Server, Scratch, free_port};
+use artifacts_tests::{Api, Credential, Mount, NodeOptions, NodeProcess, S3Server, Scratch, free_udp_address};
 use serde_json::json;
 
 use crate::proxy::Proxy;
@@ -78,14 +77,4 @@ fn all_owned(admin: &Api) -> Result<()> {
         ensure!(units.len() == 1 && units[0]["state"] == "serving" && units[0]["node"] == shard["suggested_owner"], "{shard}");
     }
     Ok(())
-}
-
-fn free_udp_address() -> Result<SocketAddr> {
-    for _ in 0..100 {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    bail!("no free port for datagrams")
 }

@@ -1,18 +1,15 @@
 //! flock(2) between mounts.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use artifacts_tests::time::{Duration, monotonic_ns, now, sleep};
+use artifacts_tests::time::{Duration, now};
 use artifacts_tests::{Mount, Table};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
 use crate::spread::Spread;
 
-/// How long a lock is held before it is handed on, so that the other surely waits.
-const HELD: Duration = Duration::from_millis(3);
 /// The share of grants that each of eight is to get, in percent.
 const SHARE: (f64, f64) = (8.0, 18.0);
 
@@ -30,33 +27,7 @@ pub(crate) fn hold_between(one: &Mount, other: &Mount) -> Result<bool> {
 
 /// From the call that lets a lock go to the return of the one that waited for it on the other mount.
 pub(crate) fn hand_off(mounts: &[Mount], rounds: usize) -> Result<Value> {
-    let let_go_ns = AtomicU64::new(0);
-    let turn = |mount: &Mount| -> Result<Vec<f64>> {
-        let lock = File::open(mount.join("lock"))?;
-        let mut took = Vec::new();
-        for _ in 0..rounds / 2 {
-            flock(&lock, FlockOperation::LockExclusive)?;
-            let (got_ns, let_go) = (monotonic_ns(), let_go_ns.load(Ordering::SeqCst));
-            if let_go > 0 {
-                took.push(got_ns.saturating_sub(let_go) as f64 / 1e6);
-            }
-            sleep(HELD);
-            let_go_ns.store(monotonic_ns(), Ordering::SeqCst);
-            flock(&lock, FlockOperation::Unlock)?;
-        }
-        // Whoever is left alone waits for nobody.
-        let_go_ns.store(0, Ordering::SeqCst);
-        Ok(took)
-    };
-    let took = std::thread::scope(|scope| -> Result<Vec<f64>> {
-        let threads: Vec<_> = mounts[..2].iter().map(|mount| scope.spawn(|| turn(mount))).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(thread.join().ok().context("a holder panicked")??);
-        }
-        Ok(all)
-    })?;
-    let spread = Spread::of("flock hand-off", took);
+    let spread = Spread::of("flock hand-off", artifacts_tests::hand_off([&mounts[0], &mounts[1]], rounds)?);
     println!("\nhand-off of a lock from mount to mount, milliseconds ({})", Spread::wanted());
     let mut table = Table::new(&["", "p50", "p99", "max", ""]);
     table.row(spread.row());

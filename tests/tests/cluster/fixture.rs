@@ -1,13 +1,13 @@
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_core::cluster::{Shard, ShardMap};
+use artifacts_core::cluster::ShardMap;
 use artifacts_core::{AccountId, WorkspaceId};
-use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Api, Host, Lan, NodeOptions, NodeProcess, PeakMemory, S3Server, Scratch, free_port};
+use artifacts_tests::time::Duration;
+use artifacts_tests::{
+    Api, Host, Lan, NodeOptions, NodeProcess, PeakMemory, S3Server, Scratch, ShardOwners, free_udp_address, shard_owners, wait_settled,
+};
 use serde_json::{Value, json};
 
 /// Only a guard against hanging.
@@ -44,16 +44,6 @@ pub(crate) struct Home {
     /// `handle/name`.
     pub(crate) workspace: String,
     pub(crate) workspace_id: String,
-}
-
-fn free_udp_address() -> Result<SocketAddr> {
-    for _ in 0..100 {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    anyhow::bail!("no free port for datagrams")
 }
 
 fn map() -> Result<ShardMap> {
@@ -184,39 +174,13 @@ impl Cluster {
     }
 
     /// Who serves each shard, by the word of one node; an error while one is served by nobody, or by two.
-    pub(crate) fn owners(&self, asked: usize) -> Result<BTreeMap<Shard, usize>> {
-        let status = self.status(asked)?;
-        let shards = status["shards"].as_array().context("shards")?;
-        let owner = |shard: &Value| {
-            let units = shard["units"].as_array().context("units")?;
-            ensure!(units.len() == 1 && units[0]["state"] == "serving", "{shard}");
-            ensure!(units[0]["node"] == shard["suggested_owner"], "{shard}");
-            let name = units[0]["node"].as_str().and_then(|name| name.strip_prefix('n')).context("a node")?;
-            Ok((Shard(u16::try_from(shard["shard"].as_u64().context("shard")?)?), name.parse()?))
-        };
-        let owners: BTreeMap<Shard, usize> = shards.iter().map(owner).collect::<Result<_>>()?;
-        ensure!(owners.len() == usize::from(SHARDS), "{status}");
-        Ok(owners)
+    pub(crate) fn owners(&self, asked: usize) -> Result<ShardOwners> {
+        shard_owners(&self.admin(asked)?, SHARDS)
     }
 
     /// Waits until these nodes, and no others, serve all shards, and returns how long that took.
     pub(crate) fn wait_settled(&self, nodes: &[usize]) -> Result<Duration> {
-        let start = now();
-        let mut last = None;
-        let settled = wait_until(&format!("{nodes:?} serve all shards"), PATIENCE, || {
-            for asked in nodes {
-                match self.owners(*asked) {
-                    Ok(owners) if owners.values().all(|owner| nodes.contains(owner)) => {}
-                    other => {
-                        last = Some(other);
-                        return Ok(false);
-                    }
-                }
-            }
-            Ok(true)
-        });
-        settled.with_context(|| format!("last: {last:?}"))?;
-        Ok(start.elapsed())
+        wait_settled(nodes, PATIENCE, |asked| self.owners(asked))
     }
 
     /// Which node owns a workspace.

@@ -1,12 +1,13 @@
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use artifacts_core::cluster::{Shard, ShardMap};
 use artifacts_core::{AccountId, WorkspaceId};
-use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Api, Credential, Host, Lan, Mount, NodeOptions, NodeProcess, S3Server, Scratch};
+use artifacts_tests::time::Duration;
+use artifacts_tests::{
+    Api, Credential, Host, Lan, Mount, NodeOptions, NodeProcess, S3Server, Scratch, ShardOwners, shard_owners, wait_settled,
+};
 use serde_json::{Value, json};
 
 pub(crate) const NODES: usize = 3;
@@ -104,19 +105,8 @@ impl Site {
     }
 
     /// Who serves each shard, by the word of one node; an error while one is served by nobody, or by two.
-    fn owners(&self, asked: usize) -> Result<BTreeMap<Shard, usize>> {
-        let status = self.api(asked, &self.admin)?.get("/v1/cluster")?;
-        let shards = status["shards"].as_array().context("shards")?;
-        let owner = |shard: &Value| {
-            let units = shard["units"].as_array().context("units")?;
-            ensure!(units.len() == 1 && units[0]["state"] == "serving", "{shard}");
-            ensure!(units[0]["node"] == shard["suggested_owner"], "{shard}");
-            let name = units[0]["node"].as_str().and_then(|name| name.strip_prefix('n')).context("a node")?;
-            Ok((Shard(u16::try_from(shard["shard"].as_u64().context("shard")?)?), name.parse()?))
-        };
-        let owners: BTreeMap<Shard, usize> = shards.iter().map(owner).collect::<Result<_>>()?;
-        ensure!(owners.len() == usize::from(SHARDS), "{status}");
-        Ok(owners)
+    fn owners(&self, asked: usize) -> Result<ShardOwners> {
+        shard_owners(&self.api(asked, &self.admin)?, SHARDS)
     }
 
     /// Which node owns the shard of the workspace.
@@ -131,22 +121,7 @@ impl Site {
 
     /// Waits until these nodes, and no others, serve all shards, and all of these say so.
     pub(crate) fn wait_settled(&self, nodes: &[usize]) -> Result<Duration> {
-        let start = now();
-        let mut last = None;
-        let settled = wait_until(&format!("{nodes:?} serve all shards"), PATIENCE, || {
-            for &asked in nodes {
-                match self.owners(asked) {
-                    Ok(owners) if owners.values().all(|owner| nodes.contains(owner)) => {}
-                    other => {
-                        last = Some(other);
-                        return Ok(false);
-                    }
-                }
-            }
-            Ok(true)
-        });
-        settled.with_context(|| format!("last: {last:?}"))?;
-        Ok(start.elapsed())
+        wait_settled(nodes, PATIENCE, |asked| self.owners(asked))
     }
 
     /// Mounts the workspace on a machine, with a ticket of its own.

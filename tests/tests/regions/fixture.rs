@@ -1,12 +1,12 @@
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, wait_until};
-use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, artifacts_binary, free_port};
+use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, Scratch, artifacts_binary, free_udp_address};
 use serde_json::{Value, json};
 
 /// Only a guard against hanging.
@@ -45,16 +45,6 @@ impl Ground {
             },
         })
     }
-}
-
-fn free_udp_address() -> Result<SocketAddr> {
-    for _ in 0..100 {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    anyhow::bail!("no free port for datagrams")
 }
 
 /// The region of a node.

@@ -2,10 +2,10 @@ use std::net::UdpSocket;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Api, local};
+use artifacts_tests::{Api, free_udp_address, local};
 use base64::Engine as _;
 
-use super::nodes::{LIMIT, Nodes, PATIENCE, Shown, free_udp_address};
+use super::nodes::{LIMIT, Nodes, PATIENCE, Shown};
 use super::tap::Tap;
 
 const FLOOD: Duration = Duration::from_secs(8);

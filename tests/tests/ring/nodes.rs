@@ -1,12 +1,12 @@
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Api, NodeOptions, NodeProcess, Scratch, artifacts_binary, free_port};
+use artifacts_tests::{Api, NodeOptions, NodeProcess, Scratch, artifacts_binary, free_udp_address};
 use serde_json::{Value, json};
 
 /// Only a guard against hanging: a member is suspected after two seconds.
@@ -33,17 +33,6 @@ pub(crate) struct Shown {
     pub(crate) live: bool,
     pub(crate) generation: u64,
     pub(crate) phase: String,
-}
-
-/// A port of loopback that nothing receives datagrams at.
-pub(crate) fn free_udp_address() -> Result<SocketAddr> {
-    for _ in 0..100 {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    anyhow::bail!("no free port for datagrams")
 }
 
 impl Nodes {
