@@ -56,12 +56,14 @@ pub struct Desk<M> {
     waiting: HashMap<Ticket, Waiting<M>>,
     /// What goes on now, in order.
     ready: VecDeque<M>,
+    /// Leases below this were granted in a life before.
+    first_number: u64,
 }
 
 impl<M> Desk<M> {
     /// No lease. `first_number` lies above that of every lease before.
     pub fn new(first_number: u64) -> Self {
-        Self { table: Leases::new(first_number), waiting: HashMap::new(), ready: VecDeque::new() }
+        Self { table: Leases::new(first_number), waiting: HashMap::new(), ready: VecDeque::new(), first_number }
     }
 
     /// The next message whose wait is over.
@@ -156,9 +158,13 @@ impl<M> Desk<M> {
 
     /// A session that has resumed says what it holds. After a restart of the node it is believed while nobody else has been
     /// served (`are_others_served`); later, who has decided anything by itself has been away too long.
+    ///
+    /// What was granted in this life and is not in the table any more was taken by what the session did itself: it was granted
+    /// the lease on the whole workspace and has not heard of it, or it removed the inode. Nobody else was served in between.
     pub fn claim(&mut self, session: SessionId, leases: &[Lease], are_others_served: bool, now_ms: u64) -> Vec<DeskEffect> {
         // One that it has made since nobody else knows of.
-        let is_new = |lease: &Lease| lease.number > 0 && self.table.held(session, lease.ino).is_none();
+        let is_of_before = |lease: &Lease| lease.number > 0 && lease.number < self.first_number;
+        let is_new = |lease: &Lease| is_of_before(lease) && self.table.held(session, lease.ino).is_none();
         if are_others_served && leases.iter().any(is_new) {
             return vec![DeskEffect::Fence(session)];
         }

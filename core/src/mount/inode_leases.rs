@@ -1,10 +1,10 @@
 //! Leases on single inodes: going without, and giving them back.
 
-use super::in_flight::Settled;
+use super::in_flight::{MayChange, Settled};
 use super::mount::{Committer, Mode, Mount};
 use super::{Belief, LeaseEnd, Step, Steps};
 use crate::leases::Lease;
-use crate::namespace::{Errno, Ino, Mutation, Op, Outcome};
+use crate::namespace::{Errno, Ino, Key, Mutation, Op, Outcome, Record, View as _};
 use crate::protocol::{COME_AGAIN, ClientFrame};
 
 /// With more leases than this all are given back, to begin anew.
@@ -15,8 +15,9 @@ impl<O, R, D> Mount<O, R, D> {
     pub(super) fn commit_at_node(&mut self, op: Op, waiter: O, rest: Steps<O, R, D>, now_ms: u64) {
         let seq = self.in_flight.outbox.next_seq();
         let may_orphan = matches!(op.mutation, Mutation::Unlink { .. } | Mutation::RemoveDir { .. } | Mutation::Rename { .. });
+        let may_change = self.may_change(&op.mutation);
         let committer = Committer { seq, op: op.clone(), waiter, rest };
-        match self.in_flight.commit(op, committer, now_ms) {
+        match self.in_flight.commit(op, may_change, committer, now_ms) {
             Ok(seq) => {
                 let open = if may_orphan { self.in_flight.open.tell_all() } else { Vec::new() };
                 let local = self.local_mut();
@@ -28,6 +29,22 @@ impl<O, R, D> Mount<O, R, D> {
             }
             Err((committer, errno)) => self.settle(vec![Settled::Applied(committer, Err(errno))], now_ms),
         }
+    }
+
+    /// What an op may change: the inodes that it names, and those that names which it takes or replaces stand for.
+    fn may_change(&self, mutation: &Mutation) -> MayChange {
+        let mut inodes = mutation.names();
+        inodes.extend(mutation.creates());
+        for (parent, name) in mutation.takes() {
+            let entry = self.local().replica.get(&Key::Dentry(parent, name.clone()));
+            match entry {
+                _ if self.in_flight.may_change(parent) => return MayChange::Any,
+                Ok(Some(Record::Dentry(ino, _))) => inodes.push(ino),
+                Ok(_) => {}
+                Err(_) => return MayChange::Any,
+            }
+        }
+        MayChange::These(inodes)
     }
 
     /// The node has decided an op, or nobody waits for that any more.
