@@ -59,7 +59,9 @@ mod tests {
         let (stop, told) = (Stop::default(), Arc::new(AtomicU32::new(0)));
         let tell = |by: u32| {
             let told = Arc::clone(&told);
-            move || drop(told.fetch_add(by, Ordering::Relaxed))
+            move || {
+                told.fetch_add(by, Ordering::Relaxed);
+            }
         };
         let _stays = stop.on_stop(tell(1));
         drop(stop.on_stop(tell(10)));
