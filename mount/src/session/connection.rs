@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use artifacts_core::protocol::{FenceReason, Opening, ServerFrame, decode};
 use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::MountSession;
@@ -29,6 +30,8 @@ const LAST_WORDS_MS: u64 = 1_000;
 /// Why a stream came to its end.
 enum End {
     Broken(String),
+    /// The node ends, or lets go of the workspace.
+    Away(String),
     /// Nothing was heard: the node may be cut off, and a connection to it lead nowhere.
     Silent(u64),
     Finished,
@@ -52,6 +55,10 @@ async fn keep_up(session: &Arc<MountSession>, mut opener: Opener) {
         session.unlink();
         let reason = match end {
             End::Broken(reason) => reason,
+            End::Away(reason) => {
+                opener.avoid(&session.endpoint());
+                reason
+            }
             End::Silent(silence_ms) => {
                 opener.avoid(&session.endpoint());
                 format!("nothing was heard for {silence_ms} ms")
@@ -136,7 +143,7 @@ async fn drive(session: &Arc<MountSession>) -> End {
         heard_ms = session.clock.boot_ms();
         match message {
             Some(Ok(Message::Binary(bytes))) => match decode::<ServerFrame>(&bytes) {
-                Ok(ServerFrame::Closing) => return End::Broken("the node is shutting down".to_owned()),
+                Ok(ServerFrame::Closing) => return End::Away("the node does not serve it any more".to_owned()),
                 Ok(frame) => session.receive(frame),
                 Err(error) => {
                     tracing::error!(%error, bytes = bytes.len(), "a frame from the node cannot be used");
@@ -145,8 +152,13 @@ async fn drive(session: &Arc<MountSession>) -> End {
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(frame))) => {
+                let is_away = frame.as_ref().is_some_and(|frame| frame.code == CloseCode::Away);
                 let reason = frame.map_or_else(|| "closed".to_owned(), |frame| format!("closed: {}", frame.reason));
-                return if session.is_ending() { End::Finished } else { End::Broken(reason) };
+                return match () {
+                    () if session.is_ending() => End::Finished,
+                    () if is_away => End::Away(reason),
+                    () => End::Broken(reason),
+                };
             }
             Some(Ok(other)) => return End::Broken(format!("an unexpected message: {} bytes of text", other.len())),
             Some(Err(error)) => {

@@ -63,6 +63,8 @@ pub(crate) struct MountSession {
     pub(super) shared: Mutex<Shared>,
     endpoint: RwLock<Endpoint>,
     connected: AtomicBool,
+    /// Grows whenever there is another stream.
+    relinked: watch::Sender<u64>,
     proven_at_ms: AtomicU64,
     interrupted: watch::Sender<Option<Errno>>,
     on_fence: OnceLock<Box<dyn Fn(FenceReason) + Send + Sync>>,
@@ -106,6 +108,7 @@ impl MountSession {
             shared: Mutex::new(shared),
             endpoint: RwLock::new(endpoint),
             connected: AtomicBool::new(true),
+            relinked: watch::Sender::new(0),
             proven_at_ms: AtomicU64::new(asked_at_ms),
             interrupted: watch::Sender::new(None),
             on_fence: OnceLock::new(),
@@ -136,6 +139,12 @@ impl MountSession {
         self.outlet.pump();
         self.proven(asked_at_ms, || self.gate.renew(standing(&welcome, asked_at_ms)));
         self.finish(effects, room);
+        self.relinked.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of other streams than the present one, to this node or another.
+    pub(crate) fn relinks(&self) -> watch::Receiver<u64> {
+        self.relinked.subscribe()
     }
 
     /// The stream is gone.

@@ -318,7 +318,7 @@ impl Fleet {
     }
 
     /// Returns when a member is not heard any more.
-    async fn is_silent(&self, member: &Member) {
+    pub(super) async fn is_silent(&self, member: &Member) {
         let mut view = self.ring().watch();
         while self.is_heard(member) {
             if view.changed().await.is_err() {

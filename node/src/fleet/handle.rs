@@ -217,6 +217,9 @@ impl Fleet {
     /// Why this node should not be sent calls, if so.
     pub(super) fn not_ready(&self) -> Option<&'static str> {
         let view = self.ring().view();
+        if !view.is_heard {
+            return Some("the other nodes do not hear this one");
+        }
         let phase = view.member(&view.me).and_then(|me| me.facts.as_ref()).map(|facts| facts.phase);
         match phase {
             Some(NodePhase::Serving) => {}

@@ -174,7 +174,9 @@ impl HostTask {
         let (view, map) = (self.fleet.ring().view(), self.fleet.map());
         let placement = view.placement(self.fleet.ring().region());
         let are_others_stranded = view.others_in(self.fleet.ring().region(), NodePhase::Stranded).next().is_some();
-        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_stranded));
+        let is_one_of_many = view.members.len() > 1;
+        let are_others_away = are_others_stranded || (is_one_of_many && self.fleet.others().is_empty());
+        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_away));
         let is_own = |shard: &Shard| match () {
             () if self.is_leaving => false,
             () if follows => placement.owner(shard.0) == Some(&view.me),

@@ -121,7 +121,10 @@ impl Fleet {
         loop {
             let outcome = match self.find(home) {
                 Found::Here(unit) => self.answer_for(&unit, call).await,
-                Found::There(member) => self.ask_member(&member, call, limit).await,
+                Found::There(member) => tokio::select! {
+                    answer = self.ask_member(&member, call, limit) => answer,
+                    () = self.is_silent(&member) => Err(PeerError::Failed(format!("{} has fallen silent", member.id.name))),
+                },
                 Found::Nowhere => Err(PeerError::NotHere),
                 Found::OutOfReach(region) => return Err(PeerError::OutOfReach(region)),
             };

@@ -172,6 +172,11 @@ impl Unit {
         self.store.holds(self.shard)
     }
 
+    /// Whether it is doubtful: the last proof is too old, and the store does not answer.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.store.is_doubtful(self.shard)
+    }
+
     /// Proves it.
     pub(super) async fn vouch(&self) -> Result<(), StoreError> {
         self.store.vouch(self.shard).await

@@ -90,7 +90,7 @@ impl RingSeat {
         let (cluster, me) = (self.config.name.clone(), self.lives.node().clone());
         let seat = CallSeat::new(cluster.as_str(), self.keys.clone(), me.clone(), self.first);
         let caller = Caller::new(seat);
-        let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
+        let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, is_heard: true, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
         let silences = Silences::default();
         let inner = Inner {
@@ -172,6 +172,7 @@ impl Ring {
             let count = view.members.iter().filter(|member| state_of(member) == state).count();
             metrics::gauge!("artifacts_ring_members", "state" => state).set(count as f64);
         }
+        metrics::gauge!("artifacts_ring_heard").set(f64::from(u8::from(view.is_heard)));
         let longest_ms = view.members.iter().filter(|member| member.live).filter_map(|member| self.silence_ms(&member.id.name)).max();
         metrics::gauge!("artifacts_ring_silence_seconds").set(longest_ms.unwrap_or(0) as f64 / 1000.0);
     }

@@ -41,6 +41,9 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     UdpSocket::from_std(socket)
 }
 
+/// This node's end of the mesh in one life: the transport speaks through it, and the task looks at how it is heard.
+pub(super) type SharedEndpoint = Arc<Mutex<Endpoint>>;
+
 /// Opens the socket for one life.
 pub(super) struct SealedTransport {
     parts: Mutex<Option<SealedSocket>>,
@@ -50,7 +53,7 @@ impl SealedTransport {
     pub(super) fn new(
         cluster: &str,
         socket: Arc<UdpSocket>,
-        endpoint: Endpoint,
+        endpoint: SharedEndpoint,
         deaf_after_ms: u64,
         clock: SharedClock,
         ending: watch::Sender<Option<Ending>>,
@@ -72,7 +75,7 @@ impl Transport for SealedTransport {
 struct SealedSocket {
     cluster: String,
     socket: Arc<UdpSocket>,
-    endpoint: Endpoint,
+    endpoint: SharedEndpoint,
     deaf_after_ms: u64,
     clock: SharedClock,
     ending: watch::Sender<Option<Ending>>,
@@ -83,10 +86,13 @@ struct SealedSocket {
 impl Socket for SealedSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let Some(mut message) = codec::from_chitchat(&message) else { return Ok(()) };
-        if self.endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
-            message.still(&self.endpoint.me().name);
-        }
-        let datagram = self.endpoint.seal(to, message)?;
+        let datagram = {
+            let mut endpoint = self.endpoint.lock();
+            if endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
+                message.still(&endpoint.me().name);
+            }
+            endpoint.seal(to, message)?
+        };
         self.post(to, &datagram);
         Ok(())
     }
@@ -113,7 +119,8 @@ impl Socket for SealedSocket {
 
 impl SealedSocket {
     fn judge(&mut self, source: SocketAddr, len: usize) -> Option<(SocketAddr, ChitchatMessage)> {
-        match self.endpoint.open(source, &self.buffer[..len], self.clock.monotonic_ms()) {
+        let opened = self.endpoint.lock().open(source, &self.buffer[..len], self.clock.monotonic_ms());
+        match opened {
             Ok(Opened::Gossip { from, message }) => {
                 count("accepted");
                 return Some((from, codec::to_chitchat(&message, &self.cluster)?));

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership, NodePhase};
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -9,7 +11,7 @@ use super::RingView;
 use super::caller::Caller;
 use super::config::RingConfig;
 use super::handle::{RingSeat, Silences};
-use super::socket::{Ending, SealedTransport};
+use super::socket::{Ending, SealedTransport, SharedEndpoint};
 use crate::time::pause;
 
 /// Nobody waits longer for the next life after the last has failed.
@@ -21,6 +23,9 @@ const SETTLED: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10 * 60);
 /// chitchat's own detector, which only steers whom it speaks to.
 const PHI_THRESHOLD: f64 = 16.0;
+/// A node that is not heard for so many times the time after which it is suspected takes it for granted. By then it also knows
+/// whether it reaches the bucket, and one that does not keeps what it has until the store says otherwise.
+const IGNORED_AFTER: u64 = 2;
 /// To so many nodes the news that this one leaves goes at once; the others hear it from them.
 const TOLD_AT_ONCE: usize = 16;
 /// After so many intervals all have heard of it.
@@ -68,6 +73,10 @@ pub(super) struct RingTask {
     joined_ms: u64,
     /// Whether it does not reach the bucket.
     is_stranded: bool,
+    /// Since when the others do not hear it, if so.
+    unheard_ms: Option<u64>,
+    /// Whether that counts: they have taken it for dead by now.
+    is_ignored: bool,
 }
 
 impl RingTask {
@@ -81,7 +90,7 @@ impl RingTask {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        Self { seat, facts, view, silences, words, caller, membership, joined_ms, is_stranded: false }
+        Self { seat, facts, view, silences, words, caller, membership, joined_ms, is_stranded: false, unheard_ms: None, is_ignored: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -119,7 +128,8 @@ impl RingTask {
                         continue;
                     }
                     Some(Word::Stranded(is_stranded)) => {
-                        self.strand(is_stranded);
+                        self.is_stranded = is_stranded;
+                        self.settle();
                         continue;
                     }
                     Some(Word::Stop) | None => return None,
@@ -141,8 +151,9 @@ impl RingTask {
         let ending = watch::Sender::new(None);
         let mut ended = ending.subscribe();
         let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
-        let transport =
-            SealedTransport::new(&seat.config.name, seat.socket.clone(), endpoint, deaf_after_ms(&seat.config), seat.clock.clone(), ending);
+        let endpoint: SharedEndpoint = Arc::new(Mutex::new(endpoint));
+        let (socket, clock, deaf_after_ms) = (seat.socket.clone(), seat.clock.clone(), deaf_after_ms(&seat.config));
+        let transport = SealedTransport::new(&seat.config.name, socket, endpoint.clone(), deaf_after_ms, clock, ending);
         let config = self.chitchat_config(&identity);
         let handle = match spawn_chitchat(config, self.facts.pairs(), &transport).await {
             Ok(handle) => handle,
@@ -152,14 +163,20 @@ impl RingTask {
             }
         };
         tracing::info!(node = %identity.name, generation = incarnation.generation, address = %identity.address, "the node is in the ring");
-        let end = self.live(&handle, &identity, &mut ended).await;
+        let end = self.live(&handle, &identity, &endpoint, &mut ended).await;
         if let Err(error) = handle.shutdown().await {
             tracing::debug!(%error, "gossip ended");
         }
         end
     }
 
-    async fn live(&mut self, handle: &ChitchatHandle, identity: &Identity, ended: &mut watch::Receiver<Option<Ending>>) -> End {
+    async fn live(
+        &mut self,
+        handle: &ChitchatHandle,
+        identity: &Identity,
+        endpoint: &SharedEndpoint,
+        ended: &mut watch::Receiver<Option<Ending>>,
+    ) -> End {
         let config = &self.seat.config;
         let suspect_after_ms = config.suspect_after_ms;
         let mut ticks = tokio::time::interval(Duration::from_millis(config.gossip_interval_ms));
@@ -195,23 +212,23 @@ impl RingTask {
                         leaving = Some((INTERVALS_TO_SPREAD, told));
                     }
                     Some(Word::Stranded(is_stranded)) => {
-                        self.strand(is_stranded);
-                        self.tell(handle).await;
+                        self.is_stranded = is_stranded;
+                        if self.settle() {
+                            self.tell(handle).await;
+                        }
                     }
                     Some(Word::Stop) | None => return End::Stopped,
                     #[cfg(test)]
                     Some(Word::Break) => handle.abort(),
                 },
                 _ = ticks.tick() => {
+                    self.listen(endpoint);
                     let gap_ms = self.look(handle, identity).await;
                     if gap_ms > suspect_after_ms {
                         tracing::warn!(gap_ms, "this node did not run for so long that the others suspect it; it joins anew");
                         return End::Again { above: 0 };
                     }
-                    // Who does not answer for so long counts as dead to the others as well.
-                    let here_ms = self.seat.clock.monotonic_ms().saturating_sub(self.joined_ms);
-                    if self.facts.phase == NodePhase::Joining && here_ms > suspect_after_ms {
-                        self.facts.phase = self.phase();
+                    if self.settle() {
                         self.tell(handle).await;
                     }
                     leaving = match leaving {
@@ -228,16 +245,36 @@ impl RingTask {
         }
     }
 
-    /// The phase of a node that has looked around and does not leave.
-    fn phase(&self) -> NodePhase {
-        if self.is_stranded { NodePhase::Stranded } else { NodePhase::Serving }
+    /// Looks whether the others hear this node.
+    fn listen(&mut self, endpoint: &SharedEndpoint) {
+        let (now_ms, limit_ms) = (self.seat.clock.monotonic_ms(), self.seat.config.suspect_after_ms);
+        let is_heard = endpoint.lock().is_heard(now_ms, limit_ms);
+        self.unheard_ms = if is_heard { None } else { self.unheard_ms.or(Some(now_ms)) };
+        let is_ignored = self.unheard_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= IGNORED_AFTER * limit_ms);
+        if is_ignored && !self.is_ignored {
+            tracing::error!(
+                "the other nodes do not hear this one, so it takes no part: their datagrams come here, and its own do not get there, or \
+                 it was restarted so often that its last start does not count yet"
+            );
+        } else if self.is_ignored && !is_ignored {
+            tracing::info!("the other nodes hear this one again");
+        }
+        self.is_ignored = is_ignored;
     }
 
-    fn strand(&mut self, is_stranded: bool) {
-        self.is_stranded = is_stranded;
-        if matches!(self.facts.phase, NodePhase::Serving | NodePhase::Stranded) {
-            self.facts.phase = self.phase();
-        }
+    /// Says in which phase this node is by now, unless it leaves. Answers whether that is news.
+    fn settle(&mut self) -> bool {
+        // Who does not answer for so long counts as dead to the others as well.
+        let has_looked = self.seat.clock.monotonic_ms().saturating_sub(self.joined_ms) > self.seat.config.suspect_after_ms;
+        let before = self.facts.phase;
+        let is_in = if before == NodePhase::Joining { self.unheard_ms.is_none() } else { !self.is_ignored };
+        self.facts.phase = match before {
+            NodePhase::Leaving => NodePhase::Leaving,
+            _ if !has_looked || !is_in => NodePhase::Joining,
+            _ if self.is_stranded => NodePhase::Stranded,
+            _ => NodePhase::Serving,
+        };
+        self.facts.phase != before
     }
 
     /// Reads what gossip knows and shows it if it is new. Returns for how long nobody looked.
@@ -246,7 +283,8 @@ impl RingTask {
         let gap_ms = self.membership.observe(self.seat.clock.monotonic_ms(), heard);
         let members: Vec<_> = self.membership.members().cloned().collect();
         *self.silences.lock() = self.membership.silences().map(|(name, silent_ms)| (name.clone(), silent_ms)).collect();
-        let view = RingView { me: identity.name.clone(), generation: identity.incarnation.generation, members };
+        let (me, generation) = (identity.name.clone(), identity.incarnation.generation);
+        let view = RingView { me, generation, is_heard: !self.is_ignored, members };
         self.view.send_if_modified(|known| {
             let changed = *known != view;
             if changed {

@@ -84,7 +84,7 @@ impl Sessions {
         let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
-        let alone = handle.shared.attach_alone().await;
+        let alone = handle.shared.attach_alone(connection.end.clone()).await;
         let attachment = Attachment {
             session: record.id,
             mode: record.mode,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use artifacts_core::mesh::limits::MEMBERS_MAX;
+use artifacts_core::mesh::limits::{LIVES_AT_ONCE, MEMBERS_MAX};
 use artifacts_core::mesh::{CallError, CallSeat, Incarnation, MeshKeys, NodePhase, SendersError};
 
 use super::fixture::*;
@@ -106,6 +106,33 @@ async fn calls_go_on_after_more_nodes_have_called_than_can_be_told_apart() {
     let view = first.sees(|view| life(view).is_some_and(|now| now != calls)).await;
     call(MEMBERS_MAX, life(&view).unwrap()).unwrap();
     assert_eq!(call(0, calls), Err(CallError::Misaddressed));
+}
+
+/// A node in a crash loop was not taken any more by the others, and went on as a member and an owner.
+#[tokio::test]
+async fn a_node_that_is_restarted_in_a_loop_waits_and_knows_it() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    first.places(1).await;
+    for _ in 0..LIVES_AT_ONCE {
+        let second = place.start(place.config("b", &[&first]));
+        let generation = second.ring.view().generation;
+        first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.id.generation == generation)).await;
+        second.ring.stop().await;
+    }
+    let last = place.start(place.config("b", &[&first]));
+    let owns = std::cell::Cell::new(false);
+    let view = last
+        .sees(|view| {
+            owns.set(owns.get() || view.placement("eu").nodes().any(|node| *node == view.me));
+            !view.is_heard
+        })
+        .await;
+    assert!(!owns.get(), "it would take what others have");
+    assert!(view.member(first.ring.me()).is_some_and(|member| member.live), "it hears them");
+    assert_eq!(view.member(&view.me).unwrap().facts.as_ref().unwrap().phase, NodePhase::Joining);
+    let seen = first.ring.view();
+    assert!(seen.is_heard && seen.member(&view.me).is_some_and(|member| member.id.generation < view.generation));
 }
 
 #[tokio::test]
