@@ -15,8 +15,11 @@ use crate::context::SharedContext;
 use crate::sessions::ask;
 use crate::store::{Batch, Durability, KeyRange, StoreError};
 
-/// How many records one step copies. Not more, because an extent may carry 64 KiB.
-const PAGE: usize = 256;
+/// How many records one step copies: the more the smaller they are. An extent may carry 64 KiB.
+const PAGE_MIN: usize = 128;
+const PAGE_MAX: usize = 512;
+/// So much at a time is enough, in bytes.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Copies what `source` is at this moment, durably, into `target`, which nobody uses yet. What an attempt before has left there
 /// is removed first.
@@ -46,31 +49,36 @@ pub(crate) async fn copy(
     if let Some(meta) = meta {
         batch.put(to.meta(), meta);
     }
-    let mut lent = [Batch::new(), Batch::new()];
-    let (before, mut is_unpacked) = (from.all().len(), false);
+    let (before, mut is_unpacked, mut page) = (from.all().len(), false, PAGE_MIN);
     loop {
-        let (records, more) = opened.snapshot.page(&*context.store, PAGE).await?;
+        // What was read is written while the next is read.
+        let (written, read) = tokio::join!(
+            context.store.write(std::mem::take(&mut batch), Durability::Visible),
+            opened.snapshot.page(&*context.store, page),
+        );
+        written?;
+        let (records, more) = read?;
+        let (mut lent, mut bytes) = ([Batch::new(), Batch::new()], 0);
         for (key, value) in records {
             let encoded = key.slice(before..);
             match Key::decode(&encoded) {
-                Some(Key::Segment(segment)) => {
-                    sharing::lend(&homes, source, segment, target, &mut lent);
-                }
+                Some(Key::Segment(segment)) => sharing::lend(&homes, source, segment, target, &mut lent),
                 Some(Key::Extent(..)) if !is_unpacked => {
                     is_unpacked = matches!(decode(&value)?, Record::Extent(Extent { source: Source::Inline { .. }, .. }));
                 }
                 _ => {}
             }
+            bytes += value.len();
             batch.put(to.namespace(&encoded), value);
         }
-        for part in lent.iter_mut().filter(|part| !part.is_empty()) {
+        for part in lent.into_iter().filter(|part| !part.is_empty()) {
             // Homes first: by them whoever removes the copy finds the shares.
-            context.store.write(std::mem::take(part), Durability::Durable).await?;
+            context.store.write(part, Durability::Durable).await?;
         }
-        context.store.write(std::mem::take(&mut batch), Durability::Visible).await?;
         if !more {
             break;
         }
+        page = if bytes > PAGE_BYTES { (page / 2).max(PAGE_MIN) } else { (page * 2).min(PAGE_MAX) };
     }
     if is_unpacked {
         batch.put(to.unpacked(), Vec::new());
