@@ -28,6 +28,12 @@ pub(crate) struct Download {
     attr: Attr,
 }
 
+/// Whether a file still holds what it held. Its ctime says so, unless it has changed with a link: a file that is replaced loses
+/// one, and goes on to be sent.
+fn has_same_content(before: &Attr, now: &Attr) -> bool {
+    Version::of(before) == Version::of(now) || (before.nlink != now.nlink && (before.mtime, before.size) == (now.mtime, now.size))
+}
+
 impl Drop for Download {
     fn drop(&mut self) {
         // One that has stopped has nothing open any more.
@@ -73,7 +79,7 @@ impl Download {
         let visit = Visit::Pieces { ino: self.attr.ino, offset: range.start, len: range.end - range.start };
         let visited = ask(&self.host, |reply| WorkspaceMessage::Visit(visit, reply)).await??;
         let Visited::Pieces { attr, pieces, more } = visited else { return Err(FileError::Changed) };
-        if Version::of(&attr) != Version::of(&self.attr) {
+        if !has_same_content(&self.attr, &attr) {
             return Err(FileError::Changed);
         }
         let reached = pieces.last().map(|last| last.offset + u64::from(last.extent.len));
