@@ -168,7 +168,7 @@ impl WorkspaceState {
             Ok(Decided { visited, applied: Some(applied) }) => {
                 let outcome = self.take_in(applied);
                 for ino in outcome.orphaned {
-                    self.purge_soon(myself, ino).await?;
+                    self.purge_soon(myself, ino, !self.members.is_empty()).await?;
                 }
                 self.when_durable(myself, Durably::Visited(reply, visited));
             }
