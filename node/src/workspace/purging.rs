@@ -38,10 +38,10 @@ impl WorkspaceState {
     }
 
     /// An inode has lost its last link. A program on another mount may just have found its name and be about to open it, so it
-    /// stays a moment, unless its room is counted.
-    pub(super) async fn purge_soon(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
+    /// stays a moment where there are others than who removed it, unless its room is counted.
+    pub(super) async fn purge_soon(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino, has_others: bool) -> Result<(), StoreError> {
         let has_quota = self.limits.bytes.is_some() || self.limits.inodes.is_some();
-        if self.members.len() < 2 || has_quota {
+        if !has_others || has_quota {
             return self.purge_if_orphan(myself, ino).await;
         }
         self.upkeep.lingering[0].push(ino);
