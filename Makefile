@@ -48,7 +48,7 @@ test-schema: deps build ## Ask a node everything that its description allows and
 	SCHEMA_EXAMPLES=$(SCHEMA_EXAMPLES) $(PYTHON) tests/schema/run.py
 
 test-schema-short: deps build
-	$(PYTHON) tests/schema/run.py
+	SCHEMA_SEED=$${SCHEMA_SEED:-1} $(PYTHON) tests/schema/run.py
 
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins

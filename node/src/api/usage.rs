@@ -65,7 +65,7 @@ pub(super) struct UsageBody {
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
     /// Those that the standing grants of this tenant name; absent: all of the account.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// How many items; 50 unless given. At most 200 are given, however many are asked for.
     #[param(minimum = 1, maximum = 1000)]

@@ -165,7 +165,8 @@ def test_the_types_of_the_answers_are_what_the_node_describes(document: Any) -> 
         hints = get_type_hints(kind, include_extras=True)
         assert sorted(hints) == sorted(fields), name
         for field, hint in hints.items():
-            optional = get_origin(hint) is NotRequired
+            origin: Any = get_origin(hint)
+            optional = origin is NotRequired
             assert optional == (field not in required), f"{name}.{field} is {'not ' if optional else ''}always there"
             given = kinds_of_hint(get_args(hint)[0] if optional else hint)
             described = kinds_of_schema(document, fields[field])
@@ -207,7 +208,7 @@ def kinds_of_schema(document: Any, schema: Any) -> Set[str]:
 
 
 def kinds_of_hint(hint: Any) -> Set[str]:
-    origin = get_origin(hint)
+    origin: Any = get_origin(hint)
     if origin is Literal:
         return {json.dumps(word) for word in get_args(hint)}
     if origin is not None and type(None) in get_args(hint):
