@@ -105,3 +105,18 @@ async fn every_reference_leads_somewhere() {
         assert_eq!(document["components"]["securitySchemes"][scheme]["scheme"], "bearer");
     }
 }
+
+#[tokio::test]
+async fn ids_and_names_in_paths_say_how_they_look() {
+    let document = document().await;
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let named = |parameter: &&Value| ["slug", "runtime_id", "id", "lock"].iter().any(|name| parameter["name"] == *name);
+    let mut seen = 0;
+    for parameter in parameters.filter(named) {
+        let pattern = parameter["schema"]["pattern"].as_str().unwrap_or_default();
+        assert!(pattern.starts_with('^') && pattern.ends_with('$'), "{parameter}");
+        seen += 1;
+    }
+    assert!(seen > 8);
+}
