@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-failover test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-failover test-forks test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -78,11 +78,17 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 # How often nodes are killed and cut off; about half a minute each.
 FAILOVER_KILLS ?= 50
 FAILOVER_CUTS ?= 20
+FORK_FILES ?= 100000
+FORK_BYTES ?= 1073741824
 
 test-failover: deps ## Kill and cut off nodes of a cluster under load, and check all that was promised (FAILOVER_KILLS, FAILOVER_CUTS, FAILOVER_SEED)
 	$(CARGO) build --release --workspace --bins
 	FAILOVER_KILLS=$(FAILOVER_KILLS) FAILOVER_CUTS=$(FAILOVER_CUTS) FAILOVER_SEED=$(FAILOVER_SEED) \
 		$(CARGO) test --release --workspace --test failover -- --nocapture
+
+test-forks: deps ## Fork a workspace of 100,000 files and 1 GiB, and check how long that takes (FORK_FILES, FORK_BYTES)
+	$(CARGO) build --release --workspace --bins
+	FORK_FILES=$(FORK_FILES) FORK_BYTES=$(FORK_BYTES) $(CARGO) test --release --workspace --test forks -- --nocapture scale
 
 # How long each target is fuzzed, in seconds.
 FUZZ_SECONDS ?= 600

@@ -13,4 +13,6 @@ pub(crate) use client::{Client, fields, filters};
 pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit};
 pub(crate) use error::ApiError;
 pub(crate) use locks::LockEvent;
-pub(crate) use objects::{Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};
+pub(crate) use objects::{
+    Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Snapshot, Storage, Tenant, UsageItem, Workspace,
+};

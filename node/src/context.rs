@@ -14,6 +14,7 @@ use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
 use crate::store::Store;
 use crate::time::SharedClock;
+use crate::workspace::SegmentHomes;
 
 /// The seams to the outside and the state that all actors read.
 pub struct Context {
@@ -27,6 +28,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// Data segments.
     pub blobs: Arc<dyn BlobStore>,
+    /// Where segments are that forks have of others.
+    pub homes: SegmentHomes,
     /// Typed access to the control plane's records.
     pub catalog: Catalog,
     /// The keys that sign tickets and revocations; one ring for the whole node.

@@ -91,6 +91,7 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         status: WorkspaceStatus::Active,
         region: "local".into(),
         abroad: false,
+        origin: None,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(0),
@@ -109,6 +110,7 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         endpoints: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
+        homes: Default::default(),
         config: NodeConfig::default(),
     });
     let sessions = Sessions::start(context).await.unwrap();

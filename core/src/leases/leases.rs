@@ -135,6 +135,12 @@ impl Leases {
         self.inodes.get(&ino)?.get(&session).map(|holding| holding.kind)
     }
 
+    /// The inodes on which somebody decides by itself.
+    pub fn decided(&self) -> BTreeSet<Ino> {
+        let is_decided = |holders: &BTreeMap<SessionId, Holding>| holders.values().any(|holding| holding.kind == Kind::Write);
+        self.inodes.iter().filter(|(_, holders)| is_decided(holders)).map(|(&ino, _)| ino).collect()
+    }
+
     /// Whether an op or a question of a session meets nobody else's lease.
     pub fn is_free(&self, session: SessionId, wants: &Wants) -> bool {
         self.inodes.is_empty() || self.in_the_way(session, wants).next().is_none()

@@ -52,7 +52,7 @@ impl ScopeBody {
         let workspace = match self.workspace {
             Some(address) => {
                 let name = caller.own_address(&address)?.clone();
-                Some(WorkspaceAddress { handle: Some(caller.account().handle.clone()), name })
+                Some(WorkspaceAddress { handle: Some(caller.account().handle.clone()), name, snapshot: None })
             }
             None => None,
         };

@@ -14,6 +14,7 @@
 mod accounts;
 mod api_keys;
 mod body;
+mod byte_range;
 mod caller;
 mod change;
 mod cluster;
@@ -22,6 +23,12 @@ mod delivery;
 mod elsewhere;
 mod error;
 mod fenced;
+mod file_entry;
+mod file_list;
+mod file_moves;
+mod file_path;
+mod file_version;
+mod files;
 mod fsck;
 mod gate;
 mod grants;
@@ -45,6 +52,7 @@ mod schema;
 pub mod scope;
 mod sessions;
 mod shell;
+mod snapshots;
 mod state;
 mod tenants;
 mod token_bucket;
@@ -74,7 +82,7 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     let (open, _) = routes::open().split_for_parts();
     let (of_keys, _) = routes::of_keys().split_for_parts();
     let (of_admin, _) = routes::of_admin().split_for_parts();
-    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (of_locks, _) = routes::of_locks().merge(routes::of_files()).split_for_parts();
     let (waiting, _) = routes::waiting_for_locks().split_for_parts();
     // The layer added last is the outermost.
     let admitted = |calls: Router<ApiState>| {
@@ -101,9 +109,9 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
         .layer(from_fn_with_state(state.surroundings(), shell::surround))
 }
 
-/// The calls about locks that the owner of an account passes on to the owner of a workspace, each with its [`Attested`].
+/// The calls about locks and files that the owner of an account passes on to the owner of a workspace, each with its [`Attested`].
 pub(crate) fn passed_on_router(state: ApiState) -> Router {
-    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (of_locks, _) = routes::of_locks().merge(routes::of_files()).split_for_parts();
     let (waiting, _) = routes::waiting_for_locks().split_for_parts();
     of_locks
         .route_layer(from_fn_with_state(state.clone(), change::carry_through))

@@ -36,7 +36,7 @@ pub(super) struct Workspace {
     handle: Handle,
     /// `handle/name`.
     address: String,
-    /// `active`; `deleting` while its data is being removed, then it is gone.
+    /// `active`; `creating` while it is copied from another; `deleting` while its data is being removed, then it is gone.
     #[schema(value_type = StatusSchema)]
     status: WorkspaceStatus,
     /// Where its data lives.
@@ -50,6 +50,9 @@ pub(super) struct Workspace {
     /// What it holds now; absent in a list, and when it is deleted, while its region is out of reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<WorkspaceUsage>,
+    /// What it is a fork of, as that was called then: `handle/name`, or a snapshot `handle/name@snapshot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from: Option<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -59,7 +62,9 @@ pub(super) struct Workspace {
 #[derive(ToSchema)]
 #[schema(as = WorkspaceStatus, rename_all = "snake_case")]
 #[allow(dead_code, reason = "stands for the record's type in the description")]
-enum StatusSchema {
+pub(super) enum StatusSchema {
+    /// Being copied from another.
+    Creating,
     /// In use.
     Active,
     /// No mount is admitted; its data is being removed.
@@ -81,7 +86,7 @@ pub(super) struct WorkspaceUsage {
 pub(super) const ASKED_AT_ONCE: usize = 16;
 
 /// A workspace with what it holds now.
-async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
+pub(super) async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
     let usage = state.control().data_plane().usage(&record).await?;
     Ok(with_usage(record, Some(usage)))
 }
@@ -105,6 +110,7 @@ fn with_usage(record: WorkspaceRecord, usage: Option<Usage>) -> Workspace {
         region: record.region,
         quota_bytes: record.quota_bytes,
         quota_inodes: record.quota_inodes,
+        forked_from: record.origin.map(|origin| origin.address),
         usage: usage.map(|usage| WorkspaceUsage { bytes: usage.bytes, inodes: usage.inodes }),
         created_at: record.created_at,
     }
@@ -207,7 +213,7 @@ pub(super) struct DeletedWorkspace {
     sessions: FencedSessions,
 }
 
-/// Deletes a workspace: ends its sessions, then removes its data in the background. The name is free once that is done.
+/// Deletes a workspace with its snapshots: ends its sessions, then removes its data in the background. The name is free once that is done.
 #[utoipa::path(delete, path = "/v1/workspaces/{handle}/{name}", tag = "workspaces", operation_id = "delete_workspace", params(WorkspacePath, WaitQuery), responses(
     (status = 202, description = "The workspace, in status `deleting`", body = DeletedWorkspace),
     (status = 404, description = "`workspace_not_found`", body = ErrorBody),

@@ -72,9 +72,9 @@ impl Records for Batch {
     fn put_workspace(&mut self, workspace: &WorkspaceRecord) {
         let position = key::workspace(workspace.account, workspace.id);
         self.put(position.clone(), json(workspace));
-        let name = key::workspace_by_name(workspace.account, &workspace.name);
+        let name = key::workspace_by_name(workspace.account, &workspace.label());
         match workspace.status {
-            WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, position),
+            WorkspaceStatus::Creating | WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, position),
             WorkspaceStatus::Deleted => self.delete(name),
         };
     }

@@ -198,7 +198,9 @@ impl State {
             ticket::sign(&claims, kid, &key)
         };
         metrics::counter!("artifacts_tickets_total").increment(1);
-        Ok(TicketFile::new(&claims, token, self.context.endpoints_for(claims.region.as_ref())))
+        let file = TicketFile::new(&claims, token, self.context.endpoints_for(claims.region.as_ref()));
+        // What it says for people.
+        Ok(TicketFile { workspace: workspace.address(), ..file })
     }
 
     async fn revoke_grant(&mut self, id: GrantId) -> Result<GrantRecord, ControlError> {

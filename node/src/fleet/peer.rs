@@ -66,6 +66,8 @@ pub(super) enum PeerCall {
     Storage(WorkspaceId),
     Check(WorkspaceRecord, CheckOptions),
     Destroy(WorkspaceId),
+    IdBeside(WorkspaceId),
+    Copy(WorkspaceRecord, WorkspaceId),
     Session(SessionId),
     Sessions(Option<AccountId>),
     /// End what stands on these, in all units of the node.
@@ -172,8 +174,8 @@ impl Fleet {
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
                     PeerCall::RightOfKeyAt(_, position) => position.shard(map),
                     PeerCall::Confirm(account, _) => map.of(*account),
-                    PeerCall::Format(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
-                    PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
+                    PeerCall::Format(workspace) | PeerCall::Check(workspace, _) | PeerCall::Copy(workspace, _) => map.of(workspace.id),
+                    PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) | PeerCall::IdBeside(id) => map.of(*id),
                     PeerCall::Session(id) => map.of(*id),
                     PeerCall::Claim(handle, _) => map.of_bytes(handle.as_str().as_bytes()),
                     _ => map.of_cluster(),
@@ -212,6 +214,8 @@ impl Fleet {
             PeerCall::Storage(id) => json(sessions.storage(*id).await?)?,
             PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,
             PeerCall::Destroy(id) => json(sessions.destroy(*id).await?)?,
+            PeerCall::IdBeside(id) => json(sessions.id_beside(*id))?,
+            PeerCall::Copy(source, copy) => json(sessions.copy(source, *copy).await?)?,
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
             // Of the whole node, not of one shard.
             PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) => return Err(PeerError::NotHere),

@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::Duration;
 
-use artifacts_core::SessionId;
 use artifacts_core::cluster::{Region, Shard};
 use artifacts_core::mesh::Member;
 use artifacts_core::name::Handle;
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{RevocationRecord, Target};
+use artifacts_core::{SessionId, WorkspaceId};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
@@ -47,7 +47,7 @@ impl FleetPlane {
     }
 
     async fn ask_workspace<T: DeserializeOwned>(&self, workspace: &WorkspaceRecord, call: PeerCall) -> Result<T, StoreError> {
-        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
+        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Copy(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
         let fleet = self.fleet()?;
         Ok(fleet.ask(&fleet.home_of(workspace), &call, limit).await?)
     }
@@ -214,6 +214,14 @@ impl DataPlane for FleetPlane {
 
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         self.ask_workspace(workspace, PeerCall::Format(workspace.clone())).boxed()
+    }
+
+    fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {
+        self.ask_workspace(workspace, PeerCall::IdBeside(workspace.id)).boxed()
+    }
+
+    fn copy<'a>(&'a self, source: &'a WorkspaceRecord, copy: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.ask_workspace(source, PeerCall::Copy(source.clone(), copy.id)).boxed()
     }
 
     fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {

@@ -18,6 +18,7 @@ use crate::catalog::{Catalog, layout};
 use crate::cluster::OwnedStore;
 use crate::context::{Context, SharedContext};
 use crate::control::{Control, ControlError, StartError, hits};
+use crate::files::Files;
 use crate::server::Shutdown;
 use crate::sessions::{FenceReport, LocalAuthority, Sessions};
 use crate::store::{ShardedStore, Store as _, StoreError};
@@ -93,6 +94,7 @@ impl Unit {
             endpoints: common.endpoints.clone(),
             regions: fleet.regions().clone(),
             abroad: common.abroad.clone(),
+            homes: Default::default(),
             is_home,
         });
         Control::load(&context).await?;
@@ -102,7 +104,7 @@ impl Unit {
         let end = Shutdown::new();
         let speaks = common.speaks.clone();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
-        let state = ApiState::of_shard(control.clone(), shard, Arc::new(ToOwner::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, Arc::new(ToOwner::new(fleet, shard)));
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),

@@ -238,6 +238,7 @@ mod tests {
             endpoints: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
+            homes: Default::default(),
         });
         Locks::start(context, Arc::new(|_| false), |_| {}).await.unwrap()
     }

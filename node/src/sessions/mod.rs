@@ -11,7 +11,9 @@ mod keys;
 mod opening;
 mod registry;
 mod standing_ticket;
+mod stays;
 mod turns;
+mod visits;
 
 #[cfg(test)]
 mod tests;
@@ -24,4 +26,4 @@ pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
 pub(crate) use standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
 
-pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, Storage};
+pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, SegmentHomes, Storage};

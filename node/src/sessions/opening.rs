@@ -205,7 +205,7 @@ impl Sessions {
             account: right.workspace.account,
             account_region: right.account_region,
             workspace: right.workspace.id,
-            workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
+            workspace_name: right.workspace.address(),
             right: right.right,
             mode: right.mode,
             root,

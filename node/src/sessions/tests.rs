@@ -65,6 +65,7 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         endpoints: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
+        homes: Default::default(),
     })
 }
 
@@ -125,6 +126,7 @@ fn workspace() -> WorkspaceRecord {
         status: WorkspaceStatus::Active,
         region: "local".into(),
         abroad: false,
+        origin: None,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(START),

@@ -13,6 +13,9 @@ const UNPACKED: u8 = b'D';
 const NAMED_LOCK: u8 = b'E';
 const LOCK_TOKENS: u8 = b'F';
 const OUTLIVED: u8 = b'G';
+const HOME: u8 = b'H';
+const SHARE: u8 = b'I';
+const REMOVED: u8 = b'J';
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +76,42 @@ impl WorkspaceKeys {
     /// That others were served while a session was away; see [`super::absent`].
     pub(crate) fn outlived(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
+    }
+
+    /// In whose place a segment lies that is not the workspace's own; see [`super::sharing`].
+    pub(crate) fn home(self, segment: SegmentId) -> Vec<u8> {
+        [&self.all_homes()[..], &segment.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of such segments begin with.
+    pub(crate) fn all_homes(self) -> Vec<u8> {
+        self.namespace(&[HOME])
+    }
+
+    /// That another workspace has a share in a segment of this one.
+    pub(crate) fn share(self, segment: SegmentId, of: WorkspaceId) -> Vec<u8> {
+        [&self.shares_of(segment)[..], &of.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of all shares in a segment begin with.
+    pub(crate) fn shares_of(self, segment: SegmentId) -> Vec<u8> {
+        [&self.all_shares()[..], &segment.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of all shares begin with.
+    pub(crate) fn all_shares(self) -> Vec<u8> {
+        self.namespace(&[SHARE])
+    }
+
+    /// That the workspace is gone, and others have shares in its segments.
+    pub(crate) fn removed(self) -> Vec<u8> {
+        self.namespace(&[REMOVED])
+    }
+
+    /// Everything but the shares of others, and that the workspace is gone.
+    pub(crate) fn all_but_shares(self) -> [KeyRange; 2] {
+        let rest = KeyRange::prefix(&self.all()).after(&self.namespace(&[REMOVED]));
+        [KeyRange::between(&self.all(), &self.all_shares()), rest]
     }
 
     /// The workspace's counters.

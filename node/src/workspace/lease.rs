@@ -8,7 +8,7 @@ use artifacts_core::session::LeaseEffect;
 use bytes::Bytes;
 use ractor::ActorRef;
 
-use super::actor::WorkspaceState;
+use super::actor::{OUTSIDE, WorkspaceState};
 use super::layers::Failure;
 use super::message::WorkspaceMessage;
 
@@ -34,6 +34,7 @@ impl WorkspaceState {
                 self.lease.admit(*session)
             }
             WorkspaceMessage::ResolveRoot { .. } if self.lease.holder().is_some() => Err(self.lease.wait()),
+            WorkspaceMessage::Visit(..) => self.lease.admit(OUTSIDE),
             _ => Ok(()),
         };
         match admitted {

@@ -11,9 +11,11 @@ mod actor;
 mod collection;
 mod commit;
 mod compaction;
+mod copying;
 mod errand;
 mod flush;
 mod fsck;
+mod homes;
 mod inode_leases;
 mod keys;
 mod layers;
@@ -25,19 +27,26 @@ mod packing;
 mod purging;
 mod questions;
 mod segment_reader;
+mod sharing;
 mod snapshot;
 mod storage;
 mod upkeep;
+mod visit;
+mod visitors;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use actor::{FenceSession, WorkspaceActor, WorkspaceArguments};
+pub(crate) use copying::copy;
 pub(crate) use fsck::check;
 pub use fsck::{CheckFinding, CheckOptions, CheckReport};
+pub use homes::SegmentHomes;
 pub(crate) use keys::{WorkspaceKeys, segment_key};
 pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
+pub(crate) use sharing::remove;
 pub use storage::Storage;
 pub(crate) use storage::storage;
 pub(crate) use upkeep::AbsentWriters;
 pub use upkeep::UpkeepRules;
+pub(crate) use visit::{Condition, NewFile, Target, Version, Visit, VisitError, Visited};

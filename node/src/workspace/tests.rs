@@ -5,7 +5,9 @@ mod faults;
 mod inode_leases;
 mod lease;
 mod locks;
+mod sharing;
 mod upkeep;
+mod visits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -60,6 +62,7 @@ impl Lab {
             status: WorkspaceStatus::Active,
             region: "local".into(),
             abroad: false,
+            origin: None,
             quota_bytes: None,
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
@@ -99,6 +102,7 @@ impl Lab {
             endpoints: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
+            homes: Default::default(),
         })
     }
 

@@ -17,6 +17,7 @@ mod locks;
 mod restart;
 mod revocation;
 mod scopes;
+mod snapshots;
 mod tickets;
 mod usage;
 mod validation;

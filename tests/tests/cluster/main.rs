@@ -3,6 +3,7 @@
 mod any_node;
 mod backup;
 mod figures;
+mod files;
 #[allow(dead_code, reason = "shared with the tests of partitions")]
 mod fixture;
 mod freeze;

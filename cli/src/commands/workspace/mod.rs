@@ -2,13 +2,16 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod fork;
 pub(crate) mod list;
 pub(crate) mod show;
+pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 
 use artifacts_core::name::WorkspaceAddress;
 use clap::{Args, Subcommand};
 
-use crate::api::Workspace;
+use crate::api::{Snapshot, Workspace};
 use crate::output::{Output, relative_or_dash};
 use crate::size::Size;
 
@@ -21,15 +24,21 @@ pub(crate) enum WorkspaceCommand {
     List,
     /// Show one workspace
     Show(ShowArgs),
-    /// Delete a workspace and all that is in it
+    /// Delete a workspace and all that is in it, or a snapshot
     Delete(delete::DeleteArgs),
+    /// Take a snapshot of a workspace
+    Snapshot(snapshot::SnapshotArgs),
+    /// List the snapshots of a workspace
+    Snapshots(snapshots::SnapshotsArgs),
+    /// Make a workspace out of another one, or of a snapshot, without copying data
+    Fork(fork::ForkArgs),
 }
 
 /// Arguments of `workspace show`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  artifacts workspace show task-1")]
+#[command(after_help = "Examples:\n  artifacts workspace show task-1\n  artifacts workspace show task-1@before-upgrade")]
 pub(crate) struct ShowArgs {
-    /// `name`, `handle/name` or `artifacts://handle/name`
+    /// `name`, `handle/name` or `artifacts://handle/name`, and `@snapshot` behind it for a snapshot
     workspace: WorkspaceAddress,
 }
 
@@ -40,6 +49,9 @@ pub(crate) async fn run(command: WorkspaceCommand, output: Output) -> anyhow::Re
         WorkspaceCommand::List => list::run(output).await,
         WorkspaceCommand::Show(args) => show::run(&args.workspace, output).await,
         WorkspaceCommand::Delete(args) => delete::run(args, output).await,
+        WorkspaceCommand::Snapshot(args) => snapshot::run(args, output).await,
+        WorkspaceCommand::Snapshots(args) => snapshots::run(&args.workspace, output).await,
+        WorkspaceCommand::Fork(args) => fork::run(args, output).await,
     }
 }
 
@@ -47,7 +59,7 @@ pub(crate) async fn run(command: WorkspaceCommand, output: Output) -> anyhow::Re
 fn fields(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "no limit".to_owned());
     let used = workspace.usage.as_ref();
-    vec![
+    let mut fields = vec![
         ("workspace", workspace.address()),
         ("id", workspace.id.clone()),
         ("status", workspace.status.clone()),
@@ -62,5 +74,17 @@ fn fields(workspace: &Workspace) -> Vec<(&'static str, String)> {
         ),
         ("inodes", format!("{} of {}", used.map_or(0, |used| used.inodes), limit(workspace.quota_inodes.map(|inodes| inodes.to_string())))),
         ("created", relative_or_dash(workspace.created_at)),
+    ];
+    fields.extend(workspace.forked_from.clone().map(|origin| ("forked from", origin)));
+    fields
+}
+
+/// A snapshot for people.
+fn snapshot_fields(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
+    vec![
+        ("snapshot", snapshot.address.clone()),
+        ("id", snapshot.id.clone()),
+        ("status", snapshot.status.clone()),
+        ("created", relative_or_dash(snapshot.created_at)),
     ]
 }
