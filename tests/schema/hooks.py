@@ -36,6 +36,16 @@ def tenant(slug: str) -> str:
     return slug
 
 
+def file(path: str) -> str:
+    API.put(f"/v1/workspaces/acme/{workspace('task-1')}/files/{path}?parents=true", content=b"content")
+    return path
+
+
+def snapshot(name: str) -> str:
+    made(f"/v1/workspaces/acme/{workspace('task-1')}/snapshots", name=name)
+    return name
+
+
 def identifier(operation: str) -> str:
     """The id of something that the operation is about."""
     if "grant" in operation:
@@ -57,6 +67,10 @@ def real(operation: str, name: str) -> Optional[str]:
         return tenant("doomed" if is_end else "acme")
     if name == "id":
         return identifier(operation)
+    if name == "path":
+        return file("doomed" if is_end else "a.txt")
+    if name == "snapshot":
+        return snapshot("doomed" if is_end else "v1")
     return {"lock": "deploy", "runtime_id": "run-1"}.get(name)
 
 
@@ -82,6 +96,10 @@ def map_body(ctx: Any, body: Any) -> Any:
         body["workspace"] = f"acme/{workspace('task-1')}"
     if isinstance(body.get("tenant_slug"), str):
         body["tenant_slug"] = tenant("acme")
+    if isinstance(body.get("from"), str):
+        body["from"] = file("moved")
+    if isinstance(body.get("snapshot"), str):
+        body["snapshot"] = snapshot("v1")
     if isinstance(body.get("lock_id"), str):
         taken = made("/v1/workspaces/acme/task-1/locks/deploy/acquire", mode="exclusive", ttl_ms=1000)
         body["lock_id"] = taken.get("lock_id", body["lock_id"])

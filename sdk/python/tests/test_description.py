@@ -191,8 +191,12 @@ def answered(document: Any) -> Set[str]:
                 reach(part)
 
     for _, _, operation in operations(document):
+        good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        # The content of files is what it is.
+        contents = [answer.get("content", {}) for answer in good]
+        typed = [schema for content in contents for kind, schema in content.items() if kind != "application/octet-stream"]
         if operation["operationId"] in CALLS:
-            reach([answer for status, answer in operation["responses"].items() if status.startswith("2")])
+            reach(typed)
     return found
 
 

@@ -158,7 +158,9 @@ test('the types of the answers are what the node describes', () => {
   };
   for (const { operationId, responses } of operations().filter(({ operationId }) => CALLS[operationId])) {
     for (const [status, { content = {} }] of Object.entries(responses)) {
-      if (status.startsWith('2')) for (const { schema } of Object.values(content)) reach(schema);
+      // The content of files is what it is.
+      const typed = Object.entries(content).filter(([type]) => type !== 'application/octet-stream');
+      if (status.startsWith('2')) for (const [, { schema }] of typed) reach(schema);
     }
   }
   for (const name of answered) {
