@@ -183,10 +183,10 @@ pub(super) struct ForkWorkspace {
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$")]
     snapshot: Option<SnapshotName>,
     /// Hard limit on bytes of data; that of the workspace unless given.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// Hard limit on inodes; that of the workspace unless given.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
 }
 

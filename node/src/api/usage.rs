@@ -56,6 +56,7 @@ pub(super) struct UsageBody {
     /// One by one, by name.
     items: Vec<Item>,
     /// Give this as `cursor` to go on; null at the end. A page with few items, even none, may still have one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 

@@ -124,10 +124,10 @@ pub(super) struct CreateWorkspace {
     #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// Hard limit on bytes of data.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// Hard limit on inodes.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
     /// Where its data is to live; the account's region unless given.
     region: Option<String>,

@@ -120,3 +120,14 @@ async fn ids_and_names_in_paths_say_how_they_look() {
     }
     assert!(seen > 8);
 }
+
+#[tokio::test]
+async fn a_part_of_a_list_always_says_how_to_go_on() {
+    let document = document().await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let lists: Vec<_> = schemas.values().filter(|schema| schema["properties"].get("next_cursor").is_some()).collect();
+    assert!(lists.len() > 5);
+    for list in lists {
+        assert!(list["required"].as_array().unwrap().iter().any(|field| field == "next_cursor"), "{list}");
+    }
+}
