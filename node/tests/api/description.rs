@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 35] = [
+const CALLS: [&str; 45] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/sessions/{id}",
     "delete /v1/tenants/{slug}",
     "delete /v1/workspaces/{handle}/{name}",
+    "delete /v1/workspaces/{handle}/{name}/files/{path}",
+    "delete /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /.well-known/jwks.json",
     "get /healthz",
     "get /metrics",
@@ -27,8 +29,12 @@ const CALLS: [&str; 35] = [
     "get /v1/whoami",
     "get /v1/workspaces",
     "get /v1/workspaces/{handle}/{name}",
+    "get /v1/workspaces/{handle}/{name}/files",
+    "get /v1/workspaces/{handle}/{name}/files/{path}",
     "get /v1/workspaces/{handle}/{name}/locks",
     "get /v1/workspaces/{handle}/{name}/locks/events",
+    "get /v1/workspaces/{handle}/{name}/snapshots",
+    "get /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /v1/workspaces/{handle}/{name}/usage",
     "post /v1/accounts",
     "post /v1/api-keys",
@@ -36,11 +42,15 @@ const CALLS: [&str; 35] = [
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",
+    "post /v1/workspaces/{handle}/{name}/files/move",
+    "post /v1/workspaces/{handle}/{name}/fork",
     "post /v1/workspaces/{handle}/{name}/fsck",
     "post /v1/workspaces/{handle}/{name}/grants",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/acquire",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/release",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/renew",
+    "post /v1/workspaces/{handle}/{name}/snapshots",
+    "put /v1/workspaces/{handle}/{name}/files/{path}",
 ];
 
 async fn document() -> Value {

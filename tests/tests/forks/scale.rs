@@ -37,7 +37,7 @@ fn a_fork_copies_no_data_and_takes_its_time_by_the_number_of_files() -> Result<(
             }
             fs::write(dir.join(format!("f{number}")), &content)?;
         }
-        drop(mount);
+        mount.unmount()?;
         let usage = format!("/v1/workspaces/{address}/usage");
         wait_until("small data is packed", Duration::from_secs(600), || Ok(api.get(&usage)?["inline_bytes"] == 0))?;
         let stored = api.get(&usage)?["stored_bytes"].clone();

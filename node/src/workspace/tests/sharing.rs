@@ -148,7 +148,7 @@ async fn a_copy_is_of_one_moment_while_ops_go_on_and_a_second_one_waits_for_it()
     });
     let copies: Vec<_> = copies.collect();
     for number in 0..200 {
-        mount.commit(file(&format!("n{number}"), 2_000 + number)).await.1.unwrap();
+        mount.commit(file(&format!("n{number}"), 1_100 + number)).await.1.unwrap();
     }
     for (copied, fork) in copies.into_iter().zip(&forks) {
         copied.await.unwrap().unwrap();
