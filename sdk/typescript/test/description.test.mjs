@@ -186,7 +186,7 @@ function kindsOf(schema, optional) {
   const whole = resolve(schema);
   const options = whole.oneOf ?? whole.anyOf;
   const kinds = options
-    ? options.flatMap((option) => kindsOf(option, optional))
+    ? options.flatMap((option) => [...kindsOf(option, optional)])
     : whole.enum
       ? whole.enum.map((word) => JSON.stringify(word))
       : [whole.type ?? 'object'].flat().map((type) => (type === 'integer' ? 'number' : type));
