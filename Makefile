@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-failover test-forks test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-failover test-forks test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -14,6 +14,7 @@ help: ## List the commands
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
 	@sh tests/s3-server.sh
+	@sh tests/sdk.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins
@@ -21,7 +22,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e test-posix ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix test-sdk test-schema-short ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -33,6 +34,21 @@ test-e2e: build ## Run the tests on real nodes and mounts
 		real_work crashes:: coherence:: data::
 	ARTIFACTS_TEST_BLOBS=slate $(CARGO) test --workspace --test real_work --test locks --no-fail-fast -- --test-threads=$(E2E_THREADS) \
 		real_work crashes:: coherence:: sharing:: holders::
+
+PYTHON := target/tools/python/bin/python
+
+test-sdk: deps build ## Run the tests of both SDKs on a real node
+	cd sdk/typescript && npm test --silent
+	$(PYTHON) -m pytest sdk/python
+
+# How many requests of each kind are made up for each call.
+SCHEMA_EXAMPLES ?= 500
+
+test-schema: deps build ## Ask a node everything that its description allows and more, at length (SCHEMA_EXAMPLES, SCHEMA_SEED)
+	SCHEMA_EXAMPLES=$(SCHEMA_EXAMPLES) $(PYTHON) tests/schema/run.py
+
+test-schema-short: deps build
+	SCHEMA_SEED=$${SCHEMA_SEED:-1} $(PYTHON) tests/schema/run.py
 
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins

@@ -29,8 +29,10 @@ const ARTIFACTS_MODE: HeaderName = HeaderName::from_static("artifacts-mode");
 #[allow(dead_code, reason = "stands for `FilePath` in the description")]
 pub(super) struct FilePathParams {
     /// The owner's handle.
+    #[param(pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: String,
     /// The workspace's name.
+    #[param(pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: String,
     /// From the root of the workspace, or of the ticket's subpath; slashes stand as they are.
     path: String,

@@ -23,7 +23,7 @@ use crate::records::{WorkspaceRecord, WorkspaceStatus};
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Snapshot {
     /// `snp_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^snp_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: SnapshotId,
     /// Unique in the workspace.
     name: String,
@@ -118,13 +118,13 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct SnapshotPath {
     /// The owner's handle.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
     /// The workspace's name.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// The snapshot's name or id.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$")]
     snapshot: SnapshotName,
 }
 
@@ -180,13 +180,13 @@ pub(super) struct ForkWorkspace {
     #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// The name or id of a snapshot of the workspace; absent: as it is now.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$")]
     snapshot: Option<SnapshotName>,
     /// Hard limit on bytes of data; that of the workspace unless given.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// Hard limit on inodes; that of the workspace unless given.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
 }
 

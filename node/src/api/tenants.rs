@@ -23,10 +23,10 @@ use crate::records::TenantRecord;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Tenant {
     /// `ten_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^ten_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: TenantId,
     /// Unique in the account.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     slug: TenantSlug,
     /// The platform's own id for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct TenantPath {
     /// The tenant's slug.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     slug: TenantSlug,
 }
 

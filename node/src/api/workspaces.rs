@@ -26,13 +26,13 @@ use crate::store::StoreError;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Workspace {
     /// `ws_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^ws_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: WorkspaceId,
     /// Unique in the account.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// The owner's handle.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
     /// `handle/name`.
     address: String,
@@ -124,10 +124,10 @@ pub(super) struct CreateWorkspace {
     #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// Hard limit on bytes of data.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// Hard limit on inodes.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
     /// Where its data is to live; the account's region unless given.
     region: Option<String>,
@@ -180,10 +180,10 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct WorkspacePath {
     /// The owner's handle.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     pub(super) handle: Handle,
     /// The workspace's name.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     pub(super) name: WorkspaceName,
 }
 

@@ -115,3 +115,29 @@ async fn every_reference_leads_somewhere() {
         assert_eq!(document["components"]["securitySchemes"][scheme]["scheme"], "bearer");
     }
 }
+
+#[tokio::test]
+async fn ids_and_names_in_paths_say_how_they_look() {
+    let document = document().await;
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let named = |parameter: &&Value| ["slug", "runtime_id", "id", "lock"].iter().any(|name| parameter["name"] == *name);
+    let mut seen = 0;
+    for parameter in parameters.filter(named) {
+        let pattern = parameter["schema"]["pattern"].as_str().unwrap_or_default();
+        assert!(pattern.starts_with('^') && pattern.ends_with('$'), "{parameter}");
+        seen += 1;
+    }
+    assert!(seen > 8);
+}
+
+#[tokio::test]
+async fn a_part_of_a_list_always_says_how_to_go_on() {
+    let document = document().await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let lists: Vec<_> = schemas.values().filter(|schema| schema["properties"].get("next_cursor").is_some()).collect();
+    assert!(lists.len() > 5);
+    for list in lists {
+        assert!(list["required"].as_array().unwrap().iter().any(|field| field == "next_cursor"), "{list}");
+    }
+}
