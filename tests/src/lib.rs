@@ -31,6 +31,7 @@ mod shell;
 mod source_tree;
 mod tools;
 mod tree;
+mod wire;
 
 pub mod crash;
 pub mod linearizability;
@@ -57,6 +58,7 @@ pub use report::{Table, millis, percentile};
 pub use s3_server::S3Server;
 pub use scenario::{greedy, local, mounted};
 pub use scratch::Scratch;
+pub use wire::{Weather, Wire};
 pub use shard_owners::{ShardOwners, shard_owners, wait_settled};
 pub use shell::Shell;
 pub use source_tree::SourceTree;

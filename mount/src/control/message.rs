@@ -65,6 +65,9 @@ pub struct MountStatus {
     pub since: Timestamp,
     /// The control node it talks to.
     pub endpoint: String,
+    /// The control node that gives proofs as well, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_endpoint: Option<String>,
 }
 
 /// How a mount's caches of blocks are.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::{FenceReason, VersionRange};
-use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
+use artifacts_core::revocation::{ClockId, Evidence, Following, RevocationRecord, RevocationRegister, Target};
 use artifacts_core::ticket::KeyRing;
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
@@ -20,6 +20,7 @@ use crate::config::NodeConfig;
 use crate::random::SharedEntropy;
 use crate::records::WorkspaceRecord;
 use crate::ring::Ring;
+use crate::server::Shutdown;
 use crate::sessions::FenceReport;
 use crate::time::SharedClock;
 
@@ -34,6 +35,8 @@ pub(crate) struct Common {
     pub(crate) admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// Where agents can connect to.
     pub(crate) endpoints: Arc<RwLock<Vec<String>>>,
+    /// Those of them that are other nodes.
+    pub(crate) peers: Arc<RwLock<Vec<String>>>,
     /// What is known of other regions.
     pub(crate) abroad: SharedAbroad,
     /// The versions of the session protocol that are spoken now: what all nodes of the ring can go on with.
@@ -48,6 +51,7 @@ impl Common {
             revocations: Arc::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::default(),
+            peers: Arc::default(),
             abroad: SharedAbroad::default(),
             speaks: Arc::new(RwLock::new(speaks)),
         }
@@ -84,6 +88,18 @@ pub(super) struct Inner {
     reach: Mutex<Reach>,
     /// Somebody waits to be vouched for.
     pub(super) follow_now: Notify,
+    /// Of this process.
+    pub(super) clock_id: ClockId,
+    /// What is known of revocations by gossip.
+    pub(super) evidence: Mutex<Evidence>,
+    /// Something was revoked here, of which all are to hear.
+    pub(super) say_now: Notify,
+    /// Grows with each revocation that is learned of.
+    pub(super) revoked: watch::Sender<u64>,
+    /// The shards of the accounts whose mounts get proofs here, without being served here.
+    pub(super) witnessed: Mutex<BTreeMap<Seat, usize>>,
+    /// The node stops.
+    pub(super) end: Shutdown,
 }
 
 /// Where the host is with each shard.
@@ -95,7 +111,15 @@ struct Phases {
 
 impl Fleet {
     pub(crate) fn new(parts: FleetParts) -> Self {
+        let mut clock_id = ClockId([0; 16]);
+        parts.entropy.fill(&mut clock_id.0);
         Self(Arc::new(Inner {
+            clock_id,
+            evidence: Mutex::default(),
+            say_now: Notify::new(),
+            revoked: watch::Sender::new(0),
+            witnessed: Mutex::default(),
+            end: Shutdown::new(),
             parts,
             units: RwLock::default(),
             changed: watch::Sender::new(0),
@@ -252,11 +276,14 @@ impl Fleet {
             self.common().abroad.write().learn_nodes(region, facts.into_iter().map(|facts| facts.stream).collect(), map);
         }
         let mut urls = self.0.parts.own_urls.clone();
+        let mut peers = Vec::new();
         for url in self.others().into_iter().filter_map(|member| member.facts).map(|facts| facts.stream) {
             if !urls.contains(&url) {
-                urls.push(url);
+                urls.push(url.clone());
+                peers.push(url);
             }
         }
+        *self.common().peers.write() = peers;
         *self.common().endpoints.write() = urls;
     }
 
@@ -278,6 +305,7 @@ impl Fleet {
                 register.admit(record.clone());
             }
         }
+        self.0.revoked.send_modify(|count| *count += 1);
         let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
             records.iter().map(|record| record.target).partition(|target| matches!(target, Target::Workspace(_)));
         let mut sum = FenceReport::default();

@@ -1,15 +1,18 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership, NodePhase};
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::RingView;
 use super::caller::Caller;
 use super::config::RingConfig;
 use super::handle::{RingSeat, Silences};
+use super::rumours::{self, PREFIX};
 use super::socket::{Ending, SealedTransport};
+use super::{RingView, Rumours};
 use crate::time::pause;
 
 /// Nobody waits longer for the next life after the last has failed.
@@ -38,6 +41,8 @@ pub(super) enum Word {
     Leave(oneshot::Sender<()>),
     /// Say that this node does not reach the bucket, or that it does again.
     Stranded(bool),
+    /// Say this, to so many at once.
+    Say(Vec<(String, String)>, usize),
     /// End.
     Stop,
     /// Let the gossip instance end by itself.
@@ -55,12 +60,23 @@ enum End {
     },
 }
 
+/// Where the task shows what it knows.
+pub(super) struct Shown {
+    pub(super) view: watch::Sender<RingView>,
+    pub(super) silences: Silences,
+    pub(super) rumours: watch::Sender<Rumours>,
+}
+
 /// Lives one life after another until it is told to stop.
 pub(super) struct RingTask {
     seat: RingSeat,
     facts: Facts,
-    view: watch::Sender<RingView>,
-    silences: Silences,
+    shown: Shown,
+    /// What is said besides.
+    said: BTreeMap<String, String>,
+    heard: rumours::Heard,
+    /// With whom to begin when something is said to some.
+    turn: usize,
     words: mpsc::Receiver<Word>,
     caller: Caller,
     membership: Membership,
@@ -75,13 +91,14 @@ impl RingTask {
         seat: RingSeat,
         facts: Facts,
         caller: Caller,
-        (view, silences): (watch::Sender<RingView>, Silences),
+        shown: Shown,
         words: mpsc::Receiver<Word>,
     ) -> Self {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        Self { seat, facts, view, silences, words, caller, membership, joined_ms, is_stranded: false }
+        let (said, heard) = (BTreeMap::new(), rumours::Heard::default());
+        Self { seat, facts, shown, said, heard, turn: 0, words, caller, membership, joined_ms, is_stranded: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -122,6 +139,10 @@ impl RingTask {
                         self.strand(is_stranded);
                         continue;
                     }
+                    Some(Word::Say(pairs, _)) => {
+                        self.said.extend(pairs);
+                        continue;
+                    }
                     Some(Word::Stop) | None => return None,
                     #[cfg(test)]
                     Some(Word::Break) => continue,
@@ -138,13 +159,13 @@ impl RingTask {
     async fn life(&mut self, incarnation: Incarnation) -> End {
         let seat = &self.seat;
         let identity = Identity { name: seat.lives.node().clone(), incarnation, address: seat.advertise };
-        let ending = watch::Sender::new(None);
+        let (ending, news) = (watch::Sender::new(None), Arc::new(Notify::new()));
         let mut ended = ending.subscribe();
         let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
-        let transport =
-            SealedTransport::new(&seat.config.name, seat.socket.clone(), endpoint, deaf_after_ms(&seat.config), seat.clock.clone(), ending);
+        let (socket, clock, deaf_ms) = (seat.socket.clone(), seat.clock.clone(), deaf_after_ms(&seat.config));
+        let transport = SealedTransport::new(&seat.config.name, socket, endpoint, deaf_ms, clock, ending, news.clone());
         let config = self.chitchat_config(&identity);
-        let handle = match spawn_chitchat(config, self.facts.pairs(), &transport).await {
+        let handle = match spawn_chitchat(config, self.pairs(), &transport).await {
             Ok(handle) => handle,
             Err(error) => {
                 tracing::error!(%error, "gossip does not start");
@@ -152,14 +173,20 @@ impl RingTask {
             }
         };
         tracing::info!(node = %identity.name, generation = incarnation.generation, address = %identity.address, "the node is in the ring");
-        let end = self.live(&handle, &identity, &mut ended).await;
+        let end = self.live(&handle, &identity, &mut ended, &news).await;
         if let Err(error) = handle.shutdown().await {
             tracing::debug!(%error, "gossip ended");
         }
         end
     }
 
-    async fn live(&mut self, handle: &ChitchatHandle, identity: &Identity, ended: &mut watch::Receiver<Option<Ending>>) -> End {
+    async fn live(
+        &mut self,
+        handle: &ChitchatHandle,
+        identity: &Identity,
+        ended: &mut watch::Receiver<Option<Ending>>,
+        news: &Notify,
+    ) -> End {
         let config = &self.seat.config;
         let suspect_after_ms = config.suspect_after_ms;
         let mut ticks = tokio::time::interval(Duration::from_millis(config.gossip_interval_ms));
@@ -198,10 +225,15 @@ impl RingTask {
                         self.strand(is_stranded);
                         self.tell(handle).await;
                     }
+                    Some(Word::Say(pairs, at_once)) => {
+                        self.said.extend(pairs);
+                        self.tell_some(handle, at_once).await;
+                    }
                     Some(Word::Stop) | None => return End::Stopped,
                     #[cfg(test)]
                     Some(Word::Break) => handle.abort(),
                 },
+                () = news.notified() => self.listen(handle).await,
                 _ = ticks.tick() => {
                     let gap_ms = self.look(handle, identity).await;
                     if gap_ms > suspect_after_ms {
@@ -245,9 +277,9 @@ impl RingTask {
         let heard: Vec<Heard> = handle.with_chitchat(|chitchat| heard(chitchat)).await;
         let gap_ms = self.membership.observe(self.seat.clock.monotonic_ms(), heard);
         let members: Vec<_> = self.membership.members().cloned().collect();
-        *self.silences.lock() = self.membership.silences().map(|(name, silent_ms)| (name.clone(), silent_ms)).collect();
+        *self.shown.silences.lock() = self.membership.silences().map(|(name, silent_ms)| (name.clone(), silent_ms)).collect();
         let view = RingView { me: identity.name.clone(), generation: identity.incarnation.generation, members };
-        self.view.send_if_modified(|known| {
+        self.shown.view.send_if_modified(|known| {
             let changed = *known != view;
             if changed {
                 report(known, &view);
@@ -255,25 +287,62 @@ impl RingTask {
             }
             changed
         });
+        self.listen(handle).await;
         gap_ms
     }
 
+    /// Reads what others say besides, and shows it if it is new.
+    async fn listen(&mut self, handle: &ChitchatHandle) {
+        let me = self.seat.lives.node();
+        let heard = &mut self.heard;
+        let is_news = handle
+            .with_chitchat(|chitchat| {
+                let mut is_news = false;
+                for (id, state) in chitchat.node_states() {
+                    let Some(name) = id.node_id.parse().ok().filter(|name| name != me) else { continue };
+                    for (key, value) in state.iter_prefix(PREFIX) {
+                        is_news |= heard.hear(&name, id.generation_id, key, value.version, &value.value);
+                    }
+                }
+                is_news
+            })
+            .await;
+        if is_news {
+            let members = &self.membership;
+            self.heard.retain(|name| members.members().any(|member| member.id.name == *name));
+            self.shown.rumours.send_replace(self.heard.all());
+        }
+    }
+
+    /// All that this node says.
+    fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = self.facts.pairs();
+        pairs.extend(self.said.iter().map(|(key, value)| (key.clone(), value.clone())));
+        pairs
+    }
+
     /// Says what this node says of itself now, at once, to some.
-    async fn tell(&self, handle: &ChitchatHandle) {
-        let pairs = self.facts.pairs();
+    async fn tell(&mut self, handle: &ChitchatHandle) {
+        self.tell_some(handle, TOLD_AT_ONCE).await;
+    }
+
+    async fn tell_some(&mut self, handle: &ChitchatHandle, at_once: usize) {
+        let pairs = self.pairs();
         handle
             .with_chitchat(|chitchat| {
                 let state = chitchat.self_node_state();
                 pairs.iter().for_each(|(key, value)| state.set(key, value));
             })
             .await;
-        let me = &self.view.borrow().me.clone();
-        let others: Vec<_> = self.view.borrow().members.iter().filter(|member| member.live && member.id.name != *me).cloned().collect();
-        for member in others.iter().take(TOLD_AT_ONCE) {
-            if let Err(error) = handle.gossip(member.id.address) {
+        let me = self.seat.lives.node();
+        let is_other = |member: &&Member| member.live && member.id.name != *me;
+        let others: Vec<_> = self.membership.members().filter(is_other).map(|member| member.id.address).collect();
+        for address in others.iter().cycle().skip(self.turn % others.len().max(1)).take(at_once.min(others.len())) {
+            if let Err(error) = handle.gossip(*address) {
                 tracing::debug!(%error, "gossip has ended");
             }
         }
+        self.turn = self.turn.wrapping_add(at_once);
     }
 
     fn chitchat_config(&self, identity: &Identity) -> ChitchatConfig {

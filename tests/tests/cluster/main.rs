@@ -6,6 +6,7 @@ mod figures;
 #[allow(dead_code, reason = "shared with the tests of partitions")]
 mod fixture;
 mod freeze;
+mod hostile;
 mod kill;
 mod load;
 mod loss;
