@@ -1,4 +1,7 @@
-#![allow(unsafe_code, reason = "ppoll(2), setns(2) and the ioctl(2) that makes a TAP device have no safe form; the whole of them is kept in this module")]
+#![allow(
+    unsafe_code,
+    reason = "ppoll(2), setns(2) and the ioctl(2) that makes a TAP device have no safe form; the whole of them is kept in this module"
+)]
 
 use std::collections::VecDeque;
 use std::fs::File;

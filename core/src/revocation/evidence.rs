@@ -9,6 +9,8 @@ use crate::ticket::VerifyingKeys;
 
 /// How many of our questions for the time may still be answered.
 const QUESTIONS_MAX: usize = 8;
+/// So many beacons of a shard are kept that prove something, each of another clock.
+const PROVEN_MAX: usize = 2;
 /// How many clocks are known at once. Each is a process of a control node that has answered within half a minute.
 const CLOCKS_MAX: usize = 512;
 
@@ -38,7 +40,7 @@ pub struct Evidence {
 struct Known {
     log: ShardLog,
     newest: Option<Told>,
-    /// The newest beacons of the last two clocks all of whose records were here: that of a new owner need not be known yet.
+    /// The newest beacon of each of a few clocks all of whose records were here: that of a new owner need not be known yet.
     proven: Vec<Moment>,
 }
 
@@ -82,14 +84,17 @@ pub enum Proof {
 }
 
 impl Known {
-    fn check(&mut self) {
+    fn check(&mut self, clocks: &BTreeMap<ClockId, Calibration>) {
         let Some(told) = &self.newest else { return };
         self.log.raise_floor(crate::Timestamp::from_unix_ms(told.head.floor_ms));
         if self.log.head() == told.head {
             self.proven.retain(|moment| moment.clock != told.moment.clock);
             self.proven.push(told.moment);
-            if self.proven.len() > 2 {
-                self.proven.remove(0);
+            if self.proven.len() > PROVEN_MAX {
+                // What says least: that of a clock which is not known, first of all. Not the newest, whose clock may become known.
+                let earliest_ms = |moment: &Moment| clocks.get(&moment.clock)?.earliest_ms(moment.at_ms, 0);
+                let least = (0..PROVEN_MAX).min_by_key(|at| self.proven.get(*at).and_then(earliest_ms));
+                self.proven.remove(least.unwrap_or(0));
             }
         }
     }
@@ -161,7 +166,7 @@ impl Evidence {
             let known = self.seats.entry(seat(told.shard)).or_default();
             if is_news(told.epoch, Some(known)) {
                 known.newest = Some(Told { epoch: told.epoch, moment, head: told.head });
-                known.check();
+                known.check(&self.clocks);
             }
         }
         Taken::News
@@ -187,7 +192,7 @@ impl Evidence {
     pub fn admit(&mut self, seat: &Seat, record: &RevocationRecord) {
         let known = self.seats.entry(seat.clone()).or_default();
         if known.log.insert(record) {
-            known.check();
+            known.check(&self.clocks);
         }
     }
 

@@ -105,15 +105,16 @@ impl MountSession {
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
         };
+        let peers = RwLock::new(welcome.peers.clone());
         let session = Self {
             welcome,
-            peers: RwLock::new(welcome.peers.clone()),
             gate,
             clock,
             outlet: Outlet::default(),
             beliefs: Beliefs::default(),
             shared: Mutex::new(shared),
             endpoint: RwLock::new(endpoint),
+            peers,
             connected: AtomicBool::new(true),
             proven_at_ms: AtomicU64::new(asked_at_ms),
             renewed_at_ms: AtomicU64::new(asked_at_ms),

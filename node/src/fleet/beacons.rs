@@ -15,8 +15,8 @@ use std::time::Duration;
 use artifacts_core::cluster::{Region, Shard};
 use artifacts_core::name::NodeName;
 use artifacts_core::revocation::{
-    BEACON_SHARDS_MAX, Beacon, READINGS_MAX, Reading, Readings, Recent, RevocationRecord, ShardHead, Signed, SignedBeacon,
-    SignedReadings, SignedRevocation, Taken, from_text, to_text,
+    BEACON_SHARDS_MAX, Beacon, READINGS_MAX, Reading, Readings, Recent, RevocationRecord, ShardHead, Signed, SignedBeacon, SignedReadings,
+    SignedRevocation, Taken, from_text, to_text,
 };
 use artifacts_core::ticket::VerifyingKeys;
 use tokio::time::MissedTickBehavior;
@@ -153,7 +153,8 @@ impl Gossip {
         let wants: Wants = fleet.accounts_in_use().into_iter().take(WANTS_MAX).map(|seat| (seat.region, seat.shard)).collect();
         pairs.push((WANTS.to_owned(), to_text(&wants)));
         self.say_records(fleet, &mut pairs);
-        let Some((kid, key)) = fleet.common().key_ring.read().settled(fleet.clock().wall(), PUBLISHED_MS).map(|(kid, key)| (kid.to_owned(), key))
+        let Some((kid, key)) =
+            fleet.common().key_ring.read().settled(fleet.clock().wall(), PUBLISHED_MS).map(|(kid, key)| (kid.to_owned(), key))
         else {
             return pairs;
         };

@@ -234,7 +234,9 @@ impl Fleet {
             }
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
             // Of the whole node, not of one shard.
-            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) | PeerCall::NewsOf(..) => return Err(PeerError::NotHere),
+            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) | PeerCall::NewsOf(..) => {
+                return Err(PeerError::NotHere);
+            }
         };
         // What memory says counts only if nobody else has taken the shard.
         unit.vouch().await?;

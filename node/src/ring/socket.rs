@@ -57,7 +57,8 @@ impl SealedTransport {
         news: Arc<Notify>,
     ) -> Self {
         let buffer = vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice();
-        let socket = SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, news, has_news: false, buffer };
+        let socket =
+            SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, news, has_news: false, buffer };
         Self { parts: Mutex::new(Some(socket)) }
     }
 }

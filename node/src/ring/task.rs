@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, MemberId, Membership, NodePhase};
+use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, Member, MemberId, Membership, NodePhase};
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -87,13 +87,7 @@ pub(super) struct RingTask {
 }
 
 impl RingTask {
-    pub(super) fn new(
-        seat: RingSeat,
-        facts: Facts,
-        caller: Caller,
-        shown: Shown,
-        words: mpsc::Receiver<Word>,
-    ) -> Self {
+    pub(super) fn new(seat: RingSeat, facts: Facts, caller: Caller, shown: Shown, words: mpsc::Receiver<Word>) -> Self {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();

@@ -201,10 +201,6 @@ impl Line<'_> {
     }
 }
 
-const fn libc::EACCES -> i32 {
-    13
-}
-
 fn report(rounds: usize, lines: Vec<(&str, Samples)>) -> Result<()> {
     println!("\nrevocation in a cluster, {rounds} rounds each, milliseconds; every mount is a guest, on streams alone");
     let mut table = Table::new(&["", "call p50", "p99", "first failure p50", "p99", "max", "last success p50", "p99", "max", "waiting"]);
@@ -212,7 +208,11 @@ fn report(rounds: usize, lines: Vec<(&str, Samples)>) -> Result<()> {
     for (name, mut samples) in lines {
         let mut cells = vec![name.to_owned()];
         let mut add = |values: &mut Vec<f64>, percents: &[f64]| {
-            cells.extend(percents.iter().map(|percent| if values.is_empty() { "-".to_owned() } else { format!("{:.0}", percentile(values, *percent)) }));
+            cells.extend(
+                percents
+                    .iter()
+                    .map(|percent| if values.is_empty() { "-".to_owned() } else { format!("{:.0}", percentile(values, *percent)) }),
+            );
         };
         add(&mut samples.call, &[50.0, 99.0]);
         add(&mut samples.first_failure, &[50.0, 99.0, 100.0]);
@@ -222,7 +222,9 @@ fn report(rounds: usize, lines: Vec<(&str, Samples)>) -> Result<()> {
         latest.extend(samples.last_success.iter().copied().filter(|ms| *ms > PROMISED_LAST_MS).map(|ms| json!([name, ms])));
     }
     table.print();
-    println!("failure and success are counted from the return of the call; `waiting`: rounds in which calls waited until the network was whole");
+    println!(
+        "failure and success are counted from the return of the call; `waiting`: rounds in which calls waited until the network was whole"
+    );
     println!("promised: no success later than {PROMISED_LAST_MS} ms after the call returned");
     ensure!(latest.is_empty(), "later: {}", Value::from(latest));
     Ok(())

@@ -41,10 +41,16 @@ impl Hostile {
         let socket = UdpSocket::bind(address)?;
         socket.set_read_timeout(Some(Duration::from_millis(5)))?;
         let incarnation = Incarnation { generation: unix_ms(), salt: u128::from(monotonic_ns()).to_be_bytes() };
-        let me = MemberId { name: "zz-hostile".parse().map_err(|error| anyhow::anyhow!("{error:?}"))?, generation: incarnation.generation, address };
-        let endpoint = Endpoint::new("test", MeshKeys::one(MeshKey::new([7; 32])), Identity { name: me.name.clone(), incarnation, address });
+        let me = MemberId {
+            name: "zz-hostile".parse().map_err(|error| anyhow::anyhow!("{error:?}"))?,
+            generation: incarnation.generation,
+            address,
+        };
+        let endpoint =
+            Endpoint::new("test", MeshKeys::one(MeshKey::new([7; 32])), Identity { name: me.name.clone(), incarnation, address });
         let (heard, taken, over) = (Arc::new(Mutex::default()), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut speaker = Speaker { socket, endpoint, me, nodes, forged, known: BTreeMap::new(), heard: Arc::clone(&heard), taken: Arc::clone(&taken) };
+        let mut speaker =
+            Speaker { socket, endpoint, me, nodes, forged, known: BTreeMap::new(), heard: Arc::clone(&heard), taken: Arc::clone(&taken) };
         let done = Arc::clone(&over);
         let thread = std::thread::spawn(move || {
             while !done.load(Ordering::SeqCst) {
@@ -102,7 +108,12 @@ impl Speaker {
     }
 
     fn digest(&self) -> Vec<DigestEntry> {
-        let mine = DigestEntry { member: self.me.clone(), heartbeat: monotonic_ns() / 1_000_000 % (1 << 40), collected: 0, version: self.state().last().map_or(0, |change| change.version) };
+        let mine = DigestEntry {
+            member: self.me.clone(),
+            heartbeat: monotonic_ns() / 1_000_000 % (1 << 40),
+            collected: 0,
+            version: self.state().last().map_or(0, |change| change.version),
+        };
         // It claims to know nothing of the others, so that all is told to it.
         let others = self.known.values().map(|entry| DigestEntry { version: 0, collected: 0, ..entry.clone() });
         std::iter::once(mine).chain(others).collect()

@@ -46,7 +46,12 @@ impl Client {
         wait_until("access ends", PATIENCE, || Ok(self.probe.errno() == libc::EACCES))?;
         let last_ns = self.probe.last_success_ns();
         let since = |from_ns: u64| (last_ns as f64 - from_ns as f64) / 1e6;
-        println!("the last success came {:.0} ms after the call began, {:.0} ms after it returned, {}", since(started_ns), since(returned_ns), report["sessions"]);
+        println!(
+            "the last success came {:.0} ms after the call began, {:.0} ms after it returned, {}",
+            since(started_ns),
+            since(returned_ns),
+            report["sessions"]
+        );
         ensure!(last_ns <= returned_ns + LATEST_NS, "a call succeeded too late");
         Ok(())
     }

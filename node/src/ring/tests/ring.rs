@@ -97,7 +97,10 @@ async fn what_is_said_is_heard_and_said_again_in_the_next_life() {
     let heard = async |member: &Member, wanted: &[(&str, &str)]| {
         let mut rumours = member.ring.rumours();
         let is_heard = |rumours: &crate::ring::Rumours| {
-            rumours.iter().map(|((name, key), value)| (name.as_str(), key.as_str(), &**value)).eq(wanted.iter().map(|(key, value)| ("b", *key, *value)))
+            rumours
+                .iter()
+                .map(|((name, key), value)| (name.as_str(), key.as_str(), &**value))
+                .eq(wanted.iter().map(|(key, value)| ("b", *key, *value)))
         };
         let waited = tokio::time::timeout(PATIENCE, rumours.wait_for(is_heard)).await;
         assert!(waited.is_ok(), "{:?}", member.ring.rumours().borrow());
