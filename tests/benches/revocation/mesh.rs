@@ -145,7 +145,7 @@ impl Line<'_> {
         let name = format!("{}-{round}", host.address());
         let ticket = cluster.ticket(0, home, &tenant)?;
         let mount = Mount::new_in(host, self.scratch, &name, &Credential::Ticket(ticket))?;
-        let watch = Watch::start(&mount.join("watched"))?;
+        let watch = Watch::start(&mount.join("watched"), self.fault != Fault::StreamsNode)?;
         if self.fault == Fault::StreamsNode {
             wait_until("another node gives proofs", PATIENCE, || Ok(mount.status()?["second_endpoint"].is_string()))?;
         }

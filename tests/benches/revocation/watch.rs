@@ -25,7 +25,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(path: &Path) -> Result<Self> {
+    /// `writes` unless the owner of the workspace will be out of reach, which has to keep up with what is written.
+    pub(crate) fn start(path: &Path, writes: bool) -> Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         file.write_all_at(&[0; 8], 0)?;
         let (path, seen) = (path.to_owned(), Arc::new(Seen::default()));
@@ -37,7 +38,7 @@ impl Watch {
                 }
                 let call = match number % 3 {
                     0 => file.read_exact_at(&mut [0; 8], 0),
-                    1 => file.write_all_at(&number.to_be_bytes(), 0),
+                    1 if writes => file.write_all_at(&number.to_be_bytes(), 0),
                     _ => path.metadata().map(drop),
                 };
                 match call {

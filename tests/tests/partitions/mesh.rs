@@ -113,6 +113,9 @@ fn a_mount_that_does_not_hear_its_node_goes_by_the_word_of_another() -> Result<(
             let host = net.lan.host("client")?;
             let home = cluster.home(1, 2)?;
             let client = Client::start(cluster, scratch, &host, &home)?;
+            // What it writes would wait for the node to keep up.
+            let path = client.mount.join("file");
+            let client = Client { probe: Probe::reading(&File::open(&path)?, &path)?, ..client };
             wait_until("another node gives proofs", PATIENCE, || Ok(client.mount.status()?["second_endpoint"].is_string()))?;
             let status = client.mount.status()?;
             ensure!(status["endpoint"] == cluster.nodes[2].url() && status["second_endpoint"] != status["endpoint"], "{status}");
