@@ -121,26 +121,22 @@ impl RingTask {
     /// Waits a while and begins the next life; none if the node ends meanwhile.
     async fn rebirth(&mut self, above: u64, delay: &mut Duration) -> Option<Incarnation> {
         loop {
-            tokio::select! {
-                () = pause(*delay) => {}
-                word = self.words.recv() => match word {
-                    // There is nobody to tell: this node is not in the ring. Its next life begins with it.
-                    Some(Word::Leave(_)) => {
-                        self.facts.phase = NodePhase::Leaving;
-                        continue;
-                    }
-                    Some(Word::Stranded(is_stranded)) => {
-                        self.strand(is_stranded);
-                        continue;
-                    }
-                    Some(Word::Say(pairs, _)) => {
-                        self.said.extend(pairs);
-                        continue;
-                    }
-                    Some(Word::Stop) | None => return None,
-                    #[cfg(test)]
-                    Some(Word::Break) => continue,
-                },
+            // However much there is to say meanwhile, it does not begin anew.
+            let paused = pause(*delay);
+            tokio::pin!(paused);
+            loop {
+                tokio::select! {
+                    () = &mut paused => break,
+                    word = self.words.recv() => match word {
+                        // There is nobody to tell: this node is not in the ring. Its next life begins with it.
+                        Some(Word::Leave(_)) => self.facts.phase = NodePhase::Leaving,
+                        Some(Word::Stranded(is_stranded)) => self.strand(is_stranded),
+                        Some(Word::Say(pairs, _)) => self.said.extend(pairs),
+                        Some(Word::Stop) | None => return None,
+                        #[cfg(test)]
+                        Some(Word::Break) => {}
+                    },
+                }
             }
             match self.seat.lives.next(above, self.seat.clock.wall(), &*self.seat.entropy) {
                 Ok(incarnation) => return Some(incarnation),
