@@ -119,8 +119,7 @@ impl Gossip {
         self.readings.retain(|member, _| heard.keys().any(|(name, _)| name == member));
         if !revoked.is_empty() {
             metrics::counter!("artifacts_revocations_heard_total").increment(revoked.len() as u64);
-            let fleet = fleet.clone();
-            tokio::spawn(async move { fleet.enforce(&revoked, Duration::ZERO).await });
+            revoked.into_iter().for_each(|record| fleet.enforce_heard(record));
         }
     }
 

@@ -2,12 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use artifacts_core::RevocationId;
 use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::{FenceReason, VersionRange};
 use artifacts_core::revocation::{ClockId, Evidence, Following, RevocationRecord, RevocationRegister, Target};
 use artifacts_core::ticket::KeyRing;
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, join_all};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
@@ -23,6 +25,12 @@ use crate::ring::Ring;
 use crate::server::Shutdown;
 use crate::sessions::FenceReport;
 use crate::time::SharedClock;
+
+/// How long mounts are waited for whose revocation was heard of by gossip, what it may take besides, and for how long it is known
+/// what came of it. The owner of the account waits for a second more than it wants mounts to be waited for.
+const HEARD_WAIT: Duration = Duration::from_millis(500);
+const HEARD_GRACE: Duration = Duration::from_millis(200);
+const HEARD_FOR_MS: u64 = 10_000;
 
 /// What all units of a node share.
 #[derive(Clone)]
@@ -92,6 +100,8 @@ pub(super) struct Inner {
     pub(super) clock_id: ClockId,
     /// What is known of revocations by gossip.
     pub(super) evidence: Mutex<Evidence>,
+    /// What came of revocations that were heard of by gossip, and when: whoever pushes them later is told.
+    heard: Mutex<BTreeMap<RevocationId, (u64, Shared<BoxFuture<'static, FenceReport>>)>>,
     /// Something was revoked here, of which all are to hear.
     pub(super) say_now: Notify,
     /// Grows with each revocation that is learned of.
@@ -116,6 +126,7 @@ impl Fleet {
         Self(Arc::new(Inner {
             clock_id,
             evidence: Mutex::default(),
+            heard: Mutex::default(),
             say_now: Notify::new(),
             revoked: watch::Sender::new(0),
             witnessed: Mutex::default(),
@@ -295,6 +306,27 @@ impl Fleet {
         if before != now {
             tracing::info!(min = now.min, max = now.max, "the versions of the session protocol that are offered have changed");
         }
+    }
+
+    /// As [`Fleet::enforce`], of what was heard by gossip. Does not wait.
+    pub(super) fn enforce_heard(&self, record: RevocationRecord) {
+        let (id, now_ms, fleet) = (record.id, self.clock().monotonic_ms(), self.clone());
+        let enforcing = async move { fleet.enforce(&[record], HEARD_WAIT).await }.boxed().shared();
+        let mut heard = self.0.heard.lock();
+        heard.retain(|_, (at_ms, _)| now_ms.saturating_sub(*at_ms) < HEARD_FOR_MS);
+        heard.insert(id, (now_ms, enforcing.clone()));
+        tokio::spawn(enforcing);
+    }
+
+    /// As [`Fleet::enforce`], for the owner of the account. What was ended because gossip was faster counts as well.
+    pub(super) async fn enforce_pushed(&self, records: &[RevocationRecord], wait: Duration) -> FenceReport {
+        let heard = {
+            let heard = self.0.heard.lock();
+            let earlier = records.iter().filter_map(|record| heard.get(&record.id)).map(|(_, enforcing)| enforcing.clone());
+            join_all(earlier.collect::<Vec<_>>())
+        };
+        let (now, earlier) = tokio::join!(self.enforce(records, wait), tokio::time::timeout(wait.max(HEARD_WAIT) + HEARD_GRACE, heard));
+        earlier.unwrap_or_default().into_iter().fold(now, add)
     }
 
     /// Learns of revocations, and ends what stands on them in every unit of this node.

@@ -163,7 +163,7 @@ impl Fleet {
                 let _ = is_done.await;
                 json(())
             }
-            PeerCall::Fence { records, wait_ms } => json(self.enforce(records, Duration::from_millis(*wait_ms)).await),
+            PeerCall::Fence { records, wait_ms } => json(self.enforce_pushed(records, Duration::from_millis(*wait_ms)).await),
             PeerCall::News(wanted) => json(self.news(sender, wanted).await),
             PeerCall::NewsOf(owner, wanted) => {
                 let member = self.ring().view().member(owner).cloned().ok_or(PeerError::NotHere)?;

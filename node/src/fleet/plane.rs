@@ -27,6 +27,8 @@ use crate::time::pause;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// By how much the push goes before gossip, which is for whom it does not reach.
+const HEAD_START: Duration = Duration::from_millis(30);
 /// Whoever was not heard for so long has not heard a beacon for a good while either: gossip is a conversation.
 const HEARD_MS: u64 = 10_000;
 /// And one that makes a workspace's owner read all of it.
@@ -81,7 +83,11 @@ impl FleetPlane {
 
     async fn fence_everywhere(&self, fleet: &Fleet, records: Vec<RevocationRecord>, wait: Duration) -> FenceReport {
         let made_ms = fleet.clock().monotonic_ms();
-        fleet.0.say_now.notify_one();
+        let saying = fleet.clone();
+        tokio::spawn(async move {
+            pause(HEAD_START).await;
+            saying.0.say_now.notify_one();
+        });
         let regions = self.concerned(fleet, &records).await;
         let mut others: Vec<Member> = regions.iter().flat_map(|region| fleet.members_of(region)).collect();
         others.retain(|member| member.id.name != *fleet.ring().me());
