@@ -197,7 +197,9 @@ fn a_hostile_member_forges_nothing_and_stretches_no_proof() -> Result<()> {
             cluster.wait_settled(&[0, 1, 2])?;
             wait_until("it is read", PATIENCE, || Ok(fs::read(&file).is_ok()))?;
 
-            cluster.api(0, &home.key)?.post("/v1/grants/revoke", &json!({ "tenant_slug": "t" }))?;
+            let (api, body) = (cluster.api(0, &home.key)?, json!({ "tenant_slug": "t" }));
+            // Connections to the node that was frozen may end just now.
+            wait_until("the call is answered", PATIENCE, || Ok(api.post("/v1/grants/revoke", &body).is_ok()))?;
             wait_until("access ends", Duration::from_secs(2), || {
                 Ok(fs::read(&file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
             })?;
