@@ -24,7 +24,7 @@ pub(crate) enum Question {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// To `Status`.
-    Status(MountStatus),
+    Status(Box<MountStatus>),
     /// To `Unmount`.
     Unmounted(UnmountReport),
     /// To either.
@@ -132,7 +132,7 @@ pub struct DeadMount {
 #[serde(rename_all = "snake_case")]
 pub enum ListedMount {
     /// Its agent answers.
-    Live(MountStatus),
+    Live(Box<MountStatus>),
     /// Its agent does not.
     Dead(DeadMount),
 }

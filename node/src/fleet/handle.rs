@@ -101,7 +101,7 @@ pub(super) struct Inner {
     /// What is known of revocations by gossip.
     pub(super) evidence: Mutex<Evidence>,
     /// What came of revocations that were heard of by gossip, and when: whoever pushes them later is told.
-    heard: Mutex<BTreeMap<RevocationId, (u64, Shared<BoxFuture<'static, FenceReport>>)>>,
+    heard: Mutex<BTreeMap<RevocationId, (u64, Enforcing)>>,
     /// Something was revoked here, of which all are to hear.
     pub(super) say_now: Notify,
     /// Grows with each revocation that is learned of.
@@ -111,6 +111,9 @@ pub(super) struct Inner {
     /// The node stops.
     pub(super) end: Shutdown,
 }
+
+/// What comes of a revocation, for whoever asks.
+type Enforcing = Shared<BoxFuture<'static, FenceReport>>;
 
 /// Where the host is with each shard.
 #[derive(Default)]
