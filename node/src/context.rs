@@ -42,6 +42,8 @@ pub struct Context {
     pub admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// What tickets tell agents to connect to.
     pub endpoints: Arc<RwLock<Vec<String>>>,
+    /// Those of other nodes among them.
+    pub peers: Arc<RwLock<Vec<String>>>,
     /// The regions of the cluster, and which of them this is.
     pub regions: Regions,
     /// What is known of the others.

@@ -262,6 +262,7 @@ impl Start {
             log: parking_lot::Mutex::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::new(parking_lot::RwLock::new(urls)),
+            peers: Arc::default(),
             regions,
             abroad: Arc::default(),
             homes: Default::default(),

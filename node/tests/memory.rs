@@ -108,6 +108,7 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        peers: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
         homes: Default::default(),

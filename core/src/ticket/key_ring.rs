@@ -96,6 +96,13 @@ impl KeyRing {
         Some((&record.kid, SigningKey::from_bytes(&record.secret)))
     }
 
+    /// The key for what has to be verified at once: the newest that has been published for so long, or else the only one there is.
+    pub fn settled(&self, now: Timestamp, published_ms: u64) -> Option<(&str, SigningKey)> {
+        let is_settled = |key: &&SigningKeyRecord| key.created_at.plus_ms(published_ms) <= now;
+        let record = self.keys.iter().rev().find(is_settled).or(self.keys.last())?;
+        Some((&record.kid, SigningKey::from_bytes(&record.secret)))
+    }
+
     /// Since when the current key signs.
     pub fn current_since(&self) -> Option<Timestamp> {
         self.keys.iter().rev().find(|key| key.retired_at.is_none()).map(|key| key.created_at)
@@ -152,7 +159,10 @@ mod tests {
         let mut ring = KeyRing::default();
         assert!(ring.current().is_none());
         ring.rotate("a".into(), [1; 32], start, DAY_MS);
+        assert_eq!(ring.settled(start, 10).unwrap().0, "a", "there is no other");
         ring.rotate("b".into(), [2; 32], start.plus_ms(30 * DAY_MS), DAY_MS);
+        assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 9), 10).unwrap().0, "a");
+        assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 10), 10).unwrap().0, "b");
         assert_eq!(ring.current().unwrap().0, "b");
         assert!(ring.verifying_keys().get("a").is_some(), "tickets signed by `a` may still live");
         ring.rotate("c".into(), [3; 32], start.plus_ms(31 * DAY_MS), DAY_MS);

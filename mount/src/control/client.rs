@@ -71,7 +71,7 @@ fn resolve(dir: &Path) -> Result<MountPoint, MountError> {
 pub fn status(state_dir: &Path, dir: &Path) -> Result<MountStatus, MountError> {
     let point = resolve(dir)?;
     match ask(&StateDir::new(state_dir).socket(point.path()), &Question::Status, STATUS) {
-        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Status(status)) => Ok(*status),
         Ok(Answer::Error(error)) => Err(error),
         Ok(Answer::Unmounted(_)) => Err(MountError::agent("gave an answer to another question")),
         Err(Silence::Nobody) if point.mounted()?.is_some() => {

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::MountSession;
 use super::opening::{Opened, Opener, is_gone};
+use super::witness;
 use crate::random::jittered;
 use crate::time::{SharedClock, pause};
 use crate::transport::ConnectError;
@@ -44,7 +45,12 @@ pub(crate) fn begin(clock: SharedClock, opened: Opened) -> Arc<MountSession> {
 
 /// Reads the stream, and opens it anew whenever it breaks, until the session is over or the mount ends.
 pub(crate) async fn keep(session: Arc<MountSession>, opener: Opener) {
-    keep_up(&session, opener).await;
+    let trust = opener.trust().clone();
+    tokio::select! {
+        () = keep_up(&session, opener) => {}
+        // It ends only with the session.
+        () = witness::keep(&session, &trust) => {}
+    }
     session.set_over();
 }
 

@@ -75,8 +75,8 @@ impl Control {
             signing::load(context).await?;
         }
         for revocation in context.catalog.revocations().await? {
-            context.log.lock().push(revocation.record.clone());
-            context.revocations.write().admit(revocation.record);
+            context.revocations.write().admit(revocation.record.clone());
+            context.log.lock().push(revocation);
         }
         Ok(housekeeping::forget_revocations(context).await?)
     }

@@ -58,7 +58,8 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
         .merge(others)
         .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::surround));
     // What is passed to a unit has all of that around it already.
-    own.route("/v1/stream", get(open_stream).with_state(fleet.clone())).fallback_service(
+    let streams = own.route("/v1/stream", get(open_stream).with_state(fleet.clone()));
+    streams.route("/v1/proofs", get(super::witness::open).with_state(fleet.clone())).fallback_service(
         Router::new()
             .fallback(dispatch)
             .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::name))

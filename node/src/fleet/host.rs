@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
 use super::place::Home;
-use super::{Fleet, Unit, follow, store_watch};
+use super::{Fleet, Unit, beacons, follow, store_watch};
 use crate::cluster::ClusterError;
 use crate::store::{Store as _, StoreError};
 use crate::time::pause;
@@ -70,6 +70,7 @@ impl Host {
         let tasks = vec![
             tokio::spawn(task.run(heard)),
             tokio::spawn(follow::run(fleet.weak())),
+            tokio::spawn(beacons::run(fleet.weak())),
             tokio::spawn(keep_secrets(fleet.clone())),
             tokio::spawn(learn_of_regions(fleet.clone())),
             tokio::spawn(store_watch::run(fleet.weak())),
@@ -89,6 +90,7 @@ impl Host {
         if tokio::time::timeout(LEAVE_LIMIT, is_done).await.is_err() {
             tracing::warn!("not all shards were handed over in time");
         }
+        self.fleet.0.end.start();
     }
 }
 

@@ -92,6 +92,7 @@ impl Unit {
             log: Mutex::new(Feed::new(u64::from_be_bytes(name))),
             admin_token_hash: common.admin_token_hash.clone(),
             endpoints: common.endpoints.clone(),
+            peers: common.peers.clone(),
             regions: fleet.regions().clone(),
             abroad: common.abroad.clone(),
             homes: Default::default(),
@@ -199,6 +200,11 @@ impl Unit {
     /// A node has asked for the revocations of this shard.
     pub(super) fn follows(&self, node: &NodeName, now_ms: u64) {
         self.followers.lock().insert(node.clone(), now_ms);
+    }
+
+    /// Whether any node has asked for them since then.
+    pub(super) fn is_followed_since(&self, since_ms: u64) -> bool {
+        self.followers.lock().values().any(|at_ms| *at_ms >= since_ms)
     }
 
     /// When a node asked for them last.

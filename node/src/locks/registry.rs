@@ -236,6 +236,7 @@ mod tests {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            peers: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
             homes: Default::default(),

@@ -11,7 +11,7 @@ use chitchat::transport::{Socket, Transport};
 use parking_lot::Mutex;
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::codec;
 use crate::time::{SharedClock, pause};
@@ -57,9 +57,11 @@ impl SealedTransport {
         deaf_after_ms: u64,
         clock: SharedClock,
         ending: watch::Sender<Option<Ending>>,
+        news: Arc<Notify>,
     ) -> Self {
         let buffer = vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice();
-        let socket = SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, buffer };
+        let socket =
+            SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, news, has_news: false, buffer };
         Self { parts: Mutex::new(Some(socket)) }
     }
 }
@@ -79,6 +81,9 @@ struct SealedSocket {
     deaf_after_ms: u64,
     clock: SharedClock,
     ending: watch::Sender<Option<Ending>>,
+    /// Told when chitchat has taken in what others have changed.
+    news: Arc<Notify>,
+    has_news: bool,
     buffer: Box<[u8]>,
 }
 
@@ -99,6 +104,10 @@ impl Socket for SealedSocket {
 
     /// May be dropped at any await: a datagram is received and judged without one in between.
     async fn recv(&mut self) -> anyhow::Result<(SocketAddr, ChitchatMessage)> {
+        // Whoever receives again is done with what it has received.
+        if std::mem::take(&mut self.has_news) {
+            self.news.notify_one();
+        }
         loop {
             match self.socket.recv_from(&mut self.buffer).await {
                 Ok((len, source)) => {
@@ -123,6 +132,7 @@ impl SealedSocket {
         match opened {
             Ok(Opened::Gossip { from, message }) => {
                 count("accepted");
+                self.has_news |= message.delta().iter().any(|entry| !entry.changes.is_empty());
                 return Some((from, codec::to_chitchat(&message, &self.cluster)?));
             }
             Ok(Opened::Introduce { to, datagram }) => {

@@ -21,7 +21,7 @@ mod tests;
 pub(crate) use actor::{Connection, SessionActor, SessionArguments, SessionMessage};
 pub use authority::{Authority, LocalAuthority, Right};
 pub(crate) use handle::{Handle, Shared};
-pub(crate) use opening::{Opened, fenced};
+pub(crate) use opening::{Opened, fenced, standing};
 pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
 pub(crate) use standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};

@@ -124,6 +124,7 @@ impl Sessions {
             expires_in_ms: record.expires_at.map(|at| at.since_ms(context.clock.wall())),
             inodes,
             durable_seq: attached.durable_seq,
+            peers: context.peers.read().clone(),
             data_path: context.config.data_path(),
         };
         Ok(Opened { welcome, handle, workspace, standing })
@@ -230,7 +231,7 @@ impl Sessions {
 }
 
 /// What a session stands on.
-fn standing(record: &SessionRecord) -> Standing {
+pub(crate) fn standing(record: &SessionRecord) -> Standing {
     let (grant, key) = match &record.right {
         SessionRight::Ticket { grant, .. } => (Some(*grant), None),
         SessionRight::Key { key } => (None, Some(*key)),

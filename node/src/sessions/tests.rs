@@ -63,6 +63,7 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        peers: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
         homes: Default::default(),

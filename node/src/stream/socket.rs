@@ -21,7 +21,7 @@ use crate::time::pause;
 use crate::workspace::WorkspaceMessage;
 
 /// How long an agent may take to say hello.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// How many frames of one stream may wait for their answers to be written; one more is not read before. An answer
 /// holds about a megabyte at the most, so a peer that asks and never reads costs a bounded amount.
 pub(super) const QUESTIONS_MAX: usize = 256;
@@ -119,7 +119,8 @@ async fn serve_hello(
     let _ = opened.handle.actor.cast(SessionMessage::Disconnected { connection: connection.id });
 }
 
-async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusal> {
+/// Reads the first message of a stream.
+pub(crate) async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusal> {
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {

@@ -100,6 +100,7 @@ impl Lab {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            peers: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
             homes: Default::default(),

@@ -347,6 +347,7 @@ impl TestNode {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::new(parking_lot::RwLock::new(vec!["https://node.test".to_owned()])),
+            peers: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
             homes: Default::default(),

@@ -7,6 +7,7 @@ mod files;
 #[allow(dead_code, reason = "shared with the tests of partitions")]
 mod fixture;
 mod freeze;
+mod hostile;
 mod kill;
 mod load;
 mod loss;

@@ -86,6 +86,51 @@ async fn gossip_that_ends_by_itself_begins_anew_with_a_later_generation() {
     first.places(2).await;
 }
 
+/// What a node says besides is heard as it changes, by who is there and by who comes later, and survives the end of its gossip.
+#[tokio::test]
+async fn what_is_said_is_heard_and_said_again_in_the_next_life() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let second = place.start(place.config("b", &[&first]));
+    first.counts(2).await;
+    let say = |key: &str, text: &str| vec![(key.to_owned(), text.to_owned())];
+    let heard = async |member: &Member, wanted: &[(&str, &str)]| {
+        let mut rumours = member.ring.rumours();
+        let is_heard = |rumours: &crate::ring::Rumours| {
+            rumours
+                .iter()
+                .map(|((name, key), value)| (name.as_str(), key.as_str(), &**value))
+                .eq(wanted.iter().map(|(key, value)| ("b", *key, *value)))
+        };
+        let waited = tokio::time::timeout(PATIENCE, rumours.wait_for(is_heard)).await;
+        assert!(waited.is_ok(), "{:?}", member.ring.rumours().borrow());
+    };
+    second.ring.say(say("rev-x", "one"), 3).await;
+    heard(&first, &[("rev-x", "one")]).await;
+    second.ring.say(say("rev-y", "two"), 0).await;
+    second.ring.say(say("rev-x", "three"), 0).await;
+    heard(&first, &[("rev-x", "three"), ("rev-y", "two")]).await;
+    let before = second.ring.view().generation;
+    second.ring.break_gossip().await;
+    // There is always something to say: it must not keep the next life from beginning.
+    let chatter = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            second.ring.say(say("rev-x", "three"), 3).await;
+        }
+    };
+    tokio::select! {
+        _ = second.sees(|view| view.generation > before) => {}
+        () = chatter => {}
+    }
+    second.ring.say(say("rev-y", "four"), 3).await;
+    heard(&first, &[("rev-x", "three"), ("rev-y", "four")]).await;
+    let third = place.start(place.config("c", &[&first]));
+    heard(&third, &[("rev-x", "three"), ("rev-y", "four")]).await;
+    assert!(second.ring.rumours().borrow().is_empty(), "nobody hears itself");
+}
+
 /// Nodes that come and go with new names add up. A seat that has heard as many as it can goes on in a new life.
 #[tokio::test]
 async fn calls_go_on_after_more_nodes_have_called_than_can_be_told_apart() {

@@ -1,11 +1,8 @@
-//! How fast a revocation takes effect on a busy mount: 100 rounds with eight threads that hammer it, from the return
-//! of the revoke call to the first system call that fails, by kind, and to the last that succeeds.
-//!
-//! `ARTIFACTS_BENCH_ROUNDS` sets another number of rounds.
+//! One node, and a busy mount with eight threads that hammer it.
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, monotonic_ns, sleep};
-use artifacts_tests::{Hammer, Kind, Lab, Table, Trace, late_successes, local, percentile, require_fuse};
+use artifacts_tests::{Hammer, Kind, Lab, Table, Trace, late_successes, local, percentile};
 use serde_json::json;
 
 /// What is promised of the first failing call, in milliseconds after the return of the revoke call.
@@ -23,9 +20,7 @@ struct Samples {
     confirmed: u64,
 }
 
-fn main() -> Result<()> {
-    require_fuse()?;
-    let rounds = std::env::var("ARTIFACTS_BENCH_ROUNDS").ok().map_or(Ok(100), |text| text.parse::<usize>())?;
+pub(crate) fn measure_all(rounds: usize) -> Result<()> {
     local("bench-revocation", Duration::from_secs(60 * 60), |scratch| {
         let lab = Lab::start(scratch, &json!({}))?;
         for (wait_ms, what) in [(0, "the call does not wait for the mount"), (1000, "the call waits for the mount's confirmation")] {
