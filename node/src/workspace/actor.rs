@@ -4,11 +4,10 @@ use std::sync::Arc;
 use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Absent, Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::absent::Absent;
 use super::commit::Decider;
 use super::flush::{Meta, PENDING_MAX_BYTES, encode};
 use super::inode_leases::InodeLeases;

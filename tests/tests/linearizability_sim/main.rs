@@ -10,19 +10,9 @@
 //! `SIM_OPS` says how many operations, `SIM_SEED` with which numbers they begin; without it they are drawn. `SIM_TRACE` says from how many operations on to
 //! remember what happens, to be printed with a violation.
 
-mod kernel;
-mod link;
-mod mount;
-mod node;
-mod program;
-mod steps;
-mod tree;
-mod world;
-
 use anyhow::{Context as _, Result};
+use artifacts_sim::{Planted, World};
 use artifacts_tests::time::{now, unix_ms};
-
-use self::world::{Planted, World};
 
 /// So many operations belong to every run of all tests, others each time; `make test-linearizability` does millions.
 const OPS: u64 = 60_000;

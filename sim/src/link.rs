@@ -1,4 +1,4 @@
-use artifacts_tests::crash::Random;
+use crate::Random;
 
 /// The stream between a mount and the node. What it carries arrives in order, each way by itself, after delays of its own; what
 /// is on its way when it breaks arrives never.

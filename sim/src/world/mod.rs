@@ -11,4 +11,4 @@ mod trace;
 #[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod world;
 
-pub(crate) use world::{Planted, World};
+pub use world::{Planted, World};

@@ -51,13 +51,14 @@ impl World {
         ]
     }
 
-    pub(crate) fn summary(&self) -> String {
+    /// How often what happened, for people.
+    pub fn summary(&self) -> String {
         let counted: Vec<_> = self.counted().iter().map(|(what, times)| format!("{times} {what}")).collect();
         format!("linearizability, simulated: {:.0} s of their time, {}", self.now_us as f64 / 1e6, counted.join(", "))
     }
 
     /// A run in which something never happened says nothing of it.
-    pub(crate) fn expect_everything_happened(&self) -> Result<()> {
+    pub fn expect_everything_happened(&self) -> Result<()> {
         for (what, times) in self.counted() {
             ensure!(times > 0, "0 {what}: {}", self.summary());
         }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use artifacts_core::session::Verdict;
-use artifacts_tests::linearizability::Operation;
-use artifacts_tests::linearizability::files::{Answer, Call};
+use crate::linearizability::Operation;
+use crate::linearizability::files::{Answer, Call};
 
 use super::event::Event;
 use super::life::{Client, Recorded};

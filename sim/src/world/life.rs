@@ -1,6 +1,6 @@
 use artifacts_core::SessionId;
-use artifacts_tests::linearizability::Operation;
-use artifacts_tests::linearizability::files::{Answer, Call};
+use crate::linearizability::Operation;
+use crate::linearizability::files::{Answer, Call};
 
 use crate::kernel::Moment;
 use crate::link::Link;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use artifacts_tests::linearizability::files::{Files, State};
-use artifacts_tests::linearizability::{CONFIGURATIONS_MAX, Verdict, check};
+use crate::linearizability::files::{Files, State};
+use crate::linearizability::{CONFIGURATIONS_MAX, Verdict, check};
 
 use super::event::Event;
 use super::world::World;

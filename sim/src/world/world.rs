@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use anyhow::{Result, bail, ensure};
 use artifacts_core::SessionId;
-use artifacts_tests::crash::Random;
-use artifacts_tests::linearizability::files::State;
+use crate::Random;
+use crate::linearizability::files::State;
 
 use super::event::Event;
 use super::life::{Client, Life, Recorded};
@@ -28,7 +28,8 @@ pub(super) const INODES: u64 = 1 << 24;
 
 /// A fault in the product that has to be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Planted {
+pub enum Planted {
+    /// None.
     Nothing,
     /// Mounts answer without knowing that their session stands.
     RashMounts,
@@ -39,7 +40,7 @@ pub(crate) enum Planted {
 }
 
 /// The node, its mounts, the network between them, and the time.
-pub(crate) struct World {
+pub struct World {
     pub(super) now_us: u64,
     pub(super) count: u64,
     pub(super) queue: BinaryHeap<Reverse<(u64, u64)>>,
@@ -61,12 +62,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A world that this seed determines.
+    pub fn new(seed: u64) -> Self {
         Self::with(Planted::Nothing, seed)
     }
 
     /// A world with a fault.
-    pub(crate) fn with(fault: Planted, seed: u64) -> Self {
+    pub fn with(fault: Planted, seed: u64) -> Self {
         let mut node = Node::new(planted(), LEASE_MS);
         node.forgets_readers = fault == Planted::NodeThatForgetsReaders;
         let mut world = Self {
@@ -92,16 +94,17 @@ impl World {
     }
 
     /// From so many operations on remembers what happens in a segment.
-    pub(crate) fn trace_from(&mut self, ops: u64) {
+    pub fn trace_from(&mut self, ops: u64) {
         self.trace = Trace::from(ops);
     }
 
     /// What has happened in this segment, as far as that is remembered.
-    pub(crate) fn trace(&self) -> &[String] {
+    pub fn trace(&self) -> &[String] {
         self.trace.lines()
     }
 
-    pub(crate) fn ops(&self) -> u64 {
+    /// How many operations were judged.
+    pub fn ops(&self) -> u64 {
         self.tally.ops
     }
 
@@ -116,7 +119,7 @@ impl World {
     }
 
     /// Programs on some mounts, faults or none, rest, and the decision on what was seen.
-    pub(crate) fn segment(&mut self) -> Result<()> {
+    pub fn segment(&mut self) -> Result<()> {
         self.tally.segments += 1;
         if self.random.below(2) == 0 {
             // What was wanted by many cools down, and what nobody uses is given up.

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, reason = "a workspace that cannot be planted ends the test")]
 
 use artifacts_core::namespace::{Attr, Context, Ino, MemoryView, Mutation, Name, NewNode, Op, Piece, Source, apply, format};
-use artifacts_tests::linearizability::files::{HOLE, Slot, Unit, decode, encode};
+use crate::linearizability::files::{HOLE, Slot, Unit, decode, encode};
 use bytes::Bytes;
 
 pub(crate) const GROUPS: u8 = 2;

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, NewNode, Position, RenameMode, SetAttr};
 use artifacts_core::protocol::{Answer as NodeAnswer, Request};
-use artifacts_tests::crash::Random;
-use artifacts_tests::linearizability::files::{Answer, Call, FileId, Slot, Unit};
+use crate::Random;
+use crate::linearizability::files::{Answer, Call, FileId, Slot, Unit};
 
 use crate::steps::{Came, Step};
 use crate::tree::{self, DIRS, GROUPS, NAMES, UNIT_BYTES};

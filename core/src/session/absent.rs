@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use artifacts_core::SessionId;
+use crate::SessionId;
 
 /// Sessions that were on record when this actor began, and have not come back since.
 ///
@@ -9,7 +9,7 @@ use artifacts_core::SessionId;
 /// node or another, does not know, so it is on record that it happened, before it does. A session that the next actor finds there
 /// cannot come back.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Absent {
+pub struct Absent {
     away: BTreeSet<SessionId>,
     /// They were away when others were served, and may have come back since.
     outlived: BTreeSet<SessionId>,
@@ -19,22 +19,22 @@ pub(super) struct Absent {
 
 impl Absent {
     /// Of those who may come back, some are on record as outlived.
-    pub(super) fn new(sessions: impl IntoIterator<Item = SessionId>, lost: impl IntoIterator<Item = SessionId>) -> Self {
+    pub fn new(sessions: impl IntoIterator<Item = SessionId>, lost: impl IntoIterator<Item = SessionId>) -> Self {
         Self { away: sessions.into_iter().collect(), outlived: BTreeSet::new(), lost: lost.into_iter().collect() }
     }
 
     /// Whether one cannot come back, because it was outlived before this actor began.
-    pub(super) fn is_lost(&self, session: SessionId) -> bool {
+    pub fn is_lost(&self, session: SessionId) -> bool {
         self.lost.contains(&session)
     }
 
     /// One has come back.
-    pub(super) fn back(&mut self, session: SessionId) {
+    pub fn back(&mut self, session: SessionId) {
         self.away.remove(&session);
     }
 
     /// A session is served: those that are outlived by it, and were not before.
-    pub(super) fn outlived_by(&mut self, session: SessionId) -> Vec<SessionId> {
+    pub fn outlived_by(&mut self, session: SessionId) -> Vec<SessionId> {
         let is_new = |away: &SessionId| *away != session && !self.outlived.contains(away) && !self.lost.contains(away);
         let new: Vec<_> = self.away.iter().copied().filter(is_new).collect();
         self.outlived.extend(&new);
@@ -42,12 +42,12 @@ impl Absent {
     }
 
     /// Whether others were served while this one was away.
-    pub(super) fn is_outlived(&self, session: SessionId) -> bool {
+    pub fn is_outlived(&self, session: SessionId) -> bool {
         self.outlived.contains(&session)
     }
 
     /// A session has come back for good, or is over. Whether it had been outlived.
-    pub(super) fn settle(&mut self, session: SessionId) -> bool {
+    pub fn settle(&mut self, session: SessionId) -> bool {
         self.away.remove(&session);
         self.outlived.remove(&session) | self.lost.remove(&session)
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use artifacts_core::leases::Lease;
 use artifacts_core::mount::{Belief, Believed};
 use artifacts_core::namespace::{Attr, Ino, Name};
-use artifacts_tests::linearizability::files::{Answer, Call};
+use crate::linearizability::files::{Answer, Call};
 
 use crate::tree::{self, UNIT_BYTES};
 

@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 
-use artifacts_core::locks::{FileLock, HeldLocks, LockSpace};
-use artifacts_core::namespace::Errno;
-use artifacts_core::protocol::{ClientFrame, LockAnswer};
+use crate::locks::{FileLock, HeldLocks, LockSpace};
+use crate::namespace::Errno;
+use crate::protocol::{ClientFrame, LockAnswer};
 
 /// The locks of this mount's programs: what they hold, and what they wait for. `W` waits for a lock.
 ///
 /// A wait for a lock has no limit in time. It ends exactly once: with the node's answer, when the node confirms that it
 /// is cancelled, or by [`Locks::interrupt`].
 #[derive(Debug)]
-pub(super) struct Locks<W> {
-    pub(super) held: HeldLocks,
+pub struct Locks<W> {
+    /// What they hold.
+    pub held: HeldLocks,
     wishes: BTreeMap<u64, Wish<W>>,
     next_id: u64,
 }
@@ -27,7 +28,7 @@ struct Wish<W> {
 }
 
 /// A wish that has come to its end.
-pub(super) type Settled<W> = (W, Result<(), Errno>);
+pub type WishEnd<W> = (W, Result<(), Errno>);
 
 impl<W> Default for Locks<W> {
     fn default() -> Self {
@@ -40,7 +41,7 @@ impl<W> Locks<W> {
     ///
     /// Numbers follow the time of day, in microseconds, as far as that goes forward: a node that has to build its queues anew from
     /// what mounts say has no better way to tell who came first.
-    pub(super) fn begin(&mut self, at_us: u64, lock: FileLock, thread: Option<u32>, waiter: W) -> u64 {
+    pub fn begin(&mut self, at_us: u64, lock: FileLock, thread: Option<u32>, waiter: W) -> u64 {
         let id = self.next_id.max(at_us);
         self.next_id = id + 1;
         self.held.asked(&lock);
@@ -49,7 +50,7 @@ impl<W> Locks<W> {
     }
 
     /// The node has answered the question for a lock, or it came to nothing.
-    pub(super) fn answered(&mut self, id: u64, answer: Result<LockAnswer, Errno>) -> Option<Settled<W>> {
+    pub fn answered(&mut self, id: u64, answer: Result<LockAnswer, Errno>) -> Option<WishEnd<W>> {
         let wish = self.wishes.get_mut(&id)?;
         let FileLock { ino, owner, space, .. } = wish.lock;
         match answer {
@@ -72,7 +73,7 @@ impl<W> Locks<W> {
     }
 
     /// A wish has come to its end.
-    pub(super) fn settled(&mut self, id: u64, result: Result<(), Errno>) -> Option<Settled<W>> {
+    pub fn settled(&mut self, id: u64, result: Result<(), Errno>) -> Option<WishEnd<W>> {
         let wish = self.wishes.remove(&id)?;
         if result.is_ok() {
             self.held.granted(wish.lock);
@@ -81,39 +82,39 @@ impl<W> Locks<W> {
     }
 
     /// Whether a wish is to be cancelled that is not yet about to be.
-    pub(super) fn cancel(&mut self, id: u64) -> bool {
+    pub fn cancel(&mut self, id: u64) -> bool {
         self.wishes.get_mut(&id).is_some_and(|wish| !std::mem::replace(&mut wish.is_cancelled, true))
     }
 
     /// The node could not be asked to cancel: it may be asked again.
-    pub(super) fn not_cancelled(&mut self, id: u64) {
+    pub fn not_cancelled(&mut self, id: u64) {
         if let Some(wish) = self.wishes.get_mut(&id) {
             wish.is_cancelled = false;
         }
     }
 
     /// The threads that wait, by wish.
-    pub(super) fn threads(&self) -> Vec<(u64, u32)> {
+    pub fn threads(&self) -> Vec<(u64, u32)> {
         self.wishes.iter().filter_map(|(&id, wish)| Some((id, wish.thread?))).collect()
     }
 
     /// What a new stream says of locks, before anything is asked again.
-    pub(super) fn claims(&self) -> ClientFrame {
+    pub fn claims(&self) -> ClientFrame {
         let (waiting, asked): (Vec<_>, Vec<_>) = self.wishes.iter().partition(|(_, wish)| wish.is_queued);
         let named = |wishes: Vec<(&u64, &Wish<W>)>| wishes.into_iter().map(|(&id, wish)| (id, wish.lock)).collect();
         ClientFrame::ClaimLocks { held: self.held.all().collect(), asked: named(asked), waiting: named(waiting) }
     }
 
     /// Ends every wait.
-    pub(super) fn interrupt(&mut self, errno: Errno) -> Vec<Settled<W>> {
+    pub fn interrupt(&mut self, errno: Errno) -> Vec<WishEnd<W>> {
         std::mem::take(&mut self.wishes).into_values().map(|wish| (wish.waiter, Err(errno))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use artifacts_core::locks::Mode;
-    use artifacts_core::namespace::Ino;
+    use crate::locks::Mode;
+    use crate::namespace::Ino;
 
     use super::*;
 

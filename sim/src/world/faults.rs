@@ -1,6 +1,6 @@
 //! What goes wrong, and whose sessions end of it.
 
-use artifacts_tests::linearizability::files::Answer;
+use crate::linearizability::files::Answer;
 
 use super::event::{Event, Fault};
 use super::world::{LEASE_MS, World};
