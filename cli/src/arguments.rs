@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
+#[cfg(feature = "sim")]
+use crate::commands::sim;
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -95,6 +97,10 @@ pub(crate) enum Command {
     Stats(stats::StatsArgs),
     /// Check that a workspace's metadata and data agree
     Fsck(fsck::FsckArgs),
+    /// Simulate nodes, mounts and what goes wrong between them, and judge what came of it
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }

@@ -20,6 +20,10 @@ pub(crate) struct Program {
     looks: bool,
     written: u32,
     open: Vec<(u8, FileId)>,
+    /// The group whose lock it holds, or may hold.
+    pub(crate) holds: Option<u8>,
+    /// It was told that it has it.
+    pub(crate) holds_surely: bool,
 }
 
 /// A call under way.
@@ -49,13 +53,22 @@ impl Program {
     pub(crate) fn new(number: u16, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let looks = random.below(3) == 0;
-        Self { number, random, looks, written: 0, open: Vec::new() }
+        Self { number, random, looks, written: 0, open: Vec::new(), holds: None, holds_surely: false }
     }
 
     /// Something, by chance. `fresh` is the number that a file would get.
     pub(crate) fn call(&mut self, fresh: Ino) -> (u8, Call) {
         if self.looks && self.random.below(3) > 0 {
             return self.look();
+        }
+        if let Some(group) = self.holds {
+            return (group, self.under_lock(group));
+        }
+        if self.random.below(14) == 0 {
+            let (group, shared) = (self.group(), self.random.below(3) == 0);
+            let (lock, owner) = (0, self.number);
+            let waits = self.random.below(3) > 0;
+            return (group, if waits { Call::Lock { lock, owner, shared } } else { Call::TryLock { lock, owner, shared } });
         }
         let kind = self.random.below(100);
         if (self.open.is_empty() && kind < 60) || (self.open.len() < OPEN_MAX && kind < 25) {
@@ -82,8 +95,21 @@ impl Program {
         }
     }
 
-    /// One that is open, to be closed; `None` if none is.
+    /// What is done while a lock is held: mostly what it is for.
+    fn under_lock(&mut self, group: u8) -> Call {
+        let open: Vec<FileId> = self.open.iter().filter(|&&(of, _)| of == group).map(|&(_, file)| file).collect();
+        match (self.random.below(4), self.random.choose(&open).copied()) {
+            (0, _) => Call::Unlock { lock: 0, owner: self.number },
+            (_, Some(file)) => self.use_open(file),
+            (_, None) => self.use_names(),
+        }
+    }
+
+    /// What it holds or has open, to be let go of; `None` if nothing is left.
     pub(crate) fn close_one(&mut self) -> Option<(u8, Call)> {
+        if let Some(group) = self.holds {
+            return Some((group, Call::Unlock { lock: 0, owner: self.number }));
+        }
         let (group, file) = self.open.pop()?;
         Some((group, Call::Close(file)))
     }
@@ -133,6 +159,14 @@ impl Program {
     pub(crate) fn over(&mut self, running: &Running, answer: Option<&Answer>) {
         if let (Call::Open(_) | Call::Create { .. }, Some(Answer::File(file))) = (&running.call, answer) {
             self.open.push((running.group, *file));
+        }
+        match (&running.call, answer) {
+            // Without an answer it may be held all the same.
+            (Call::Lock { .. } | Call::TryLock { .. }, None | Some(Answer::Done)) => {
+                (self.holds, self.holds_surely) = (Some(running.group), answer.is_some());
+            }
+            (Call::Unlock { .. }, Some(_)) => self.holds = None,
+            _ => {}
         }
     }
 }
@@ -187,8 +221,9 @@ impl Running {
                 Step::Commit(Mutation::Rename { parent, name, new_parent, new_name, mode })
             }
             Call::List(dir) => Step::Ask(Request::ReadDir { dir: tree::dir_ino(self.group, *dir), after: None, limit: 100 }),
-            // The programs here take no locks.
-            Call::Lock { .. } | Call::TryLock { .. } | Call::Unlock { .. } => Step::Durable,
+            Call::Lock { owner, shared, .. } => Step::Lock { lock: tree::lock(self.group, *owner, *shared), wait: true },
+            Call::TryLock { owner, shared, .. } => Step::Lock { lock: tree::lock(self.group, *owner, *shared), wait: false },
+            Call::Unlock { owner, .. } => Step::Unlock(tree::lock(self.group, *owner, false)),
         }])
     }
 
@@ -226,8 +261,8 @@ impl Running {
 fn whole(call: &Call, came: Came) -> Option<Answer> {
     let length = |attr: &Attr| (attr.size / UNIT_BYTES) as u32;
     match came {
-        Came::Applied(Ok(_)) | Came::Durable(Ok(())) | Came::Closed => Some(Answer::Done),
-        Came::Applied(Err(errno)) | Came::Answered(Err(errno)) | Came::Durable(Err(errno)) => failed(errno),
+        Came::Applied(Ok(_)) | Came::Durable(Ok(())) | Came::Locked(Ok(())) | Came::Closed => Some(Answer::Done),
+        Came::Applied(Err(errno)) | Came::Answered(Err(errno)) | Came::Durable(Err(errno)) | Came::Locked(Err(errno)) => failed(errno),
         Came::Answered(Ok(answer)) => Some(match (call, answer) {
             (Call::Length(_), NodeAnswer::Attr(attr)) => Answer::Length(length(&attr)),
             (_, NodeAnswer::Attr(attr)) => Answer::File(attr.ino.0),
@@ -245,5 +280,5 @@ fn whole(call: &Call, came: Came) -> Option<Answer> {
 
 /// An error that says something of the state; any other says nothing.
 fn failed(errno: Errno) -> Option<Answer> {
-    matches!(errno, Errno::ENOENT | Errno::EEXIST).then(|| Answer::Failed(errno.number()))
+    matches!(errno, Errno::ENOENT | Errno::EEXIST | Errno::EAGAIN).then(|| Answer::Failed(errno.number()))
 }

@@ -1,3 +1,4 @@
+use artifacts_core::locks::FileLock;
 use artifacts_core::namespace::{Errno, Ino, Mutation, Outcome};
 use artifacts_core::protocol::{Answer, Request};
 
@@ -12,6 +13,10 @@ pub(crate) enum Step {
     Durable,
     /// A handle is closed; nobody waits for it.
     Close(Ino),
+    /// A lock on a file.
+    Lock { lock: FileLock, wait: bool },
+    /// Lets go of it.
+    Unlock(FileLock),
 }
 
 /// What a step has come to.
@@ -21,4 +26,5 @@ pub(crate) enum Came {
     Answered(Result<Answer, Errno>),
     Durable(Result<(), Errno>),
     Closed,
+    Locked(Result<(), Errno>),
 }

@@ -2,8 +2,11 @@
 
 #![allow(clippy::expect_used, reason = "a workspace that cannot be planted ends the test")]
 
-use artifacts_core::namespace::{Attr, Context, Ino, MemoryView, Mutation, Name, NewNode, Op, Piece, Source, apply, format};
-use crate::linearizability::files::{HOLE, Slot, Unit, decode, encode};
+use std::sync::Arc;
+
+use artifacts_core::locks::{FileLock, LockSpace, Mode};
+use artifacts_core::namespace::{self, Attr, Context, Ino, MemoryView, Mutation, Name, NewNode, Op, Piece, Source, apply, format};
+use crate::linearizability::files::{File, HOLE, Slot, State, Unit, decode, encode};
 use bytes::Bytes;
 
 pub(crate) const GROUPS: u8 = 2;
@@ -35,6 +38,17 @@ pub(crate) fn is_dir(ino: Ino) -> bool {
     ino.0 < FIRST_FILE
 }
 
+/// The lock of a group, as flock(2) takes it.
+pub(crate) fn lock(group: u8, owner: u16, shared: bool) -> FileLock {
+    let mode = if shared { Mode::Shared } else { Mode::Exclusive };
+    FileLock { ino: dir_ino(group, 0), space: LockSpace::Flock, mode, owner: u64::from(owner), pid: u32::from(owner) }
+}
+
+/// The group whose lock this is.
+pub(crate) fn group_of_lock(ino: Ino) -> u8 {
+    ((ino.0 - Ino::FIRST_LEASED.0) / u64::from(DIRS)) as u8
+}
+
 /// Where a name stands.
 pub(crate) fn place(group: u8, slot: Slot) -> (Ino, Name) {
     (dir_ino(group, slot.dir()), name_of(&slot.name().to_string()))
@@ -42,6 +56,22 @@ pub(crate) fn place(group: u8, slot: Slot) -> (Ino, Name) {
 
 fn name_of(text: &str) -> Name {
     Name::new(Bytes::copy_from_slice(text.as_bytes())).expect("a plain name")
+}
+
+/// What a group holds when nothing is open.
+pub(crate) fn state_of(view: &MemoryView, group: u8) -> Option<State> {
+    let mut state = State::default();
+    for dir in 0..DIRS {
+        for entry in namespace::read_dir(view, dir_ino(group, dir), None, 100).ok()? {
+            let name = std::str::from_utf8(entry.name.as_bytes()).ok()?.parse().ok()?;
+            let ino = entry.ino;
+            let (attr, pieces) = namespace::pieces(view, ino, 0, u64::MAX >> 1, usize::MAX).ok()?;
+            let units = units_of(&attr, &pieces, 0, u32::MAX >> 1);
+            state.names.insert(Slot::new(dir, name), ino.0);
+            state.files.insert(ino.0, File { units: Arc::new(units), ..File::default() });
+        }
+    }
+    Some(state)
 }
 
 pub(crate) fn bytes_of(units: &[Unit]) -> Bytes {

@@ -28,6 +28,11 @@ impl Absent {
         self.lost.contains(&session)
     }
 
+    /// Whether somebody has not come back.
+    pub fn is_anybody_away(&self) -> bool {
+        !self.away.is_empty()
+    }
+
     /// One has come back.
     pub fn back(&mut self, session: SessionId) {
         self.away.remove(&session);
@@ -66,6 +71,7 @@ mod tests {
         assert_eq!(absent.outlived_by(b), [a], "nobody outlives itself");
         assert_eq!(absent.outlived_by(c), [b]);
         assert_eq!(absent.outlived_by(c), []);
+        assert!(absent.is_anybody_away());
         absent.back(a);
         assert!(absent.is_outlived(a) && absent.is_outlived(b) && !absent.is_outlived(c));
         assert!(absent.settle(a) && !absent.settle(c));

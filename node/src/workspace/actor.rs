@@ -79,7 +79,9 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
-    absent: Absent,
+    pub(super) absent: Absent,
+    /// Inodes without links are still to be looked for: some may be open on a mount that may come back.
+    pub(super) orphans_wait: bool,
     /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
     pub(super) lease: WorkspaceLease,
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
@@ -140,6 +142,7 @@ impl Actor for WorkspaceActor {
             recovery,
             deferred: VecDeque::new(),
             absent: Absent::new(known, lost),
+            orphans_wait: false,
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
@@ -152,7 +155,7 @@ impl Actor for WorkspaceActor {
             drains: Vec::new(),
         };
         if state.recovery.is_none() {
-            state.purge_orphans(&myself).await.map_err(|error| format!("{error}"))?;
+            state.purge_orphans_if_all_are_back(&myself).await.map_err(|error| format!("{error}"))?;
         }
         state.schedule_upkeep(&myself);
         Ok(state)
@@ -337,6 +340,7 @@ impl WorkspaceState {
                 self.inodes_departed(myself, session);
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
+                self.purge_waiting_orphans(myself).await?;
             }
             WorkspaceMessage::Lapsed(session) => {
                 self.settle(session);
@@ -506,7 +510,7 @@ impl WorkspaceState {
                 }
                 self.inodes_resent(myself, session);
                 self.settle(session);
-                Ok(())
+                self.purge_waiting_orphans(myself).await
             }
             ClientFrame::Opened { inodes } => {
                 let room = OPEN_MAX.saturating_sub(self.open.count(session));
@@ -571,7 +575,7 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
-        self.purge_orphans(myself).await?;
+        self.purge_orphans_if_all_are_back(myself).await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
             Box::pin(self.route(myself, message)).await?;

@@ -1,10 +1,10 @@
 use artifacts_core::SessionId;
 use artifacts_core::leases::{Passage, Wants};
 use artifacts_core::namespace::{self, Context, Errno, Ino, Key, Op, Outcome, Stop};
-use artifacts_core::protocol::{COME_AGAIN, NumberedOp, OpResult, ServerFrame};
+use artifacts_core::protocol::{COME_AGAIN, FenceReason, NumberedOp, OpResult, ServerFrame};
 use artifacts_core::session::Admission;
 
-use super::node::Node;
+use super::node::{Node, Todo};
 use super::noting::Noting;
 
 /// Who has decided what an op does.
@@ -35,6 +35,10 @@ impl Node {
                         recovery.resend(session, numbered);
                     }
                 }
+                // It may have asked for that under a lock that somebody else has had since.
+                Admission::Apply | Admission::Gap if member.is_outlived && member.resending.is_some() => {
+                    return self.end(session, FenceReason::LeaseLost);
+                }
                 Admission::Apply => {
                     let result = self.execute(session, numbered, decider);
                     self.orphaned(session, &result);
@@ -62,6 +66,9 @@ impl Node {
             member.inbox.record(seq, result.clone());
         }
         self.is_dirty = true;
+        if result.is_ok() {
+            self.todo.push(Todo::Took { session, seq, time: op.time });
+        }
         OpResult { seq, order: self.order, result }
     }
 

@@ -2,7 +2,7 @@
 
 use artifacts_core::SessionId;
 use artifacts_core::leases::DeskEffect;
-use artifacts_core::protocol::ServerFrame;
+use artifacts_core::protocol::{FenceReason, ServerFrame};
 use artifacts_core::session::LeaseEffect;
 
 use super::node::{Node, Todo};
@@ -23,7 +23,7 @@ impl Node {
                     self.todo.push(Todo::Send(session, ServerFrame::Recall { epoch }));
                     self.todo.push(Todo::Recalled(epoch));
                 }
-                LeaseEffect::Fence(session) => self.fence(session),
+                LeaseEffect::Fence(session) => self.fence(session, FenceReason::LeaseLost),
                 LeaseEffect::Released => self.released = true,
             }
         }
@@ -36,7 +36,7 @@ impl Node {
                     self.counts.inode_recalls += u64::from(matches!(frame, ServerFrame::RecallLeases { .. }));
                     self.send(session, frame);
                 }
-                DeskEffect::Fence(session) => self.fence(session),
+                DeskEffect::Fence(session) => self.fence(session, FenceReason::LeaseLost),
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The workspace and its sessions at the node, as the actors there drive the machines.
 
 mod commit;
+mod faults;
 mod leases;
+mod locks;
 mod member;
 #[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod node;
@@ -9,5 +11,6 @@ mod noting;
 mod questions;
 mod recovery;
 
-pub(crate) use node::{Node, Todo};
-pub(crate) use recovery::Durable;
+pub(crate) use faults::Faults;
+pub(crate) use node::{Counts, Node, Todo};
+pub(crate) use recovery::{Durable, Stored};

@@ -106,7 +106,7 @@ impl Node {
 
     fn granted(&mut self, session: SessionId, leases: &[Lease]) {
         self.counts.inode_grants += leases.len() as u64;
-        if self.forgets_readers {
+        if self.faults.forgets_readers {
             let reading = leases.iter().filter(|lease| lease.kind == Kind::Read);
             self.readers.extend(reading.map(|lease| ((session, lease.ino), *lease)));
         }
@@ -116,7 +116,7 @@ impl Node {
     /// answered.
     fn forget_readers(&mut self, session: SessionId, request: &Request) {
         let wanted: Vec<Ino> = match request {
-            _ if !self.forgets_readers => return,
+            _ if !self.faults.forgets_readers => return,
             Request::Learn { fetch, kind: Kind::Write } => fetch.owner().into_iter().collect(),
             Request::Acquire { inodes } => inodes.clone(),
             _ => return,

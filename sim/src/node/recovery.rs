@@ -1,56 +1,45 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use artifacts_core::SessionId;
-use artifacts_core::leases::Desk;
 use artifacts_core::namespace::{self, Errno, MemoryView};
 use artifacts_core::protocol::{OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Lifecycle, Phase, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Admission, Phase, Progress};
 
 use super::commit::Decider;
-use super::member::Member;
-use super::node::{Node, ORDER_GAP};
+use super::node::{Node, Todo};
 
-/// What survives a crash.
+/// What a flush makes durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Durable {
-    pub(super) view: MemoryView,
-    pub(super) order: u64,
-    pub(super) progress: BTreeMap<SessionId, Progress>,
+    pub(crate) view: MemoryView,
+    pub(crate) order: u64,
+    pub(crate) progress: BTreeMap<SessionId, Progress>,
+}
+
+/// What is stored of a workspace.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) durable: Durable,
+    pub(crate) sessions: BTreeMap<SessionId, Phase>,
+    /// Sessions that were away while others were served.
+    pub(crate) outlived: BTreeSet<SessionId>,
+    /// No fencing token above it has been given.
+    pub(crate) token_reserve: u64,
 }
 
 impl Node {
-    /// Its process is gone, and another begins with what was durable and the sessions on record.
-    pub(crate) fn crash(&mut self, now_ms: u64) {
-        let Durable { view, order, progress } = self.durable.clone();
-        let on_record: Vec<_> = self.members.iter().filter(|(_, member)| member.lifecycle.accepts()).map(|(&id, _)| id).collect();
-        let recovery = Recovery::new(on_record.iter().copied());
-        let members = on_record.into_iter().map(|id| {
-            let lifecycle = Lifecycle::new(Phase::Live, self.lease_ms, now_ms, None);
-            (id, Member::new(progress.get(&id).cloned(), true, lifecycle))
-        });
-        *self = Self {
-            members: members.collect(),
-            durable: Durable { view: view.clone(), order, progress },
-            order: order + ORDER_GAP,
-            lease: WorkspaceLease::new(order + ORDER_GAP),
-            desk: Desk::new(order + ORDER_GAP),
-            recovery: Some(recovery).filter(|recovery| !recovery.is_complete()),
-            todo: std::mem::take(&mut self.todo),
-            counts: self.counts.clone(),
-            forgets_readers: self.forgets_readers,
-            now_ms,
-            ..Self::new(view, self.lease_ms)
-        };
-    }
-
-    /// The end of the grace after a crash.
+    /// The end of the grace after a takeover.
     pub(super) fn recover(&mut self) {
         let Some(recovery) = self.recovery.take() else { return };
+        let had_taken = std::mem::take(&mut self.had_taken);
+        let mut is_whole = true;
         let mut results: BTreeMap<SessionId, Vec<OpResult>> = BTreeMap::new();
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
             let result = match member.inbox.admit(resent.op.seq) {
                 Admission::Apply => {
+                    let had_taken = had_taken.get(&resent.session).is_some_and(|&last| resent.op.seq <= last);
+                    is_whole &= !had_taken || resent.op.order.is_some_and(|order| order > 0);
                     let decider = if resent.had_happened() { Decider::Past } else { Decider::Node };
                     self.execute(resent.session, resent.op, decider)
                 }
@@ -59,15 +48,27 @@ impl Node {
             };
             results.entry(resent.session).or_default().push(result);
         }
+        is_whole &= had_taken.iter().all(|(session, &last)| self.members.get(session).is_some_and(|member| member.inbox.applied() >= last));
+        self.todo.push(Todo::Recovered { is_whole });
         for (session, results) in results {
             self.send(session, ServerFrame::Applied(results));
         }
-        for ino in namespace::orphans(&self.view, None, usize::MAX).unwrap_or_default() {
-            self.purge_if_orphan(ino);
-        }
+        self.purge_waiting_orphans();
         (self.is_dirty, self.flush_wanted) = (true, true);
         for message in std::mem::take(&mut self.deferred) {
             self.route(message);
+        }
+    }
+
+    /// Removes the inodes without links that nobody has open, once every session on record has said what it has open, or is over.
+    pub(super) fn purge_waiting_orphans(&mut self) {
+        let may_be_open =
+            self.recovery.is_some() || self.absent.is_anybody_away() || self.members.values().any(|member| member.resending.is_some());
+        if may_be_open || !std::mem::take(&mut self.orphans_wait) {
+            return;
+        }
+        for ino in namespace::orphans(&self.view, None, usize::MAX).unwrap_or_default() {
+            self.purge_if_orphan(ino);
         }
     }
 }

@@ -3,14 +3,19 @@
 use std::cmp::Reverse;
 
 use artifacts_core::SessionId;
+use artifacts_core::cluster::Claim;
 use artifacts_core::mount::LeaseEnd;
-use artifacts_core::protocol::ClientFrame;
-use artifacts_core::session::Standing;
+use artifacts_core::namespace::Errno;
+use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
+use artifacts_core::session::{Phase, Standing};
 
-use super::event::Event;
-use super::world::{HEARTBEAT_US, INODES, LEASE_MS, PROOF_MS, RECALL_LIMIT_US, World, life_of};
+use super::event::{End, Event, session_of};
+use super::host::Place;
+use super::world::{CURRENT_MS, HEARTBEAT_US, HELLO_US, INODES, LEASE_MS, PROOF_MS, SILENCE_US, World, life_of};
 use crate::mount::Mount;
 use crate::node::Todo;
+use crate::ring::HOSTS;
+use crate::store::Part;
 use crate::tree::FIRST_FILE;
 
 impl World {
@@ -30,24 +35,106 @@ impl World {
         if of.is_dead || of.link.connection != connection {
             return;
         }
-        of.hello_ms = self.now_us / 1_000;
+        of.hello_ms = of.clock.ms(self.now_us);
         let at_us = of.link.arrival_at_node_us(self.now_us, &mut self.random);
-        self.at(at_us, Event::Attach { life, connection });
+        let (host, resumes) = (of.target, of.mount.is_some());
+        self.at(at_us, Event::Attach { life, connection, host, resumes });
+        self.after(HELLO_US, Event::HelloLate { life, connection });
     }
 
-    pub(super) fn attach(&mut self, life: usize, connection: u64) {
-        let of = &mut self.lives[life];
-        if of.link.connection != connection {
+    /// A node that says nothing is left, and another is tried.
+    pub(super) fn try_another(&mut self, life: usize, owner: Option<usize>) {
+        let next = owner.unwrap_or((self.lives[life].target + 1) % HOSTS);
+        self.lives[life].target = next;
+        let delay_us = 500 + self.random.below(4_000);
+        self.break_stream(life, delay_us);
+    }
+
+    pub(super) fn hello_is_late(&mut self, life: usize, connection: u64) {
+        let of = &self.lives[life];
+        if !of.is_dead && of.link.connection == connection && !of.link.is_up && of.mount.as_ref().is_none_or(|mount| mount.standing.fenced().is_none())
+        {
+            self.try_another(life, None);
+        }
+    }
+
+    /// The mount looks whether its node still says anything.
+    pub(super) fn look_at_stream(&mut self, life: usize) {
+        let of = &self.lives[life];
+        let silent_us = of.clock.us(self.now_us).saturating_sub(of.heard_us);
+        if of.link.is_up && silent_us > SILENCE_US && !of.is_sealed {
+            self.try_another(life, None);
+        }
+    }
+
+    /// A hello has come to a node.
+    pub(super) fn attach(&mut self, life: usize, connection: u64, host: usize, resumes: bool) {
+        if self.lives[life].link.connection != connection {
             return;
         }
-        let resumes = of.mount.is_some() || self.node.is_attached(of.session);
-        if of.is_sealed {
-            let at_us = of.link.arrival_at_mount_us(self.now_us, &mut self.random);
-            return self.at(at_us, Event::Refused { life, connection });
+        let of = &mut self.hosts[host];
+        let now_ms = of.clock.ms(self.now_us);
+        if of.is_down || of.workspace.is_away() {
+            let owner = of.ring.owner(Part::Workspace, self.first, now_ms).filter(|&owner| owner != host && !of.is_down);
+            return self.answer_hello(life, host, Event::Elsewhere { life, connection, host, owner });
         }
-        of.attached = Some(connection);
-        self.node.attach(of.session, resumes && of.mount.is_some(), self.now_us / 1_000);
-        self.pump_node();
+        of.waiting.push((life, connection, resumes));
+        self.serve_waiting(host);
+    }
+
+    fn answer_hello(&mut self, life: usize, host: usize, event: Event) {
+        if self.weather.cut_until(End::Host(host), End::Mount(life), self.now_us).is_none() {
+            let at_us = self.lives[life].link.arrival_at_mount_us(self.now_us, &mut self.random);
+            self.at(at_us, event);
+        }
+    }
+
+    /// Serves hellos and frames that waited, if it is known now what was revoked.
+    pub(super) fn serve_waiting(&mut self, host: usize) {
+        let of = &mut self.hosts[host];
+        let now_ms = of.clock.ms(self.now_us);
+        let may_act = of.workspace.serving().is_some_and(|unit| {
+            unit.closes_since_ms.is_none() && matches!(unit.ownership.claim(now_ms), Claim::Holds { .. })
+        });
+        if !may_act || !of.is_current(now_ms, CURRENT_MS) {
+            return;
+        }
+        for (life, connection, resumes) in std::mem::take(&mut self.hosts[host].waiting) {
+            self.open_stream(life, connection, host, resumes);
+        }
+        for (life, frames) in std::mem::take(&mut self.hosts[host].backlog) {
+            for (connection, frame) in frames {
+                self.take_frame(life, connection, host, frame);
+            }
+        }
+    }
+
+    fn open_stream(&mut self, life: usize, connection: u64, host: usize, resumes: bool) {
+        if self.lives[life].link.connection != connection {
+            return;
+        }
+        let session = session_of(life);
+        let phase = self.store.workspace.sessions.get(&session).copied();
+        let refused = match phase {
+            Some(Phase::Fenced(reason)) => Some(reason),
+            Some(Phase::Ended) => Some(FenceReason::LeaseLost),
+            None if resumes => Some(FenceReason::LeaseLost),
+            _ => (!self.stands(host, self.lives[life].grant)).then_some(FenceReason::Revoked),
+        };
+        if let Some(reason) = refused {
+            if reason == FenceReason::Revoked {
+                // A session that is about to open is over before it is.
+                self.lives[life].is_sealed |= phase.is_none();
+            }
+            return self.answer_hello(life, host, Event::Refused { life, connection, host, reason });
+        }
+        self.lives[life].attached = Some((host, connection));
+        self.hosts[host].backlog.remove(&life);
+        let now_ms = self.hosts[host].clock.ms(self.now_us);
+        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
+            unit.node.attach(session, resumes, now_ms);
+        }
+        self.pump_unit(host);
     }
 
     pub(super) fn welcomed(&mut self, life: usize, connection: u64, durable_seq: u64) {
@@ -56,9 +143,11 @@ impl World {
             return;
         }
         of.link.is_up = true;
+        let now_us = of.clock.us(self.now_us);
+        of.heard_us = now_us;
         match &mut of.mount {
             Some(mount) => {
-                let first = mount.relink(durable_seq, of.hello_ms, self.now_us);
+                let first = mount.relink(durable_seq, of.hello_ms, now_us);
                 self.send_to_node(life, first);
             }
             None => {
@@ -71,39 +160,188 @@ impl World {
     }
 
     fn send_to_node(&mut self, life: usize, frames: Vec<ClientFrame>) {
+        let host = self.lives[life].target;
         let link = &mut self.lives[life].link;
         for frame in frames {
             let at_us = link.arrival_at_node_us(self.now_us, &mut self.random);
             self.count += 1;
             self.queue.push(Reverse((at_us, self.count)));
-            self.events.insert(self.count, Event::ToNode { life, connection: link.connection, frame });
+            self.events.insert(self.count, Event::ToNode { life, connection: link.connection, host, frame });
         }
     }
 
-    fn send_to_mount(&mut self, session: SessionId, event: impl FnOnce(usize, u64) -> Event) {
+    fn send_to_mount(&mut self, host: usize, session: SessionId, event: impl FnOnce(usize, u64) -> Event) {
         let life = life_of(session);
         let of = &mut self.lives[life];
-        if let Some(connection) = of.attached.filter(|_| !of.is_dead) {
+        if let Some((_, connection)) = of.attached.filter(|&(at, _)| at == host && !of.is_dead) {
             let at_us = of.link.arrival_at_mount_us(self.now_us, &mut self.random);
             self.at(at_us, event(life, connection));
         }
     }
 
-    /// Does what the node wants.
-    pub(super) fn pump_node(&mut self) {
-        for todo in std::mem::take(&mut self.node.todo) {
-            match todo {
-                Todo::Send(session, frame) => self.send_to_mount(session, |life, connection| Event::ToMount { life, connection, frame }),
-                Todo::Welcome { session, durable_seq } => {
-                    self.send_to_mount(session, |life, connection| Event::Welcomed { life, connection, durable_seq });
+    /// A frame has come to a node.
+    pub(super) fn frame_to_node(&mut self, life: usize, connection: u64, host: usize, frame: ClientFrame) {
+        if self.lives[life].attached != Some((host, connection)) || self.hosts[host].is_down {
+            return;
+        }
+        let session = session_of(life);
+        let grant = self.lives[life].grant;
+        let of = &mut self.hosts[host];
+        let now_ms = of.clock.ms(self.now_us);
+        let is_current = of.is_current(now_ms, CURRENT_MS);
+        let Some(unit) = of.workspace.serving_mut() else { return };
+        if !unit.node.heard(session, now_ms) {
+            unit.node.todo.push(Todo::Send(session, ServerFrame::Fenced(FenceReason::LeaseLost)));
+            return self.pump_unit(host);
+        }
+        match frame {
+            ClientFrame::Heartbeat { sent_ms } => {
+                // Without knowing what was revoked it vouches for nobody.
+                if is_current {
+                    unit.node.beats(session, now_ms);
+                    if self.stands(host, grant) {
+                        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
+                            unit.node.todo.push(Todo::Send(session, ServerFrame::Proof { sent_ms }));
+                        }
+                    } else {
+                        self.enforce(host, grant);
+                    }
                 }
-                Todo::Flush(durable) => {
-                    let delay_us = 300 + self.random.below(3_000);
-                    self.after(delay_us, Event::Flushed { node_life: self.node_life, durable });
-                }
-                Todo::Recalled(epoch) => self.after(RECALL_LIMIT_US, Event::RecallExpired { node_life: self.node_life, epoch }),
-                Todo::Sealed { session, applied } => self.sealed(life_of(session), applied),
+                self.pump_unit(host);
             }
+            ClientFrame::Goodbye => self.take_frame(life, connection, host, frame),
+            frame if is_current && !self.hosts[host].backlog.contains_key(&life) => self.take_frame(life, connection, host, frame),
+            frame => self.hosts[host].backlog.entry(life).or_default().push_back((connection, frame)),
+        }
+    }
+
+    fn take_frame(&mut self, life: usize, connection: u64, host: usize, frame: ClientFrame) {
+        if self.lives[life].attached != Some((host, connection)) {
+            return;
+        }
+        let now_ms = self.hosts[host].clock.ms(self.now_us);
+        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
+            unit.node.receive(session_of(life), frame, now_ms);
+        }
+        self.pump_unit(host);
+    }
+
+    /// Does what a node wants.
+    pub(super) fn pump_unit(&mut self, host: usize) {
+        loop {
+            let now_ms = self.hosts[host].clock.ms(self.now_us);
+            let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
+            let (todos, number, epoch) = (std::mem::take(&mut unit.node.todo), unit.number, unit.epoch);
+            if todos.is_empty() {
+                return;
+            }
+            let is_owner = self.store.is_owner(Part::Workspace, epoch);
+            for todo in todos {
+                match todo {
+                    todo @ (Todo::Send(..) | Todo::Welcome { .. }) => {
+                        let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
+                        match unit.ownership.claim(now_ms) {
+                            Claim::Holds { .. } if unit.outbox.is_empty() => self.tell(host, epoch, todo),
+                            Claim::Lost => {}
+                            _ => unit.outbox.push_back(todo),
+                        }
+                    }
+                    Todo::Flush(durable) => self.flush(host, number, epoch, durable),
+                    Todo::Recalled(lease) => {
+                        let delay_us = super::world::RECALL_LIMIT_US;
+                        self.after(delay_us, Event::RecallExpired { host, unit: number, epoch: lease });
+                    }
+                    // What is decided by who is the owner no more concerns nobody.
+                    _ if !is_owner => {}
+                    todo => self.note(host, epoch, todo),
+                }
+            }
+            if !is_owner {
+                return;
+            }
+        }
+    }
+
+    /// What is to be known of what an owner has decided.
+    fn note(&mut self, host: usize, epoch: u64, todo: Todo) {
+        match todo {
+            Todo::Sealed { session, applied } => self.sealed(life_of(session), applied),
+            Todo::Fenced(session, reason) => self.note_fenced(session, reason),
+            Todo::Record(session, phase) => {
+                if phase == Phase::Lapsed {
+                    self.lives[life_of(session)].lapsed_us.get_or_insert(self.now_us);
+                }
+                self.store.record(epoch, session, phase);
+            }
+            Todo::Outlived(sessions) => {
+                self.tally.outlived += sessions.len() as u64;
+                self.store.outlived(epoch, sessions);
+            }
+            Todo::Returned(session) => self.store.returned(epoch, session),
+            Todo::Took { session, seq, time } => self.note_taken(session, seq, time),
+            Todo::Holds(resource, held) => self.note_holder(&resource, &held),
+            Todo::Recovered { is_whole } => {
+                self.says(|| format!("node {host} has what came back, {}", if is_whole { "all of it" } else { "but not all of it in its place" }));
+                self.is_lossy |= !is_whole;
+            }
+            Todo::Send(..) | Todo::Welcome { .. } | Todo::Flush(_) | Todo::Recalled(_) => {}
+        }
+    }
+
+    fn flush(&mut self, host: usize, unit: u64, epoch: u64, durable: Box<crate::node::Durable>) {
+        let now_ms = self.hosts[host].clock.ms(self.now_us);
+        self.numbers += 1;
+        let number = self.numbers;
+        if let Some(of) = self.hosts[host].workspace.serving_mut() {
+            of.flush_sent = Some((number, now_ms));
+        }
+        let goes = self.weather.write(self.now_us, &mut self.random);
+        if let Some(at_us) = self.weather.store_us(End::Host(host), End::Store, self.now_us, &mut self.random) {
+            let at_us = at_us.max(self.hosts[host].last_write_us + 1);
+            self.hosts[host].last_write_us = at_us;
+            self.at(at_us, Event::StoreFlushes { host, unit, number, epoch, durable, goes });
+        }
+    }
+
+    /// Tells what was held back until the node knew to be the owner.
+    pub(super) fn tell_held_back(&mut self, host: usize) {
+        loop {
+            let now_ms = self.hosts[host].clock.ms(self.now_us);
+            let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
+            match unit.ownership.claim(now_ms) {
+                Claim::Holds { .. } => {}
+                Claim::Lost => return unit.outbox.clear(),
+                Claim::Unproven => return,
+            }
+            let (epoch, Some(todo)) = (unit.epoch, unit.outbox.pop_front()) else { return };
+            self.tell(host, epoch, todo);
+        }
+    }
+
+    /// Tells a mount something, as the owner.
+    fn tell(&mut self, host: usize, epoch: u64, todo: Todo) {
+        if epoch < self.acted_until {
+            self.violations.push(format!("OWNERS: node {host} acts as the owner of epoch {epoch} after one of epoch {} has", self.acted_until));
+        }
+        self.acted_until = self.acted_until.max(epoch);
+        match todo {
+            Todo::Send(session, frame) => {
+                self.note_told(session, &frame);
+                self.send_to_mount(host, session, |life, connection| Event::ToMount { life, connection, host, frame });
+            }
+            Todo::Welcome { session, durable_seq } => {
+                self.send_to_mount(host, session, |life, connection| Event::Welcomed { life, connection, host, durable_seq });
+            }
+            _ => {}
+        }
+    }
+
+    fn note_told(&mut self, session: SessionId, frame: &ServerFrame) {
+        if let ServerFrame::Applied(results) = frame
+            && let Some(last) = results.iter().filter(|result| result.result != Err(Errno::EPROTO)).map(|result| result.seq).max()
+        {
+            let told = self.told.entry(session).or_default();
+            *told = (*told).max(last);
         }
     }
 
@@ -111,11 +349,12 @@ impl World {
     pub(super) fn pump(&mut self, life: usize) {
         loop {
             let of = &mut self.lives[life];
+            let now_us = of.clock.us(self.now_us);
             let Some(mount) = &mut of.mount else { return };
             if of.is_dead {
                 return;
             }
-            let out = mount.take_out();
+            let out = mount.take_out(now_us);
             let held = std::mem::take(&mut of.held);
             self.lost.extend(out.lost);
             self.send_to_node(life, out.frames);
@@ -141,5 +380,25 @@ impl World {
         of.ends_at_us = of.ends_at_us.max(self.now_us + delay_us) + 1;
         let at_us = of.ends_at_us;
         self.at(at_us, Event::LeaseEnds { life, end });
+    }
+
+    /// A session whose mount is known to be gone ends.
+    pub(super) fn end_session(&mut self, life: usize) {
+        let now_us = self.now_us;
+        let serves = |&host: &usize| {
+            let of = &self.hosts[host];
+            let now_ms = of.clock.ms(now_us);
+            let is_owner = |unit: &super::host::Unit| {
+                matches!(unit.ownership.claim(now_ms), Claim::Holds { .. }) && self.store.is_owner(Part::Workspace, unit.epoch)
+            };
+            of.frozen_until_us <= now_us && matches!(&of.workspace, Place::Serving(unit) if is_owner(unit))
+        };
+        let Some(host) = (0..HOSTS).find(serves) else { return self.after(5_000, Event::EndSession(life)) };
+        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
+            unit.node.end(session_of(life), FenceReason::LeaseLost);
+        }
+        self.pump_unit(host);
+        // It may have died before its hello came.
+        self.lives[life].is_sealed = true;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::{FileId, Slot, Unit};
 
 /// What the directories hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
     /// What the names name.
     pub names: BTreeMap<Slot, FileId>,
@@ -15,7 +15,7 @@ pub struct State {
 }
 
 /// One file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct File {
     /// Its content.
     pub units: Arc<Vec<Unit>>,
