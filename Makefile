@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-sim test-failover test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-sim test-failover test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -76,6 +76,18 @@ test-failover: deps ## Kill and cut off nodes of a cluster under load, and check
 	$(CARGO) build --release --workspace --bins
 	FAILOVER_KILLS=$(FAILOVER_KILLS) FAILOVER_CUTS=$(FAILOVER_CUTS) FAILOVER_SEED=$(FAILOVER_SEED) \
 		$(CARGO) test --release --workspace --test failover -- --nocapture
+
+# How long each target is fuzzed, in seconds.
+FUZZ_SECONDS ?= 600
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ := PATH=$(CURDIR)/target/tools/bin:$$PATH $(CARGO) +nightly fuzz
+
+fuzz: ## Fuzz all that reads bytes from a network, one target after the other (nightly compiler; FUZZ_SECONDS each)
+	@[ -x target/tools/bin/cargo-fuzz ] || $(CARGO) install --quiet --locked --root target/tools --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	@for target in $$($(FUZZ) list); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		$(FUZZ) run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; \
+	done
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

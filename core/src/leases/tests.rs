@@ -60,6 +60,10 @@ fn who_claims_a_lease_of_a_life_before_was_away_too_long_once_others_are_served(
     let old = Lease { ino: X, kind: Kind::Read, number: 4 };
     assert_eq!(desk.claim(A, &[old], true, 0), [DeskEffect::Fence(A)]);
     assert_eq!(desk.claim(A, &[old], false, 0), []);
+    desk.forget(X, 0);
+    assert_eq!(desk.claim(A, &[old], true, 0), [], "it was taken over, and has removed the inode since");
+    desk.depart(A, 0);
+    assert_eq!(desk.claim(A, &[old], true, 0), [DeskEffect::Fence(A)]);
 }
 
 /// Its stream broke before it heard that the node took them for the lease on the whole workspace, or that the inode is gone.

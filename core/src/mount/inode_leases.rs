@@ -81,15 +81,29 @@ impl<O, R, D> Mount<O, R, D> {
         if self.in_flight.has_undecided() {
             return;
         }
-        if std::mem::take(&mut self.is_stale)
-            && let Mode::Shared(local) = &mut self.mode
-        {
-            local.replica.forget_all();
-        }
+        self.forget_stale(now_ms);
         if self.coming.is_none() {
             self.run_held(now_ms);
         }
         self.all_sent(now_ms);
+    }
+
+    /// What ops changed whose results came over a new stream is forgotten, as soon as nothing waits to be sent that was decided on
+    /// what is known.
+    pub(super) fn forget_stale(&mut self, now_ms: u64) {
+        if !self.is_stale || self.in_flight.has_undecided() {
+            return;
+        }
+        self.cut(true);
+        self.queue_decided(now_ms);
+        if let Mode::Shared(local) = &mut self.mode {
+            if !local.is_drained() {
+                return;
+            }
+            local.replica.forget_all();
+            self.forgotten.forget_all();
+        }
+        self.is_stale = false;
     }
 
     /// What waited tries again.
@@ -121,6 +135,7 @@ impl<O, R, D> Mount<O, R, D> {
         let Mode::Shared(local) = &mut self.mode else { return };
         let lost = local.leases().map(super::held_leases::HeldLeases::give_up_all).unwrap_or_default();
         local.replica.forget_all();
+        self.forgotten.forget_all();
         self.out.beliefs.push(Belief::Revoked(lost));
         self.send_decided(now_ms);
     }
@@ -129,6 +144,7 @@ impl<O, R, D> Mount<O, R, D> {
     fn forget(&mut self, lost: Vec<Ino>) {
         if !lost.is_empty() {
             self.changed(&lost);
+            self.forgotten.forget(&lost);
             self.out.beliefs.push(Belief::Revoked(lost));
         }
     }

@@ -93,7 +93,7 @@ impl<O, R, D> Mount<O, R, D> {
 
     fn commit_by_inode(&mut self, op: Op, waiter: O, now_ms: u64) -> Stepped<O, R, D> {
         if self.may_decide(&op.mutation, now_ms) {
-            if self.in_flight.has_undecided() || self.is_leaving() {
+            if self.in_flight.has_undecided() || self.is_stale || self.is_leaving() {
                 return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
             }
             if matches!(op.mutation, Mutation::Clone { .. }) {

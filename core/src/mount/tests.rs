@@ -157,6 +157,38 @@ fn what_an_op_on_its_way_may_change_is_not_answered_from_what_is_believed() {
     assert_eq!(ask(&mut bench, lookup("b")), []);
 }
 
+/// A question goes ahead of what was decided and waits to be sent. Its answer is older than that, and so is worth nothing once what
+/// was decided has been forgotten with a lease that somebody wanted.
+#[test]
+fn an_answer_that_is_older_than_what_was_decided_here_does_not_take_its_place() {
+    let mut view = MemoryView::default();
+    view.absorb(&crate::namespace::format(0, 0, 0o777, 0));
+    let mut bench = bench();
+    let root = Lease { ino: Ino::ROOT, kind: Kind::Write, number: 5 };
+    let read_dir = || Request::ReadDir { dir: Ino::ROOT, after: None, limit: 10 };
+    let ask = |bench: &mut Bench, request| bench.run(VecDeque::from([Step::Ask(request, 7)]).into(), 0);
+    let questions = |bench: &mut Bench| {
+        let frames = bench.take_effects().frames;
+        let question = |frame| if let ClientFrame::Request { id, request } = frame { Some((id, request)) } else { None };
+        frames.into_iter().filter_map(question).collect::<Vec<_>>()
+    };
+    let learnt = |fetch: &Fetch| Ok(Answer::Learnt { leases: vec![root], records: records(&view, fetch) });
+    commit(&mut bench, file("a", 100), 1);
+    while let [(id, Request::Learn { fetch, .. })] = &questions(&mut bench)[..] {
+        bench.receive(ServerFrame::Reply { id: *id, result: learnt(fetch) }, 0);
+    }
+    ask(&mut bench, read_dir());
+    let asked = questions(&mut bench);
+    let [(id, Request::Learn { fetch, .. })] = &asked[..] else { panic!("{asked:?}") };
+    bench.receive(ServerFrame::RecallLeases { leases: vec![root], keep_read: false }, 0);
+    let effects = bench.take_effects();
+    assert!(ops(&effects.frames).len() == 1 && !effects.ends.is_empty(), "it is sent, and the lease ends");
+    bench.receive(ServerFrame::Reply { id: *id, result: learnt(fetch) }, 0);
+    let effects = bench.take_effects();
+    assert!(effects.settled.is_empty(), "{:?}", effects.settled);
+    assert!(matches!(&effects.frames[..], [ClientFrame::Request { request: Request::Learn { .. }, .. }]), "{:?}", effects.frames);
+}
+
 /// Grants every lease to believe and none to decide. Answers what else is asked, and what is sent.
 fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
     let mut others = Vec::new();
@@ -173,14 +205,7 @@ fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
             let answer = match request {
                 Request::Learn { fetch, kind: Kind::Read } => {
                     let lease = |ino| Lease { ino, kind: Kind::Read, number: 5 };
-                    let records = match fetch {
-                        Fetch::Range { start, prefix, .. } => Records::of(view, start, prefix, 100).unwrap(),
-                        Fetch::Key(key) => {
-                            let record = view.get(&Key::decode(key).unwrap()).unwrap();
-                            Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
-                        }
-                    };
-                    Answer::Learnt { leases: fetch.owner().map(lease).into_iter().collect(), records }
+                    Answer::Learnt { leases: fetch.owner().map(lease).into_iter().collect(), records: records(view, fetch) }
                 }
                 Request::Learn { .. } => Answer::Learnt { leases: vec![], records: Records::default() },
                 Request::Acquire { .. } => Answer::Leases(vec![]),
@@ -190,6 +215,49 @@ fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
                 }
             };
             bench.receive(ServerFrame::Reply { id: *id, result: Ok(answer) }, 0);
+        }
+    }
+}
+
+/// The node was told that a file is open, by a stream; it was closed and opened again before that could be said. The next stream
+/// says that it is open, and what it stands for must not be taken back behind that.
+#[test]
+fn a_file_that_was_closed_and_opened_again_over_a_broken_stream_stays_open() {
+    let mut bench = bench();
+    bench.receive(ServerFrame::Lease { epoch: 9, bytes: None, inodes: None }, 0);
+    let mut view = MemoryView::default();
+    view.absorb(&crate::namespace::format(0, 0, 0o777, 0));
+    commit(&mut bench, file("a", 100), 1);
+    fetch(&mut bench, &view);
+    let open = |bench: &mut Bench| bench.run(VecDeque::from([Step::Ask(Request::Open { ino: Ino(100) }, 2)]).into(), 0);
+    open(&mut bench);
+    bench.unlink();
+    let first = bench.relink(0, no_locks(), false, 0);
+    assert!(first.contains(&ClientFrame::ResendDone { open: vec![Ino(100)] }), "{first:?}");
+    bench.close(Ino(100));
+    open(&mut bench);
+    bench.unlink();
+    let first = bench.relink(0, no_locks(), false, 0);
+    assert!(first.contains(&ClientFrame::ResendDone { open: vec![Ino(100)] }), "{first:?}");
+    bench.beat(0);
+    let frames = bench.take_effects().frames;
+    assert!(ops(&frames).len() == 1 && !frames.iter().any(|frame| matches!(frame, ClientFrame::Closed { .. })), "{frames:?}");
+}
+
+/// Answers every question for records.
+fn fetch(bench: &mut Bench, view: &MemoryView) {
+    while let Some(ClientFrame::Request { id, request: Request::Fetch(fetch) }) = bench.take_effects().frames.pop() {
+        bench.receive(ServerFrame::Reply { id, result: Ok(Answer::Records(records(view, &fetch))) }, 0);
+    }
+}
+
+/// What a node finds.
+fn records(view: &MemoryView, fetch: &Fetch) -> Records {
+    match fetch {
+        Fetch::Range { start, prefix, .. } => Records::of(view, start, prefix, 100).unwrap(),
+        Fetch::Key(key) => {
+            let record = view.get(&Key::decode(key).unwrap()).unwrap();
+            Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
         }
     }
 }
