@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::linearizability::files::{Answer, Call};
 use artifacts_core::leases::Lease;
 use artifacts_core::mount::{Belief, Believed};
 use artifacts_core::namespace::{Attr, Ino, Name};
-use crate::linearizability::files::{Answer, Call};
 
 use crate::tree::{self, UNIT_BYTES};
 

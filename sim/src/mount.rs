@@ -7,9 +7,9 @@ use artifacts_core::namespace::{Errno, Ino, Op};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, Request, ServerFrame};
 use artifacts_core::session::{Standing, Verdict};
 
+use crate::Planted;
 use crate::kernel::Kernel;
 use crate::steps::{Came, Step};
-use crate::Planted;
 
 /// A program waits until ops up to this one are durable.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 
-use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, NewNode, Position, RenameMode, SetAttr};
-use artifacts_core::protocol::{Answer as NodeAnswer, Request};
 use crate::Random;
 use crate::linearizability::files::{Answer, Call, FileId, Slot, Unit};
+use artifacts_core::namespace::{Attr, Errno, Extent, Ino, Mutation, NewNode, Position, RenameMode, SetAttr};
+use artifacts_core::protocol::{Answer as NodeAnswer, Request};
 
 use crate::steps::{Came, Step};
 use crate::tree::{self, DIRS, GROUPS, NAMES, UNIT_BYTES};

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
+use crate::linearizability::files::{File, HOLE, Slot, State, Unit, decode, encode};
 use artifacts_core::locks::{FileLock, LockSpace, Mode};
 use artifacts_core::namespace::{self, Attr, Context, Ino, MemoryView, Mutation, Name, NewNode, Op, Piece, Source, apply, format};
-use crate::linearizability::files::{File, HOLE, Slot, State, Unit, decode, encode};
 use bytes::Bytes;
 
 pub(crate) const GROUPS: u8 = 2;

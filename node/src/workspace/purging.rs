@@ -25,7 +25,8 @@ impl WorkspaceState {
 
     /// See [`Self::purge_orphans_if_all_are_back`].
     pub(super) async fn purge_waiting_orphans(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
-        let may_be_open = self.recovery.is_some() || self.absent.is_anybody_away() || self.members.values().any(|member| member.resending.is_some());
+        let may_be_open =
+            self.recovery.is_some() || self.absent.is_anybody_away() || self.members.values().any(|member| member.resending.is_some());
         if !self.orphans_wait || may_be_open {
             return Ok(());
         }

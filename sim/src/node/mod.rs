@@ -1,6 +1,7 @@
 //! The workspace and its sessions at the node, as the actors there drive the machines.
 
 mod commit;
+mod ending;
 mod faults;
 mod leases;
 mod locks;

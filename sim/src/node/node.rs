@@ -5,7 +5,7 @@ use artifacts_core::leases::{Desk, Lease};
 use artifacts_core::locks::{Held, Resource};
 use artifacts_core::namespace::{Ino, MemoryView};
 use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
-use artifacts_core::session::{Absent, Lifecycle, LifecycleEffect, LockClaims, OpenFiles, Phase, Recovery, WorkspaceLease};
+use artifacts_core::session::{Absent, Lifecycle, LockClaims, OpenFiles, Phase, Recovery, WorkspaceLease};
 
 use super::commit::Decider;
 use super::faults::Faults;
@@ -29,13 +29,19 @@ pub(crate) enum Todo {
     /// To a mount.
     Send(SessionId, ServerFrame),
     /// The answer to an attachment.
-    Welcome { session: SessionId, durable_seq: u64 },
+    Welcome {
+        session: SessionId,
+        durable_seq: u64,
+    },
     /// This becomes durable in a while.
     Flush(Box<Durable>),
     /// Call [`Node::recall_expired`] when the time for that is over.
     Recalled(u64),
     /// Nothing of this session is accepted from now on; its last op that took effect.
-    Sealed { session: SessionId, applied: u64 },
+    Sealed {
+        session: SessionId,
+        applied: u64,
+    },
     /// It has decided that a session is over.
     Fenced(SessionId, FenceReason),
     /// This goes on record.
@@ -44,11 +50,17 @@ pub(crate) enum Todo {
     Outlived(Vec<SessionId>),
     Returned(SessionId),
     /// An op has taken effect: whose, which, and when it was made.
-    Took { session: SessionId, seq: u64, time: i64 },
+    Took {
+        session: SessionId,
+        seq: u64,
+        time: i64,
+    },
     /// A lock is held.
     Holds(Resource, Box<Held>),
     /// What came back after a takeover has been put into its order: whether all of it is there, each in its place.
-    Recovered { is_whole: bool },
+    Recovered {
+        is_whole: bool,
+    },
 }
 
 /// How often what happened.
@@ -193,7 +205,9 @@ impl Node {
     /// What it waits for, for people.
     pub(crate) fn describe(&self) -> String {
         let Self { lease, desk, locks, waiting_for_lease, recovery, deferred, is_dirty, is_flushing, members, .. } = self;
-        format!("{lease:?} {desk:?} {locks:?} {waiting_for_lease:?} {recovery:?} {deferred:?} dirty {is_dirty} flushing {is_flushing} {members:?}")
+        format!(
+            "{lease:?} {desk:?} {locks:?} {waiting_for_lease:?} {recovery:?} {deferred:?} dirty {is_dirty} flushing {is_flushing} {members:?}"
+        )
     }
 
     /// A session opens, or is resumed over a new stream.
@@ -241,7 +255,7 @@ impl Node {
         self.go_on();
     }
 
-    fn welcome(&mut self, session: SessionId) {
+    pub(super) fn welcome(&mut self, session: SessionId) {
         let Some(member) = self.members.get(&session) else { return };
         self.todo.push(Todo::Welcome { session, durable_seq: member.durable });
         let effects = self.lease.attach(session);
@@ -276,7 +290,7 @@ impl Node {
         self.todo.push(Todo::Send(session, frame));
     }
 
-    fn hear(&mut self, session: SessionId) {
+    pub(super) fn hear(&mut self, session: SessionId) {
         self.lease.hear(session);
         self.desk.table.hear(session);
         self.hear_locks(session);
@@ -329,7 +343,7 @@ impl Node {
         self.go_on();
     }
 
-    fn say_durable(&mut self, durable: &Durable) {
+    pub(super) fn say_durable(&mut self, durable: &Durable) {
         for (&session, progress) in &durable.progress {
             if let Some(member) = self.members.get_mut(&session)
                 && member.durable < progress.applied
@@ -340,77 +354,14 @@ impl Node {
         }
     }
 
-    /// A session is over.
-    pub(super) fn fence(&mut self, session: SessionId, reason: FenceReason) {
-        let Some(member) = self.members.get_mut(&session) else { return };
-        if self.faults.skips_fence && reason == FenceReason::LeaseLost {
-            // The fault that must be found: what it held passes, and it may go on.
-            self.todo.push(Todo::Fenced(session, reason));
-            return self.pass_on(session);
-        }
-        for effect in member.lifecycle.fence(reason) {
-            match effect {
-                LifecycleEffect::Seal => {
-                    self.todo.push(Todo::Fenced(session, reason));
-                    self.seal(session);
-                }
-                LifecycleEffect::PushFence(reason) => self.todo.push(Todo::Send(session, ServerFrame::Fenced(reason))),
-                LifecycleEffect::Release => self.release(session, Phase::Fenced(reason)),
-                LifecycleEffect::Confirmed => {}
-            }
-        }
-    }
-
-    /// Ends a session.
-    pub(crate) fn end(&mut self, session: SessionId, reason: FenceReason) {
-        let skips_fence = std::mem::take(&mut self.faults.skips_fence);
-        self.fence(session, reason);
-        self.faults.skips_fence = skips_fence;
-        self.go_on();
-    }
-
-    fn seal(&mut self, session: SessionId) {
-        self.settle(session);
-        if self.absent.settle(session) {
-            self.todo.push(Todo::Returned(session));
-        }
-        let Some(member) = self.members.remove(&session) else { return };
-        self.todo.push(Todo::Sealed { session, applied: member.inbox.applied() });
-        self.is_dirty = true;
-        for ino in self.open.close_all(session).into_iter().chain(member.resending.unwrap_or_default()) {
-            self.purge_if_orphan(ino);
-        }
-        self.pass_on(session);
-        self.purge_waiting_orphans();
-    }
-
-    /// Leases of a session go to whoever is next.
-    fn pass_on(&mut self, session: SessionId) {
-        let effects = self.desk.depart(session, self.now_ms);
-        self.perform_on_inodes(effects);
-        self.count_inode_holders();
-        let effects = self.lease.depart(session);
-        self.perform(effects);
-        if self.members.contains_key(&session) {
-            self.depart_locks(session);
-        }
-        self.go_on();
-    }
-
-    /// That a session is over is on record, and its locks pass.
-    fn release(&mut self, session: SessionId, phase: Phase) {
-        self.todo.push(Todo::Record(session, phase));
-        self.depart_locks(session);
-    }
-
-    fn settle(&mut self, session: SessionId) {
+    pub(super) fn settle(&mut self, session: SessionId) {
         if let Some(recovery) = &mut self.recovery {
             recovery.settle(session);
         }
     }
 
     /// What has become possible.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         if self.recovery.as_ref().is_some_and(Recovery::is_complete) {
             self.recover();
         }
@@ -468,7 +419,7 @@ impl Node {
         self.take(session, frame);
     }
 
-    fn take(&mut self, session: SessionId, frame: ClientFrame) {
+    pub(super) fn take(&mut self, session: SessionId, frame: ClientFrame) {
         if !self.members.contains_key(&session) {
             return;
         }

@@ -231,9 +231,13 @@ impl Event {
     pub(super) fn tell(&self) -> Option<String> {
         Some(match self {
             Self::Act(_) | Self::Beat(_) | Self::Tick { .. } | Self::Gossip { .. } | Self::HelloLate { .. } => return None,
-            Self::StoreLooks { .. } | Self::AsksNews { .. } | Self::News { .. } | Self::Revoke(_) | Self::Looked { is_owner: true, .. } => return None,
+            Self::StoreLooks { .. } | Self::AsksNews { .. } | Self::News { .. } | Self::Revoke(_) | Self::Looked { is_owner: true, .. } => {
+                return None;
+            }
             Self::Looked { owned: None, .. } => return None,
-            Self::ToNode { frame: ClientFrame::Heartbeat { .. }, .. } | Self::ToMount { frame: ServerFrame::Proof { .. }, .. } => return None,
+            Self::ToNode { frame: ClientFrame::Heartbeat { .. }, .. } | Self::ToMount { frame: ServerFrame::Proof { .. }, .. } => {
+                return None;
+            }
             Self::Start(host) => format!("node {host} starts"),
             Self::ToNode { life, host, frame, .. } => format!("node {host} gets from mount {life}: {frame:?}"),
             Self::ToMount { life, host, frame, .. } => format!("mount {life} gets from node {host}: {frame:?}"),
@@ -241,7 +245,9 @@ impl Event {
             Self::Attach { life, host, resumes, .. } => {
                 format!("mount {life} says hello to node {host}{}", if *resumes { " to resume its session" } else { "" })
             }
-            Self::Welcomed { life, host, durable_seq, .. } => format!("node {host} welcomes mount {life}, of which {durable_seq} ops are durable"),
+            Self::Welcomed { life, host, durable_seq, .. } => {
+                format!("node {host} welcomes mount {life}, of which {durable_seq} ops are durable")
+            }
             Self::Refused { life, host, reason, .. } => format!("node {host} refuses mount {life}: {}", reason.text()),
             Self::Elsewhere { life, host, owner, .. } => match owner {
                 Some(owner) => format!("node {host} sends mount {life} to node {owner}"),

@@ -62,7 +62,8 @@ impl World {
     fn fault_of_nodes(&mut self) -> Fault {
         let host = if self.random.below(3) == 0 { self.random.below(HOSTS as u64) as usize } else { self.owner_of_something() };
         let other = (host + 1 + self.random.below(HOSTS as u64 - 1) as usize) % HOSTS;
-        let for_us = if self.random.below(3) == 0 { self.random.below(SUSPECT_MS * 1_000) } else { SUSPECT_MS * (1_000 + self.random.below(4_000)) };
+        let for_us =
+            if self.random.below(3) == 0 { self.random.below(SUSPECT_MS * 1_000) } else { SUSPECT_MS * (1_000 + self.random.below(4_000)) };
         match self.random.below(16) {
             0..3 => Fault::Crash { host, for_us: for_us / 2 },
             3 => Fault::Stop { host, for_us },
@@ -81,9 +82,10 @@ impl World {
 
     fn owner_of_something(&mut self) -> usize {
         let wants_workspace = self.random.below(3) > 0;
-        let owner = self.hosts.iter().position(|host| {
-            if wants_workspace { host.workspace.serving().is_some() } else { host.account.serving().is_some() }
-        });
+        let owner = self
+            .hosts
+            .iter()
+            .position(|host| if wants_workspace { host.workspace.serving().is_some() } else { host.account.serving().is_some() });
         owner.unwrap_or(self.first)
     }
 
@@ -183,7 +185,10 @@ impl World {
         let grant = self.lives[life_of(session)].grant;
         self.lives[life_of(session)].has_been_revoked |= reason == FenceReason::Revoked;
         if reason == FenceReason::Revoked && !self.asked_to_revoke.contains(&grant) {
-            self.violations.push(format!("AUTHORITY: the session of mount {} was ended as revoked, and nobody revoked grant {grant}", life_of(session)));
+            self.violations.push(format!(
+                "AUTHORITY: the session of mount {} was ended as revoked, and nobody revoked grant {grant}",
+                life_of(session)
+            ));
         }
     }
 
@@ -209,7 +214,9 @@ impl World {
         of.sealed_us.get_or_insert(self.now_us);
         let synced = of.mount.as_ref().map_or(0, |mount| mount.synced);
         if synced > applied {
-            self.violations.push(format!("DURABILITY: op {synced} of mount {life} was said to be durable, and {applied} is the last that took effect"));
+            self.violations.push(format!(
+                "DURABILITY: op {synced} of mount {life} was said to be durable, and {applied} is the last that took effect"
+            ));
         }
         self.fenced.insert(Self::session(life));
         self.departed.insert(Self::session(life));

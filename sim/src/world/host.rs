@@ -41,11 +41,19 @@ pub(super) struct Host {
 pub(super) enum Place<U> {
     Away,
     /// It has asked whoever has it to let go, and asks the store at this time.
-    Yielding { ask_at_ms: u64 },
+    Yielding {
+        ask_at_ms: u64,
+    },
     /// It has asked the store.
-    Opening { asked_ms: u64 },
+    Opening {
+        asked_ms: u64,
+    },
     /// It owns it, and waits until the owner before cannot act any more.
-    Waiting { epoch: u64, ownership: Ownership, is_asking: Option<u64> },
+    Waiting {
+        epoch: u64,
+        ownership: Ownership,
+        is_asking: Option<u64>,
+    },
     Serving(U),
 }
 

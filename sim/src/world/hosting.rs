@@ -1,15 +1,11 @@
 //! Nodes: who is alive, who takes which shard, who may act.
 
-use std::collections::{BTreeSet, VecDeque};
-
-use artifacts_core::cluster::{Claim, HostCommand, Ownership};
-use artifacts_core::revocation::Feed;
+use artifacts_core::cluster::{Claim, HostCommand};
 use artifacts_core::session::Phase;
 
 use super::event::{End, Event, session_of};
-use super::host::{Account, Host, Place, Unit};
-use super::world::{CLOSE_MS, FASTER, LEASE_MS, OPEN_MS, STORE_MS, STRANDED_MS, SUSPECT_MS, TICK_US, TTL_MS, World, YIELD_MS};
-use crate::node::Node;
+use super::host::{Host, Place};
+use super::world::{CLOSE_MS, FASTER, STORE_MS, STRANDED_MS, SUSPECT_MS, TICK_US, World};
 use crate::ring::HOSTS;
 use crate::store::Part;
 
@@ -35,7 +31,7 @@ impl World {
         self.leave(host);
     }
 
-    fn gossip(&mut self, host: usize) {
+    pub(super) fn gossip(&mut self, host: usize) {
         let of = &mut self.hosts[host];
         let now_ms = of.clock.ms(self.now_us);
         let is_stranded = of.store_asked_ms.is_some_and(|asked_ms| now_ms.saturating_sub(asked_ms) >= STRANDED_MS);
@@ -56,19 +52,19 @@ impl World {
     }
 
     /// Asks the store something. Answers when that arrives.
-    fn to_store(&mut self, host: usize) -> Option<u64> {
+    pub(super) fn ask_store(&mut self, host: usize) -> Option<u64> {
         self.weather.store_us(End::Host(host), End::Store, self.now_us, &mut self.random)
     }
 
     /// The store answers.
-    pub(super) fn from_store(&mut self, host: usize, event: Event) {
+    pub(super) fn answer_from_store(&mut self, host: usize, event: Event) {
         if let Some(at_us) = self.weather.store_us(End::Store, End::Host(host), self.now_us, &mut self.random) {
             self.at(at_us, event);
         }
     }
 
     /// Takes and gives up shards as the ring suggests.
-    fn place(&mut self, host: usize) {
+    pub(super) fn place(&mut self, host: usize) {
         let first = self.first;
         let of = &mut self.hosts[host];
         let now_ms = of.clock.ms(self.now_us);
@@ -90,137 +86,8 @@ impl World {
         self.go_on_opening(host);
     }
 
-    fn begin_opening(&mut self, host: usize, part: Part) {
-        let ask_at_ms = self.hosts[host].clock.ms(self.now_us) + YIELD_MS;
-        match part {
-            Part::Workspace => self.hosts[host].workspace = Place::Yielding { ask_at_ms },
-            Part::Account => self.hosts[host].account = Place::Yielding { ask_at_ms },
-        }
-        for to in (0..HOSTS).filter(|&to| to != host) {
-            self.datagram(host, to, Event::Yield { to, part });
-        }
-    }
-
-    /// Another node asks for a shard.
-    pub(super) fn yields(&mut self, host: usize, part: Part) {
-        if !self.hosts[host].is_down {
-            self.hosts[host].hosting.give_up(part.shard());
-        }
-    }
-
-    fn go_on_opening(&mut self, host: usize) {
-        for part in Part::ALL {
-            let of = &mut self.hosts[host];
-            let now_ms = of.clock.ms(self.now_us);
-            let (asks_at, asked, waits) = match part {
-                Part::Workspace => opening(&of.workspace, now_ms),
-                Part::Account => opening(&of.account, now_ms),
-            };
-            if asks_at {
-                match part {
-                    Part::Workspace => of.workspace = Place::Opening { asked_ms: now_ms },
-                    Part::Account => of.account = Place::Opening { asked_ms: now_ms },
-                }
-                let host_life = of.life;
-                if let Some(at_us) = self.to_store(host) {
-                    self.at(at_us, Event::StoreOpens { host, host_life, part, asked_ms: now_ms });
-                }
-            } else if asked {
-                // Whatever comes of it, nobody waits for it.
-                match part {
-                    Part::Workspace => of.workspace = Place::Away,
-                    Part::Account => of.account = Place::Away,
-                }
-                of.hosting.failed(part.shard(), false, now_ms * FASTER);
-            } else if waits {
-                self.begin_serving(host, part);
-            }
-        }
-    }
-
-    pub(super) fn opened(&mut self, host: usize, part: Part, asked_ms: u64, epoch: u64, had_let_go: bool) {
-        let now_ms = self.hosts[host].clock.ms(self.now_us);
-        let ownership = if had_let_go || self.faults.skips_grace {
-            Ownership::handed_over(TTL_MS, asked_ms, [])
-        } else {
-            Ownership::opened(TTL_MS, asked_ms, now_ms, [])
-        };
-        let of = &mut self.hosts[host];
-        let is_awaited = match part {
-            Part::Workspace => matches!(of.workspace, Place::Opening { asked_ms: asked } if asked == asked_ms),
-            Part::Account => matches!(of.account, Place::Opening { asked_ms: asked } if asked == asked_ms),
-        };
-        if !is_awaited {
-            return;
-        }
-        match part {
-            Part::Workspace => of.workspace = Place::Waiting { epoch, ownership, is_asking: None },
-            Part::Account => of.account = Place::Waiting { epoch, ownership, is_asking: None },
-        }
-        self.tally.takeovers += u64::from(!had_let_go && epoch > 1);
-        self.tally.handovers += u64::from(had_let_go && epoch > 1);
-        self.go_on_opening(host);
-    }
-
-    /// Nobody else can act any more: serves what is stored.
-    fn begin_serving(&mut self, host: usize, part: Part) {
-        self.numbers += 1;
-        let (number, now_ms) = (self.numbers, self.hosts[host].clock.ms(self.now_us));
-        match part {
-            Part::Workspace => {
-                let Place::Waiting { epoch, ownership, .. } = std::mem::replace(&mut self.hosts[host].workspace, Place::Away) else { return };
-                if !self.store.is_owner(part, epoch) {
-                    self.hosts[host].hosting.failed(part.shard(), true, now_ms * FASTER);
-                    return;
-                }
-                self.judge_durable();
-                let had_taken = self.told.clone();
-                let stored = self.store.take_over();
-                let node = Node::open(&stored, had_taken, self.faults, LEASE_MS, now_ms);
-                let unit = Unit {
-                    number,
-                    epoch,
-                    ownership,
-                    node,
-                    outbox: VecDeque::new(),
-                    asked_ms: None,
-                    flush_sent: None,
-                    closes_since_ms: None,
-                };
-                self.hosts[host].workspace = Place::Serving(unit);
-                self.says(|| format!("node {host} serves the workspace"));
-                // Whoever is on record and was revoked meanwhile is over before anybody is served.
-                let grants: BTreeSet<usize> = self.recent().map(|life| self.lives[life].grant).collect();
-                let revoked: Vec<usize> = grants.into_iter().filter(|&grant| !self.stands(host, grant)).collect();
-                for grant in revoked {
-                    self.enforce(host, grant);
-                }
-                // What is whole from the beginning needs no grace.
-                self.pump_unit(host);
-            }
-            Part::Account => {
-                let Place::Waiting { epoch, ownership, .. } = std::mem::replace(&mut self.hosts[host].account, Place::Away) else { return };
-                if !self.store.is_owner(part, epoch) {
-                    self.hosts[host].hosting.failed(part.shard(), true, now_ms * FASTER);
-                    return;
-                }
-                let mut feed = Feed::new(number);
-                let records = self.store.revocations.clone();
-                records.iter().for_each(|signed| feed.push(signed.record.clone()));
-                let account =
-                    Account { number, epoch, ownership, asked_ms: None, feed, followed_ms: [None; HOSTS], calls: Vec::new() };
-                self.hosts[host].account = Place::Serving(account);
-                self.says(|| format!("node {host} serves the account"));
-                for signed in records {
-                    self.learn(host, &signed);
-                }
-            }
-        }
-        self.hosts[host].hosting.opened(part.shard(), now_ms * FASTER);
-    }
-
     /// Asks the store for proofs, and whether it can be reached.
-    fn prove(&mut self, host: usize) {
+    pub(super) fn prove(&mut self, host: usize) {
         for part in Part::ALL {
             let host_life = self.hosts[host].life;
             let now_ms = self.hosts[host].clock.ms(self.now_us);
@@ -228,7 +95,7 @@ impl World {
             let is_due = now_ms + 4 >= ownership.prove_by_ms(4);
             if is_due && is_asking.is_none_or(|asked_ms| now_ms >= asked_ms + STORE_MS) {
                 *is_asking = Some(now_ms);
-                if let Some(at_us) = self.to_store(host) {
+                if let Some(at_us) = self.ask_store(host) {
                     self.at(at_us, Event::StoreLooks { host, host_life, owned: Some((part, epoch)), asked_ms: now_ms });
                 }
                 self.hosts[host].store_asked_ms.get_or_insert(now_ms);
@@ -236,7 +103,7 @@ impl World {
         }
         if self.hosts[host].ticks.is_multiple_of(5) {
             let (host_life, now_ms) = (self.hosts[host].life, self.hosts[host].clock.ms(self.now_us));
-            if let Some(at_us) = self.to_store(host) {
+            if let Some(at_us) = self.ask_store(host) {
                 self.at(at_us, Event::StoreLooks { host, host_life, owned: None, asked_ms: now_ms });
             }
             self.hosts[host].store_asked_ms.get_or_insert(now_ms);
@@ -279,7 +146,7 @@ impl World {
         }
     }
 
-    fn tick_unit(&mut self, host: usize) {
+    pub(super) fn tick_unit(&mut self, host: usize) {
         let of = &mut self.hosts[host];
         let now_ms = of.clock.ms(self.now_us);
         let Some(unit) = of.workspace.serving_mut() else { return };
@@ -296,7 +163,7 @@ impl World {
         self.go_on_closing(host);
     }
 
-    fn begin_closing(&mut self, host: usize, part: Part) {
+    pub(super) fn begin_closing(&mut self, host: usize, part: Part) {
         let now_ms = self.hosts[host].clock.ms(self.now_us);
         match (part, self.hosts[host].workspace.serving_mut()) {
             (Part::Workspace, Some(unit)) => unit.closes_since_ms = Some(now_ms),
@@ -312,7 +179,7 @@ impl World {
     }
 
     /// Lets go of the workspace once all of it is durable, or when that takes too long.
-    fn go_on_closing(&mut self, host: usize) {
+    pub(super) fn go_on_closing(&mut self, host: usize) {
         let now_ms = self.hosts[host].clock.ms(self.now_us);
         let Some(unit) = self.hosts[host].workspace.serving() else { return };
         let Some(since_ms) = unit.closes_since_ms else { return };
@@ -329,7 +196,7 @@ impl World {
         self.drop_part(host, Part::Workspace);
     }
 
-    fn let_go(&mut self, host: usize, part: Part, epoch: u64) {
+    pub(super) fn let_go(&mut self, host: usize, part: Part, epoch: u64) {
         if self.weather.cut_until(End::Host(host), End::Store, self.now_us).is_none() {
             self.store.let_go(part, epoch);
             self.says(|| format!("node {host} has let go of the {}", part.name()));
@@ -337,7 +204,7 @@ impl World {
     }
 
     /// Nothing is left of a shard at a node.
-    fn drop_part(&mut self, host: usize, part: Part) {
+    pub(super) fn drop_part(&mut self, host: usize, part: Part) {
         match part {
             Part::Workspace => self.drop_workspace(host),
             Part::Account => self.hosts[host].account = Place::Away,
@@ -346,7 +213,7 @@ impl World {
         self.hosts[host].hosting.closed(part.shard(), now_ms * FASTER);
     }
 
-    fn drop_workspace(&mut self, host: usize) {
+    pub(super) fn drop_workspace(&mut self, host: usize) {
         self.hosts[host].backlog.clear();
         self.hosts[host].waiting.clear();
         if let Place::Serving(unit) = std::mem::replace(&mut self.hosts[host].workspace, Place::Away) {
@@ -384,7 +251,7 @@ impl World {
     }
 
     /// One that is to stop does so when nothing is left of its shards.
-    fn leave(&mut self, host: usize) {
+    pub(super) fn leave(&mut self, host: usize) {
         if let Some(for_us) = self.hosts[host].leaves_for_us
             && Part::ALL.into_iter().all(|part| self.hosts[host].is_away(part))
         {
@@ -420,15 +287,5 @@ impl World {
                 ));
             }
         }
-    }
-}
-
-/// Of a place: whether it is time to ask the store, whether it was asked in vain, whether the wait is over.
-fn opening<U>(place: &Place<U>, now_ms: u64) -> (bool, bool, bool) {
-    match place {
-        Place::Yielding { ask_at_ms } => (now_ms >= *ask_at_ms, false, false),
-        Place::Opening { asked_ms } => (false, now_ms >= asked_ms + OPEN_MS, false),
-        Place::Waiting { ownership, .. } => (false, false, now_ms >= ownership.alone_from_ms()),
-        Place::Away | Place::Serving(_) => (false, false, false),
     }
 }

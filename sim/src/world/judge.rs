@@ -39,11 +39,9 @@ impl World {
             let group = usize::from(record.group);
             // A lock of a session that is over was let go then, or given to another when it was silent for too long.
             let life = &self.lives[record.life];
-            match (&record.op.call, life.sealed_us.map(|at_us| life.lapsed_us.unwrap_or(at_us).min(at_us))) {
-                (Call::Lock { owner, .. } | Call::TryLock { owner, .. }, Some(at_us)) => {
-                    locks[group].insert(*owner, at_us.saturating_mul(1_000));
-                }
-                _ => {}
+            let free_us = life.sealed_us.map(|at_us| life.lapsed_us.unwrap_or(at_us).min(at_us));
+            if let (Call::Lock { owner, .. } | Call::TryLock { owner, .. }, Some(at_us)) = (&record.op.call, free_us) {
+                locks[group].insert(*owner, at_us.saturating_mul(1_000));
             }
             histories[group].push(record.op);
         }

@@ -7,12 +7,15 @@
 mod event;
 mod fault;
 mod faults;
+mod handling;
 mod host;
 mod hosting;
 mod judge;
 mod life;
 mod locks;
 mod network;
+mod opening;
+mod owner;
 mod programs;
 mod revoking;
 mod tally;

@@ -5,12 +5,10 @@ use std::cmp::Reverse;
 use artifacts_core::SessionId;
 use artifacts_core::cluster::Claim;
 use artifacts_core::mount::LeaseEnd;
-use artifacts_core::namespace::Errno;
 use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
 use artifacts_core::session::{Phase, Standing};
 
 use super::event::{End, Event, session_of};
-use super::host::Place;
 use super::world::{CURRENT_MS, HEARTBEAT_US, HELLO_US, INODES, LEASE_MS, PROOF_MS, SILENCE_US, World, life_of};
 use crate::mount::Mount;
 use crate::node::Todo;
@@ -52,7 +50,10 @@ impl World {
 
     pub(super) fn hello_is_late(&mut self, life: usize, connection: u64) {
         let of = &self.lives[life];
-        if !of.is_dead && of.link.connection == connection && !of.link.is_up && of.mount.as_ref().is_none_or(|mount| mount.standing.fenced().is_none())
+        if !of.is_dead
+            && of.link.connection == connection
+            && !of.link.is_up
+            && of.mount.as_ref().is_none_or(|mount| mount.standing.fenced().is_none())
         {
             self.try_another(life, None);
         }
@@ -82,7 +83,7 @@ impl World {
         self.serve_waiting(host);
     }
 
-    fn answer_hello(&mut self, life: usize, host: usize, event: Event) {
+    pub(super) fn answer_hello(&mut self, life: usize, host: usize, event: Event) {
         if self.weather.cut_until(End::Host(host), End::Mount(life), self.now_us).is_none() {
             let at_us = self.lives[life].link.arrival_at_mount_us(self.now_us, &mut self.random);
             self.at(at_us, event);
@@ -93,9 +94,10 @@ impl World {
     pub(super) fn serve_waiting(&mut self, host: usize) {
         let of = &mut self.hosts[host];
         let now_ms = of.clock.ms(self.now_us);
-        let may_act = of.workspace.serving().is_some_and(|unit| {
-            unit.closes_since_ms.is_none() && matches!(unit.ownership.claim(now_ms), Claim::Holds { .. })
-        });
+        let may_act = of
+            .workspace
+            .serving()
+            .is_some_and(|unit| unit.closes_since_ms.is_none() && matches!(unit.ownership.claim(now_ms), Claim::Holds { .. }));
         if !may_act || !of.is_current(now_ms, CURRENT_MS) {
             return;
         }
@@ -109,7 +111,7 @@ impl World {
         }
     }
 
-    fn open_stream(&mut self, life: usize, connection: u64, host: usize, resumes: bool) {
+    pub(super) fn open_stream(&mut self, life: usize, connection: u64, host: usize, resumes: bool) {
         if self.lives[life].link.connection != connection {
             return;
         }
@@ -159,7 +161,7 @@ impl World {
         self.pump(life);
     }
 
-    fn send_to_node(&mut self, life: usize, frames: Vec<ClientFrame>) {
+    pub(super) fn send_to_node(&mut self, life: usize, frames: Vec<ClientFrame>) {
         let host = self.lives[life].target;
         let link = &mut self.lives[life].link;
         for frame in frames {
@@ -170,7 +172,7 @@ impl World {
         }
     }
 
-    fn send_to_mount(&mut self, host: usize, session: SessionId, event: impl FnOnce(usize, u64) -> Event) {
+    pub(super) fn send_to_mount(&mut self, host: usize, session: SessionId, event: impl FnOnce(usize, u64) -> Event) {
         let life = life_of(session);
         let of = &mut self.lives[life];
         if let Some((_, connection)) = of.attached.filter(|&(at, _)| at == host && !of.is_dead) {
@@ -215,7 +217,7 @@ impl World {
         }
     }
 
-    fn take_frame(&mut self, life: usize, connection: u64, host: usize, frame: ClientFrame) {
+    pub(super) fn take_frame(&mut self, life: usize, connection: u64, host: usize, frame: ClientFrame) {
         if self.lives[life].attached != Some((host, connection)) {
             return;
         }
@@ -224,125 +226,6 @@ impl World {
             unit.node.receive(session_of(life), frame, now_ms);
         }
         self.pump_unit(host);
-    }
-
-    /// Does what a node wants.
-    pub(super) fn pump_unit(&mut self, host: usize) {
-        loop {
-            let now_ms = self.hosts[host].clock.ms(self.now_us);
-            let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
-            let (todos, number, epoch) = (std::mem::take(&mut unit.node.todo), unit.number, unit.epoch);
-            if todos.is_empty() {
-                return;
-            }
-            let is_owner = self.store.is_owner(Part::Workspace, epoch);
-            for todo in todos {
-                match todo {
-                    todo @ (Todo::Send(..) | Todo::Welcome { .. }) => {
-                        let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
-                        match unit.ownership.claim(now_ms) {
-                            Claim::Holds { .. } if unit.outbox.is_empty() => self.tell(host, epoch, todo),
-                            Claim::Lost => {}
-                            _ => unit.outbox.push_back(todo),
-                        }
-                    }
-                    Todo::Flush(durable) => self.flush(host, number, epoch, durable),
-                    Todo::Recalled(lease) => {
-                        let delay_us = super::world::RECALL_LIMIT_US;
-                        self.after(delay_us, Event::RecallExpired { host, unit: number, epoch: lease });
-                    }
-                    // What is decided by who is the owner no more concerns nobody.
-                    _ if !is_owner => {}
-                    todo => self.note(host, epoch, todo),
-                }
-            }
-            if !is_owner {
-                return;
-            }
-        }
-    }
-
-    /// What is to be known of what an owner has decided.
-    fn note(&mut self, host: usize, epoch: u64, todo: Todo) {
-        match todo {
-            Todo::Sealed { session, applied } => self.sealed(life_of(session), applied),
-            Todo::Fenced(session, reason) => self.note_fenced(session, reason),
-            Todo::Record(session, phase) => {
-                if phase == Phase::Lapsed {
-                    self.lives[life_of(session)].lapsed_us.get_or_insert(self.now_us);
-                }
-                self.store.record(epoch, session, phase);
-            }
-            Todo::Outlived(sessions) => {
-                self.tally.outlived += sessions.len() as u64;
-                self.store.outlived(epoch, sessions);
-            }
-            Todo::Returned(session) => self.store.returned(epoch, session),
-            Todo::Took { session, seq, time } => self.note_taken(session, seq, time),
-            Todo::Holds(resource, held) => self.note_holder(&resource, &held),
-            Todo::Recovered { is_whole } => {
-                self.says(|| format!("node {host} has what came back, {}", if is_whole { "all of it" } else { "but not all of it in its place" }));
-                self.is_lossy |= !is_whole;
-            }
-            Todo::Send(..) | Todo::Welcome { .. } | Todo::Flush(_) | Todo::Recalled(_) => {}
-        }
-    }
-
-    fn flush(&mut self, host: usize, unit: u64, epoch: u64, durable: Box<crate::node::Durable>) {
-        let now_ms = self.hosts[host].clock.ms(self.now_us);
-        self.numbers += 1;
-        let number = self.numbers;
-        if let Some(of) = self.hosts[host].workspace.serving_mut() {
-            of.flush_sent = Some((number, now_ms));
-        }
-        let goes = self.weather.write(self.now_us, &mut self.random);
-        if let Some(at_us) = self.weather.store_us(End::Host(host), End::Store, self.now_us, &mut self.random) {
-            let at_us = at_us.max(self.hosts[host].last_write_us + 1);
-            self.hosts[host].last_write_us = at_us;
-            self.at(at_us, Event::StoreFlushes { host, unit, number, epoch, durable, goes });
-        }
-    }
-
-    /// Tells what was held back until the node knew to be the owner.
-    pub(super) fn tell_held_back(&mut self, host: usize) {
-        loop {
-            let now_ms = self.hosts[host].clock.ms(self.now_us);
-            let Some(unit) = self.hosts[host].workspace.serving_mut() else { return };
-            match unit.ownership.claim(now_ms) {
-                Claim::Holds { .. } => {}
-                Claim::Lost => return unit.outbox.clear(),
-                Claim::Unproven => return,
-            }
-            let (epoch, Some(todo)) = (unit.epoch, unit.outbox.pop_front()) else { return };
-            self.tell(host, epoch, todo);
-        }
-    }
-
-    /// Tells a mount something, as the owner.
-    fn tell(&mut self, host: usize, epoch: u64, todo: Todo) {
-        if epoch < self.acted_until {
-            self.violations.push(format!("OWNERS: node {host} acts as the owner of epoch {epoch} after one of epoch {} has", self.acted_until));
-        }
-        self.acted_until = self.acted_until.max(epoch);
-        match todo {
-            Todo::Send(session, frame) => {
-                self.note_told(session, &frame);
-                self.send_to_mount(host, session, |life, connection| Event::ToMount { life, connection, host, frame });
-            }
-            Todo::Welcome { session, durable_seq } => {
-                self.send_to_mount(host, session, |life, connection| Event::Welcomed { life, connection, host, durable_seq });
-            }
-            _ => {}
-        }
-    }
-
-    fn note_told(&mut self, session: SessionId, frame: &ServerFrame) {
-        if let ServerFrame::Applied(results) = frame
-            && let Some(last) = results.iter().filter(|result| result.result != Err(Errno::EPROTO)).map(|result| result.seq).max()
-        {
-            let told = self.told.entry(session).or_default();
-            *told = (*told).max(last);
-        }
     }
 
     /// Sends what a mount wants to send, and lets its programs go on.
@@ -374,31 +257,11 @@ impl World {
     }
 
     /// A thread of its own drops what the kernel believes, one end after the other.
-    fn end_soon(&mut self, life: usize, end: LeaseEnd) {
+    pub(super) fn end_soon(&mut self, life: usize, end: LeaseEnd) {
         let delay_us = 50 + self.random.below(2_000);
         let of = &mut self.lives[life];
         of.ends_at_us = of.ends_at_us.max(self.now_us + delay_us) + 1;
         let at_us = of.ends_at_us;
         self.at(at_us, Event::LeaseEnds { life, end });
-    }
-
-    /// A session whose mount is known to be gone ends.
-    pub(super) fn end_session(&mut self, life: usize) {
-        let now_us = self.now_us;
-        let serves = |&host: &usize| {
-            let of = &self.hosts[host];
-            let now_ms = of.clock.ms(now_us);
-            let is_owner = |unit: &super::host::Unit| {
-                matches!(unit.ownership.claim(now_ms), Claim::Holds { .. }) && self.store.is_owner(Part::Workspace, unit.epoch)
-            };
-            of.frozen_until_us <= now_us && matches!(&of.workspace, Place::Serving(unit) if is_owner(unit))
-        };
-        let Some(host) = (0..HOSTS).find(serves) else { return self.after(5_000, Event::EndSession(life)) };
-        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
-            unit.node.end(session_of(life), FenceReason::LeaseLost);
-        }
-        self.pump_unit(host);
-        // It may have died before its hello came.
-        self.lives[life].is_sealed = true;
     }
 }

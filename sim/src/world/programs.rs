@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use artifacts_core::session::Verdict;
 use crate::linearizability::Operation;
 use crate::linearizability::files::{Answer, Call};
+use artifacts_core::session::Verdict;
 
 use super::event::Event;
 use super::life::{Client, Recorded};
@@ -73,7 +73,8 @@ impl World {
         let (of, Some(mount)) = (&mut self.clients[client], &mut self.lives[life].mount) else { return };
         let record = self.records.len();
         of.record = Some(record);
-        self.trace.says(self.now_us, self.tally.ops, || format!("program {} on mount {life} calls in {group}: {call:?}", of.program.number));
+        self.trace
+            .says(self.now_us, self.tally.ops, || format!("program {} on mount {life} calls in {group}: {call:?}", of.program.number));
         if let Call::Unlock { owner, .. } = call {
             self.holders.lets_go(life, u64::from(owner));
             of.program.holds_surely = false;

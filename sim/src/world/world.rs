@@ -4,12 +4,11 @@ use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 use artifacts_core::SessionId;
-use artifacts_core::cluster::Claim;
 use artifacts_core::session::Verdict;
 use artifacts_core::ticket::VerifyingKeys;
 use ed25519_dalek::SigningKey;
 
-use super::event::{Event, Write, session_of};
+use super::event::{Event, session_of};
 use super::host::{Host, Unit};
 use super::life::{Client, Life, Recorded};
 use super::locks::Holders;
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::linearizability::files::State;
 use crate::node::Faults;
 use crate::ring::HOSTS;
-use crate::store::{Part, Store};
+use crate::store::Store;
 use crate::tree::{GROUPS, planted};
 use crate::{Planted, Random};
 
@@ -277,7 +276,7 @@ impl World {
         self.found()
     }
 
-    fn serves(&mut self, life: usize) -> bool {
+    pub(super) fn serves(&mut self, life: usize) -> bool {
         let now_us = self.lives[life].clock.us(self.now_us);
         self.lives[life].mount.as_mut().is_some_and(|mount| matches!(mount.verdict(now_us), Verdict::Serve { .. }))
     }
@@ -292,7 +291,7 @@ impl World {
         self.recent().rev().filter(|&life| !self.lives[life].is_dead && !self.lives[life].is_sealed)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.clients.iter().all(|client| client.is_over) && self.is_at_rest()
     }
 
@@ -304,7 +303,7 @@ impl World {
         }
     }
 
-    fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<()> {
+    pub(super) fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<()> {
         let give_up_us = self.now_us + STUCK_US;
         while !done(self) {
             let Some(Reverse((at_us, number))) = self.queue.pop() else { bail!("nothing happens any more") };
@@ -328,7 +327,7 @@ impl World {
     }
 
     /// Who has not come to rest, for people.
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let clients = self.clients.iter().filter(|client| !client.is_over);
         let clients: Vec<_> = clients.map(|client| format!("a program on mount {}: {:?}", client.life, client.running)).collect();
         let describe = |(number, life): (usize, &Life)| {
@@ -347,7 +346,7 @@ impl World {
         format!("faults {}, {}\n{}\n{}", self.awaited_faults, clients.join("\n"), lives.join("\n"), hosts.join("\n"))
     }
 
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         let is_revoked = |grant: &usize| self.revoked.contains_key(grant);
         self.awaited_faults == 0
             && self.is_settled()
@@ -355,7 +354,7 @@ impl World {
             && self.asked_to_revoke.iter().all(is_revoked)
     }
 
-    fn be_born(&mut self, delay_us: u64) -> usize {
+    pub(super) fn be_born(&mut self, delay_us: u64) -> usize {
         let life = self.lives.len();
         self.tally.lives += 1;
         // Now and then two mounts stand on one grant.
@@ -367,152 +366,8 @@ impl World {
         life
     }
 
-    fn handle(&mut self, event: Event) {
-        if event.host().is_some_and(|host| self.hosts[host].is_down) && event.way().is_none() {
-            return;
-        }
-        match event {
-            Event::Act(client) => self.act(client),
-            Event::Beat(life) => {
-                let now_us = self.lives[life].clock.us(self.now_us);
-                if let Some(mount) = self.lives[life].mount.as_mut().filter(|mount| mount.standing.fenced().is_none()) {
-                    mount.beat(now_us);
-                    self.after(HEARTBEAT_US, Event::Beat(life));
-                    self.pump(life);
-                    self.look_at_stream(life);
-                }
-            }
-            Event::Tick { host, host_life } if self.hosts[host].life == host_life => self.tick(host),
-            Event::Tick { .. } => {}
-            Event::Start(host) => self.start(host),
-            Event::Gossip { to, words, records, .. } => {
-                let of = &mut self.hosts[to];
-                let now_ms = of.clock.ms(self.now_us);
-                of.ring.hear(&words, now_ms);
-                records.iter().for_each(|record| self.learn(to, record));
-            }
-            Event::ToNode { life, connection, host, frame } => self.frame_to_node(life, connection, host, frame),
-            Event::ToMount { life, connection, frame, .. } => {
-                let of = &mut self.lives[life];
-                let now_us = of.clock.us(self.now_us);
-                if of.link.connection == connection
-                    && let Some(mount) = &mut of.mount
-                {
-                    of.heard_us = now_us;
-                    mount.receive(frame, now_us);
-                    self.pump(life);
-                }
-            }
-            Event::Hello { life, connection } => self.say_hello(life, connection),
-            Event::HelloLate { life, connection } => self.hello_is_late(life, connection),
-            Event::Attach { life, connection, host, resumes } => self.attach(life, connection, host, resumes),
-            Event::Welcomed { life, connection, durable_seq, .. } => self.welcomed(life, connection, durable_seq),
-            Event::Refused { life, connection, reason, .. } => {
-                let of = &mut self.lives[life];
-                let now_us = of.clock.us(self.now_us);
-                if of.link.connection != connection {
-                    return;
-                }
-                match &mut of.mount {
-                    Some(mount) => {
-                        mount.fenced(reason, now_us);
-                        self.pump(life);
-                    }
-                    // Nothing is mounted.
-                    None => (of.is_dead, of.is_sealed) = (true, true),
-                }
-            }
-            Event::Elsewhere { life, connection, owner, .. } => {
-                if self.lives[life].link.connection == connection && !self.lives[life].is_dead {
-                    self.try_another(life, owner);
-                }
-            }
-            Event::LeaseEnds { life, end } => {
-                if let Some(mount) = &mut self.lives[life].mount {
-                    mount.end_lease(end);
-                    self.pump(life);
-                }
-            }
-            Event::Yield { to, part } => self.yields(to, part),
-            Event::StoreOpens { host, host_life, part, asked_ms } => {
-                let (epoch, had_let_go) = self.store.open(part);
-                self.from_store(host, Event::Opened { host, host_life, part, asked_ms, epoch, had_let_go });
-            }
-            Event::Opened { host, host_life, part, asked_ms, epoch, had_let_go } => {
-                if self.hosts[host].life == host_life {
-                    self.opened(host, part, asked_ms, epoch, had_let_go);
-                }
-            }
-            Event::StoreLooks { host, host_life, owned, asked_ms } => {
-                let is_owner = owned.is_some_and(|(part, epoch)| self.store.is_owner(part, epoch));
-                self.from_store(host, Event::Looked { host, host_life, owned, asked_ms, is_owner });
-            }
-            Event::Looked { host, host_life, owned, asked_ms, is_owner } => {
-                if self.hosts[host].life == host_life {
-                    self.looked(host, owned, asked_ms, is_owner);
-                }
-            }
-            Event::StoreFlushes { host, unit, number, epoch, durable, goes } => self.store_flushes((host, unit, number), epoch, durable, goes),
-            Event::Flushed { host, unit, number, durable, is_owner } => self.flushed((host, unit, number), durable, is_owner),
-            Event::RecallExpired { host, unit, epoch } => {
-                let now_ms = self.hosts[host].clock.ms(self.now_us);
-                if let Some(of) = self.hosts[host].workspace.serving_mut().filter(|of| of.number == unit)
-                    && matches!(of.ownership.claim(now_ms), Claim::Holds { .. })
-                {
-                    of.node.recall_expired(epoch, now_ms);
-                    self.pump_unit(host);
-                }
-            }
-            Event::EndSession(life) => self.end_session(life),
-            Event::Broken { life, connection, for_us } => {
-                if self.lives[life].link.connection == connection && !self.lives[life].is_dead {
-                    self.break_stream(life, for_us);
-                }
-            }
-            Event::Fault(fault) => self.go_wrong(fault),
-            Event::Revoke(grant) => self.revoke(grant),
-            Event::RecordStored { host, unit, record } => self.record_stored(host, unit, &record),
-            Event::Push { from, to, unit, record } => self.pushed(from, to, unit, &record),
-            Event::Pushed { host, by, unit, grant } => self.push_answered(host, by, unit, grant),
-            Event::AsksNews { from, to, asked_ms, position } => self.answer_news(from, to, asked_ms, position),
-            Event::News { host, news, asked_ms } => self.take_news(host, &news, asked_ms),
-        }
-    }
-
-    fn store_flushes(&mut self, (host, unit, number): (usize, u64, u64), epoch: u64, durable: Box<crate::node::Durable>, goes: Write) {
-        let counts = goes != Write::Fails && self.store.flush(epoch, &durable);
-        if counts {
-            // What sessions had done that were over when the flush began is durable with it.
-            for session in std::mem::take(&mut self.departed) {
-                if durable.progress.contains_key(&session) {
-                    self.departed.insert(session);
-                } else {
-                    self.told.remove(&session);
-                }
-            }
-        }
-        let is_owner = self.store.is_owner(Part::Workspace, epoch);
-        if goes != Write::Unanswered {
-            self.from_store(host, Event::Flushed { host, unit, number, durable: counts.then_some(durable), is_owner });
-        }
-    }
-
-    fn flushed(&mut self, (host, unit, number): (usize, u64, u64), durable: Option<Box<crate::node::Durable>>, is_owner: bool) {
-        let now_ms = self.hosts[host].clock.ms(self.now_us);
-        let Some(of) = self.hosts[host].workspace.serving_mut().filter(|of| of.number == unit) else { return };
-        if !is_owner {
-            of.ownership.lose();
-            return self.lost_part(host, Part::Workspace);
-        }
-        if of.flush_sent.is_some_and(|(sent, _)| sent == number) {
-            of.flush_sent = None;
-            of.node.flushed(durable.map(|durable| *durable), now_ms);
-            self.pump_unit(host);
-        }
-    }
-
     /// Until when the process stands still for which this is, or the way is cut on which it comes.
-    fn held_up(&self, event: &Event) -> Option<u64> {
+    pub(super) fn held_up(&self, event: &Event) -> Option<u64> {
         let life = match event {
             Event::Act(client) => self.clients.get(*client).map(|client| client.life),
             event => event.life(),

@@ -48,7 +48,8 @@ pub(super) fn run(args: &RunArgs, output: Output) -> anyhow::Result<()> {
             if !output.quiet {
                 report.trace.iter().try_for_each(|line| output.line(&printable(line)))?;
             }
-            let counted: Vec<_> = report.counted.iter().filter(|(_, times)| *times > 0).map(|(what, times)| format!("{times} {what}")).collect();
+            let counted: Vec<_> =
+                report.counted.iter().filter(|(_, times)| *times > 0).map(|(what, times)| format!("{times} {what}")).collect();
             output.note(&format!("Seed {}: {}.", args.seed, counted.join(", ")));
         }
     }

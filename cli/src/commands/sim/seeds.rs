@@ -12,7 +12,11 @@ impl FromStr for Seeds {
         let advice = || format!("`{text}` is no range of seeds; write for example 0..10000");
         let (first, end) = text.split_once("..").ok_or_else(advice)?;
         let (first, end) = (first.parse().map_err(|_| advice())?, end.parse().map_err(|_| advice())?);
-        if first >= end { Err(format!("there are no seeds in {text}; the second number has to be the greater one")) } else { Ok(Self(first..end)) }
+        if first >= end {
+            Err(format!("there are no seeds in {text}; the second number has to be the greater one"))
+        } else {
+            Ok(Self(first..end))
+        }
     }
 }
 

@@ -52,7 +52,9 @@ pub(super) fn run(args: &SweepArgs, output: Output) -> anyhow::Result<()> {
     if output.format == Format::Json {
         let violations: Vec<_> = swept.violations.iter().map(|(seed, violation)| json!({ "seed": seed, "violation": violation })).collect();
         let counted: Map<String, Value> = swept.counted.iter().map(|(what, times)| ((*what).to_owned(), json!(times))).collect();
-        output.json(&json!({ "seeds": swept.seeds, "planted": args.planted.map(Planted::name), "violations": violations, "counted": counted }))?;
+        output.json(
+            &json!({ "seeds": swept.seeds, "planted": args.planted.map(Planted::name), "violations": violations, "counted": counted }),
+        )?;
     } else {
         if !output.quiet {
             let table = Table::new(["WHAT HAPPENED", "TIMES"], "nothing happened");
