@@ -17,7 +17,7 @@ Examples:
   artifacts sim run --seed 7
   artifacts sim run --seed 7 --planted skip-fencing | less
   artifacts sim run --seed 7 --format json | jq .counted")]
-pub(super) struct RunArgs {
+pub(crate) struct RunArgs {
     /// What determines everything
     #[arg(long, value_name = "N")]
     seed: u64,

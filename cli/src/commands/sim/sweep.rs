@@ -20,7 +20,7 @@ other way round: exits 1 if the fault is not found.
 Examples:
   artifacts sim sweep --seeds 0..10000
   artifacts sim sweep --seeds 0..200 --planted serve-without-proof")]
-pub(super) struct SweepArgs {
+pub(crate) struct SweepArgs {
     /// From the first to before the second
     #[arg(long, value_name = "A..B")]
     seeds: Seeds,
