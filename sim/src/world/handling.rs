@@ -42,6 +42,7 @@ impl World {
                     of.heard_us = now_us;
                     mount.receive(frame, now_us);
                     self.pump(life);
+                    self.end_what_is_over(life);
                 }
             }
             Event::Hello { life, connection } => self.say_hello(life, connection),
@@ -58,6 +59,7 @@ impl World {
                     Some(mount) => {
                         mount.fenced(reason, now_us);
                         self.pump(life);
+                        self.end_what_is_over(life);
                     }
                     // Nothing is mounted.
                     None => (of.is_dead, of.is_sealed) = (true, true),

@@ -28,6 +28,8 @@ pub(super) struct Life {
     pub(super) is_sealed: bool,
     pub(super) sealed_us: Option<u64>,
     pub(super) has_been_revoked: bool,
+    /// Its mount takes it to be over, and the store does not know that yet.
+    pub(super) runs_out: bool,
     /// When it had not been heard for its lease, for the first time in this segment.
     pub(super) lapsed_us: Option<u64>,
     /// What its mount has answered, in order: the record, and the time of the op that it made.
@@ -53,6 +55,7 @@ impl Life {
             is_sealed: false,
             sealed_us: None,
             has_been_revoked: false,
+            runs_out: false,
             lapsed_us: None,
             answered: Vec::new(),
             held: Vec::new(),

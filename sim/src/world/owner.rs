@@ -8,7 +8,7 @@ use artifacts_core::session::Phase;
 
 use super::event::{End, Event, session_of};
 use super::host::{Place, Unit};
-use super::world::{RECALL_LIMIT_US, World, life_of};
+use super::world::{LEASE_MS, RECALL_LIMIT_US, World, life_of};
 use crate::node::{Durable, Todo};
 use crate::ring::HOSTS;
 use crate::store::Part;
@@ -38,6 +38,13 @@ impl World {
                     Todo::Recalled(lease) => {
                         let delay_us = RECALL_LIMIT_US;
                         self.after(delay_us, Event::RecallExpired { host, unit: number, epoch: lease });
+                    }
+                    // The store refuses the write, so nobody is told what depends on it.
+                    Todo::Record(..) | Todo::Outlived(_) if !is_owner => {
+                        if let Some(unit) = self.hosts[host].workspace.serving_mut() {
+                            unit.ownership.lose();
+                        }
+                        self.lost_part(host, Part::Workspace);
                     }
                     // What is decided by who is the owner no more concerns nobody.
                     _ if !is_owner => {}
@@ -133,6 +140,16 @@ impl World {
         {
             let told = self.told.entry(session).or_default();
             *told = (*told).max(last);
+        }
+    }
+
+    /// A mount may have heard that its session is over from an owner whose word of that never reached the store. It does not come back, and
+    /// its session runs out.
+    pub(super) fn end_what_is_over(&mut self, life: usize) {
+        let of = &mut self.lives[life];
+        let is_over = of.mount.as_ref().is_some_and(|mount| mount.standing.fenced().is_some());
+        if is_over && !of.is_sealed && !std::mem::replace(&mut of.runs_out, true) {
+            self.after(LEASE_MS * 1_000, Event::EndSession(life));
         }
     }
 
