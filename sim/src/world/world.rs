@@ -246,6 +246,8 @@ impl World {
                 mount.say_goodbye();
                 self.tally.leaves += 1;
                 self.pump(life);
+                // Its node may be about to let go of the workspace, and not hear that any more.
+                self.after(LEASE_MS * 1_000, Event::EndSession(life));
                 self.run_until(|world| world.lives[life].is_sealed)?;
                 self.lives[life].is_dead = true;
                 self.lives[life].mount = None;
