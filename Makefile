@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-failover test-forks test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-forks test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,15 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 	$(CARGO) build --release --workspace --bins
 	LIN_OPS=$(LIN_OPS) LIN_MOUNTS=$(LIN_MOUNTS) LIN_SEED=$(LIN_SEED) SIM_OPS=$(SIM_OPS) SIM_SEED=$(SIM_SEED) \
 		$(CARGO) test --release --workspace --test linearizability --test linearizability_sim -- --nocapture
+
+# How many seeds are simulated; `make test` does 100.
+SIM_SEEDS ?= 10000
+PLANTED := skip-fencing skip-grace accept-unsigned serve-without-proof forget-lock-fence ack-before-durable keep-believing forget-readers
+
+test-sim: ## Simulate many seeds, and look for every planted fault (release build, minutes; SIM_SEEDS)
+	$(CARGO) build --release --workspace --bins
+	target/release/artifacts sim sweep --seeds 0..$(SIM_SEEDS)
+	@for fault in $(PLANTED); do target/release/artifacts sim sweep -q --seeds 0..200 --planted $$fault || exit 1; done
 
 # How often nodes are killed and cut off; about half a minute each.
 FAILOVER_KILLS ?= 50

@@ -5,6 +5,8 @@
 //! shells around them. `core` depends on no other crate of the workspace.
 
 pub mod cluster;
+mod hashing;
+
 pub mod error_code;
 pub mod id;
 pub mod leases;

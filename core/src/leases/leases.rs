@@ -1,7 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Heat, Kind, Lease};
 use crate::SessionId;
+use crate::hashing::HashMap;
 use crate::namespace::Ino;
 
 /// How long a holder that is heard may take to send what it has decided and to drop its caches.

@@ -21,7 +21,6 @@ pub(crate) mod connection;
 mod inode_supply;
 mod leases;
 mod locking;
-mod locks;
 mod mount_session;
 mod opening;
 mod outlet;

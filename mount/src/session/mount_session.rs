@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use artifacts_core::SegmentId;
-use artifacts_core::mount::{LeaseEnd, Mount, Note, Settled, Upload, touched};
+use artifacts_core::mount::{LeaseEnd, Locks, Mount, Note, Settled, Upload, touched};
 use artifacts_core::namespace::{Errno, Ino, Mutation, Outcome, Source};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, NumberedOp, Request, ServerFrame, Welcome, encode};
 use artifacts_core::session::Standing;
@@ -16,7 +16,6 @@ use super::batch::{Answered, Batch, Durable, Effects, OpDone};
 use super::beliefs::Beliefs;
 use super::inode_supply::InodeSupply;
 use super::locking::LockDone;
-use super::locks::Locks;
 use super::opening::Opened;
 use super::outlet::Outlet;
 use crate::data::BlockId;

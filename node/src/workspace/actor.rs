@@ -4,11 +4,10 @@ use std::sync::Arc;
 use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Absent, Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::absent::Absent;
 use super::commit::Decider;
 use super::flush::{Durably, Meta, PENDING_MAX_BYTES, encode};
 use super::inode_leases::InodeLeases;
@@ -81,7 +80,9 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
-    absent: Absent,
+    pub(super) absent: Absent,
+    /// Inodes without links are still to be looked for: some may be open on a mount that may come back.
+    pub(super) orphans_wait: bool,
     /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
     pub(super) lease: WorkspaceLease,
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
@@ -148,6 +149,7 @@ impl Actor for WorkspaceActor {
             recovery,
             deferred: VecDeque::new(),
             absent: Absent::new(known, lost),
+            orphans_wait: false,
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
@@ -164,7 +166,7 @@ impl Actor for WorkspaceActor {
             visitors: Visitors::default(),
         };
         if state.recovery.is_none() {
-            state.purge_orphans(&myself).await.map_err(|error| format!("{error}"))?;
+            state.purge_orphans_if_all_are_back(&myself).await.map_err(|error| format!("{error}"))?;
         }
         state.schedule_upkeep(&myself);
         Ok(state)
@@ -359,6 +361,7 @@ impl WorkspaceState {
                 self.inodes_departed(myself, session);
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
+                self.purge_waiting_orphans(myself).await?;
             }
             WorkspaceMessage::Lapsed(session) => {
                 self.settle(session);
@@ -530,7 +533,7 @@ impl WorkspaceState {
                 }
                 self.inodes_resent(myself, session);
                 self.settle(session);
-                Ok(())
+                self.purge_waiting_orphans(myself).await
             }
             ClientFrame::Opened { inodes } => {
                 let room = OPEN_MAX.saturating_sub(self.open.count(session));
@@ -595,7 +598,7 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
-        self.purge_orphans(myself).await?;
+        self.purge_orphans_if_all_are_back(myself).await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
             Box::pin(self.route(myself, message)).await?;

@@ -73,7 +73,7 @@ impl WorkspaceKeys {
         self.namespace(&[LOCK_TOKENS])
     }
 
-    /// That others were served while a session was away; see [`super::absent`].
+    /// That others were served while a session was away; see [`artifacts_core::session::Absent`].
     pub(crate) fn outlived(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
     }

@@ -6,7 +6,6 @@
 //! and of how far each session has come, so a crash leaves exactly a prefix of the order. A mount that is alone may hold the
 //! workspace's lease and decide by itself; its ops then come in batches, and everybody else waits until it has given it back.
 
-mod absent;
 mod actor;
 mod collection;
 mod commit;
