@@ -131,7 +131,7 @@ impl World {
                 }
                 let mut feed = Feed::new(number);
                 let records = self.store.revocations.clone();
-                records.iter().for_each(|signed| feed.push(signed.record.clone()));
+                records.iter().for_each(|signed| feed.push(signed.clone()));
                 let account = Account { number, epoch, ownership, asked_ms: None, feed, followed_ms: [None; HOSTS], calls: Vec::new() };
                 self.hosts[host].account = Place::Serving(account);
                 self.says(|| format!("node {host} serves the account"));

@@ -76,7 +76,7 @@ impl World {
         let now_ms = self.hosts[host].clock.ms(self.now_us);
         let Some(grant) = grant_of(record.record.target) else { return };
         let Some(account) = self.hosts[host].account.serving_mut().filter(|account| account.number == unit) else { return };
-        account.feed.push(record.record.clone());
+        account.feed.push(record.clone());
         let untold: BTreeSet<usize> = (0..HOSTS).filter(|&other| other != host).collect();
         account.calls.push(Call { grant, untold: untold.clone(), since_ms: now_ms, until_ms: None });
         self.learn(host, record);
