@@ -13,7 +13,7 @@ use artifacts_tests::{Scratch, Table, percentile};
 use crate::event::{Class, Event};
 use crate::holder::{self, final_count};
 use crate::journal::{self, Saved, compare};
-use crate::judge::{at_rest, judge};
+use crate::judge::{at_rest, forgive, judge};
 use crate::mounts::{MOUNTS, Mounts};
 use crate::round::{self, Numbers, Outcome};
 use crate::site::Site;
@@ -100,6 +100,7 @@ impl Run {
     }
 
     fn event(&mut self, event: Event) -> Result<()> {
+        let first_client = self.numbers.client;
         let outcome = round::run(&mut self.site, &self.mounts, event, &mut self.numbers, &mut self.random)?;
         let Outcome { mut histories, saved, held, named, pauses_s, took } = outcome;
         let longest_s = pauses_s.iter().copied().fold(0.0, f64::max);
@@ -125,7 +126,9 @@ impl Run {
             self.lost_early += named.lost_early.len();
             self.complaints.extend(named.lost_early.into_iter().map(|lost| format!("a lock was lost before its time: {lost}")));
         }
-        self.mounts.recover(&mut self.site)?;
+        for mount in self.mounts.recover(&mut self.site)? {
+            histories.iter_mut().for_each(|history| forgive(history, first_client + mount as u16));
+        }
         add(&mut histories, self.look()?);
         let start = now();
         // What a mount was asked before it was looked at has happened by now, or never will.
