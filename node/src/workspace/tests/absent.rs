@@ -103,8 +103,8 @@ async fn what_a_session_that_is_away_may_have_open_is_not_removed() {
     let away = SessionId::from_bits(2);
     let actor = lab.start(vec![]).await;
     let mut mount = Mount::attach(&actor, 2, Mode::Rw, false).await;
-    mount.commit(file("f", 1_000)).await.1.unwrap();
-    mount.send(ClientFrame::Opened { inodes: vec![Ino(1_000)] });
+    mount.commit(file("f", 2_000)).await.1.unwrap();
+    mount.send(ClientFrame::Opened { inodes: vec![Ino(2_000)] });
     mount.commit(unlink("f")).await.1.unwrap();
     mount.make_durable().await;
     assert_eq!(usage(&actor).await.inodes, 2, "it is open");
@@ -114,8 +114,8 @@ async fn what_a_session_that_is_away_may_have_open_is_not_removed() {
     actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
     assert_eq!(usage(&actor).await.inodes, 2, "its mount may come back");
     let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
-    late.send(ClientFrame::ResendDone { open: vec![Ino(1_000)] });
+    late.send(ClientFrame::ResendDone { open: vec![Ino(2_000)] });
     assert_eq!(usage(&actor).await.inodes, 2, "it has it open");
-    late.send(ClientFrame::Closed { inodes: vec![Ino(1_000)] });
+    late.send(ClientFrame::Closed { inodes: vec![Ino(2_000)] });
     assert_eq!(usage(&actor).await.inodes, 1, "nobody has it open any more");
 }
