@@ -139,7 +139,9 @@ mod tests {
             let mut history =
                 vec![made.clone(), write(1, (2, 3), 5), length(1, (4, 5), 1), write(2, (20, 21), 6), length(2, (22, 23), seen)];
             forgive(&mut history, 1);
-            history.iter_mut().for_each(|op| drop(op.returned_ns.get_or_insert(90)));
+            for op in &mut history {
+                op.returned_ns.get_or_insert(90);
+            }
             history
         };
         assert!(judge(&[State::default()], &history(1)).is_linearizable(), "it is gone");
