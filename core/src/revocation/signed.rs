@@ -26,22 +26,31 @@ pub struct Signed<T> {
 impl<T: Statement> Signed<T> {
     /// Signs with the key named `kid`.
     pub fn sign(content: T, kid: &str, key: &SigningKey) -> Self {
-        let signature = key.sign(&signed_bytes(&content)).to_bytes().to_vec();
+        let signature = signature(T::DOMAIN, &content, key);
         Self { content, kid: kid.to_owned(), signature }
     }
 
     /// Whether a trusted key signed exactly this.
     pub fn verifies(&self, keys: &VerifyingKeys) -> bool {
-        let (Some(key), Ok(signature)) = (keys.get(&self.kid), Signature::from_slice(&self.signature)) else {
-            return false;
-        };
-        key.verify_strict(&signed_bytes(&self.content), &signature).is_ok()
+        verifies(T::DOMAIN, &self.content, &self.kid, &self.signature, keys)
     }
 }
 
-fn signed_bytes<T: Statement>(content: &T) -> Vec<u8> {
-    // Statements hold ids, names and numbers; writing those to memory cannot fail.
-    let mut bytes = T::DOMAIN.to_vec();
+/// The ed25519 signature over the domain and the content's binary form.
+pub(super) fn signature<T: Serialize>(domain: &[u8], content: &T, key: &SigningKey) -> Vec<u8> {
+    key.sign(&signed_bytes(domain, content)).to_bytes().to_vec()
+}
+
+/// Whether the trusted key of this name made the signature over exactly this content.
+pub(super) fn verifies<T: Serialize>(domain: &[u8], content: &T, kid: &str, signature: &[u8], keys: &VerifyingKeys) -> bool {
+    let (Some(key), Ok(signature)) = (keys.get(kid), Signature::from_slice(signature)) else { return false };
+    key.verify_strict(&signed_bytes(domain, content), &signature).is_ok()
+}
+
+/// What is signed, and what tells contents apart.
+pub(super) fn signed_bytes<T: Serialize>(domain: &[u8], content: &T) -> Vec<u8> {
+    // What is signed holds ids, names and numbers; writing those to memory cannot fail.
+    let mut bytes = domain.to_vec();
     bytes.extend(postcard::to_stdvec(content).unwrap_or_default());
     bytes
 }
