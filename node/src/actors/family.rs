@@ -68,6 +68,8 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Message> Family<K, M> {
                 }
             }
         });
+        // From the start, or the first failure would be no change.
+        metrics::counter!("artifacts_actor_failures_total", "family" => name).increment(0);
         let (supervisor, _) = Actor::spawn(None, Supervisor { family: name }, on_exit).await?;
         Ok(Self { supervisor: supervisor.get_cell(), members, starting: tokio::sync::Mutex::new(()) })
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::ErrorBody;
-use super::{ApiError, ApiState};
+use super::{ApiError, ApiState, metric};
 use crate::sessions::SessionStatus;
 
 /// How long the store may take before the node counts as not ready.
@@ -39,6 +39,7 @@ pub(crate) fn install() -> PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("this process has a metrics recorder of its own; /metrics stays empty");
         }
+        metric::declare();
         handle
     });
     handle.clone()
