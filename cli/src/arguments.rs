@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "manual")]
+use crate::commands::manual;
 #[cfg(feature = "sim")]
 use crate::commands::sim;
 use crate::commands::{agent, completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
@@ -106,6 +108,10 @@ pub(crate) enum Command {
     Sim(sim::SimCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Write the reference of all commands
+    #[cfg(feature = "manual")]
+    #[command(hide = true)]
+    Manual(manual::ManualArgs),
 }
 
 #[cfg(test)]

@@ -99,6 +99,8 @@ fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "sim")]
         Command::Sim(command) => commands::sim::run(command, output),
         Command::Completions(args) => commands::completions::run(&args, output),
+        #[cfg(feature = "manual")]
+        Command::Manual(args) => commands::manual::run(&args, output),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

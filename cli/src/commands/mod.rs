@@ -9,6 +9,8 @@ pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod logout;
+#[cfg(feature = "manual")]
+pub(crate) mod manual;
 pub(crate) mod mount;
 #[cfg(feature = "node")]
 pub(crate) mod node;
