@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-forks test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-forks test-suites fuzz docs docs-reference static static-sandbox package check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -15,6 +15,7 @@ deps: ## Install the system packages that the tests use, where commands are miss
 	@sh tests/deps.sh
 	@sh tests/s3-server.sh
 	@sh tests/sdk.sh
+	@sh tests/deploy-tools.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins
@@ -111,7 +112,44 @@ fuzz: ## Fuzz all that reads bytes from a network, one target after the other (n
 		$(FUZZ) run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; \
 	done
 
-check: ## Check format, lints, docs and licences; changes nothing
+MDBOOK_VERSION := 0.5.4
+MDBOOK := target/tools/bin/mdbook
+
+docs: ## Build the documentation as a site, target/book, and check its links (DOCS_SOURCE: address of the sources)
+	@[ "$$($(MDBOOK) --version 2>/dev/null)" = "mdbook v$(MDBOOK_VERSION)" ] || \
+		$(CARGO) install --quiet --force --locked --debug --root target/tools --version $(MDBOOK_VERSION) --no-default-features --features search mdbook
+	@$(CARGO) build --quiet --workspace --bin book
+	@target/debug/book lay docs target/book-pages
+	@$(MDBOOK) build --dest-dir $(CURDIR)/target/book target/book-pages
+	@target/debug/book check target/book
+
+docs-reference: build ## Write the generated pages of the documentation anew
+	DOCS_WRITE=1 $(CARGO) test --workspace --test documentation reference::
+
+# Static against musl where the compiler has that target (rustup target add x86_64-unknown-linux-musl), else against the machine's libc.
+STATIC_TARGET ?= $(or $(shell rustup target list --installed 2>/dev/null | grep -m 1 -e '-linux-musl$$'),$(shell rustc -vV | sed -n 's/^host: //p'))
+STATIC := RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --release -p artifacts --bins --target $(STATIC_TARGET) --target-dir target/static-build
+STATIC_BUILT = target/static-build/$(STATIC_TARGET)/release/artifacts
+SANDBOX_BYTES_MAX := 15000000
+
+static: static-sandbox ## Build the program static and stripped, and the one for sandboxes, in target/static; prints their sizes
+	$(STATIC)
+	@install -D -m 0755 -s $(STATIC_BUILT) target/static/artifacts
+	@ls -l target/static | awk 'NR > 1 { printf "%s: %.1f MB\n", $$NF, $$5 / 1000000 }'
+
+static-sandbox:
+	$(STATIC) --no-default-features
+	@install -D -m 0755 -s $(STATIC_BUILT) target/static/artifacts-sandbox
+	@! ldd target/static/artifacts-sandbox 2>/dev/null | grep '=>' || { echo "it is not static" >&2; exit 1; }
+	@size=$$(stat -c %s target/static/artifacts-sandbox); echo "the program for sandboxes: $$size bytes, $(STATIC_TARGET)"; \
+		[ $$size -lt $(SANDBOX_BYTES_MAX) ] || { echo "that is more than $(SANDBOX_BYTES_MAX)" >&2; exit 1; }
+
+package: static ## Make tarballs of both, with man pages, completions, units and an installer, in target/package
+	@rm -rf target/package
+	@deploy/package.sh target/static/artifacts artifacts target/package
+	@deploy/package.sh target/static/artifacts-sandbox artifacts-sandbox target/package target/static/artifacts
+
+check: docs ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) check -p artifacts --no-default-features
@@ -122,7 +160,7 @@ fix: ## Format, and apply what the lints suggest
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: deps ## Measure revocation, several mounts, a cluster, many agents, and file operations beside JuiceFS (release build, needs /dev/fuse)
+bench: deps static-sandbox ## Measure revocation, how soon the static program mounts, several mounts, a cluster, many agents, and file operations beside JuiceFS (release build, needs /dev/fuse)
 	@sh tests/benches/deps.sh
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) bench --workspace --bench revocation --bench mounts --bench cluster --bench agents --bench comparison
+	$(CARGO) bench --workspace --bench revocation --bench start --bench mounts --bench cluster --bench agents --bench comparison

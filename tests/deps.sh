@@ -8,12 +8,14 @@ need() { # COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need cc gcc
+need curl curl
 need diff diffutils
 need fio fio
 need fusermount3 fuse3
 need getfacl acl
 need git git
 need ip iproute2
+need jq jq
 need node nodejs
 need npm npm
 need nsenter util-linux
@@ -21,6 +23,7 @@ need python3 python3
 need setfattr attr
 need setpriv util-linux
 need sqlite3 sqlite3
+need systemd-analyze systemd
 need stress-ng stress-ng
 need tar tar
 need unshare util-linux

@@ -1,8 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, ensure};
 use crate::Scratch;
+use anyhow::{Context as _, Result, ensure};
 
 /// The TypeScript SDK of this tree, and the compiler that it is built with.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ impl Sdk {
     /// # Errors
     /// If it cannot be built.
     pub fn pack(&self, scratch: &Scratch) -> Result<PathBuf> {
+        // It builds what it packs anew, for whoever comes second under the hands of the first.
+        static PACKING: Mutex<()> = Mutex::new(());
+        let _one = PACKING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut npm = Command::new("npm");
         scratch.mark(&mut npm).current_dir(&self.folder);
         let printed = run(npm.args(["pack", "--silent", "--pack-destination"]).arg(scratch.path()))?;

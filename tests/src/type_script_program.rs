@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
 use crate::time::{Duration, wait_until};
 use crate::{Sdk, Terminal};
+use anyhow::{Result, ensure};
 
 /// Only a guard against hanging.
 const PATIENCE: Duration = Duration::from_secs(60);

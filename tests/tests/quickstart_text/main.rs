@@ -1,11 +1,8 @@
 //! The text that the product was made for runs as it is written: its own blocks of TypeScript, shell and YAML, from top to bottom, against
 //! a fresh node. Only its placeholders, the address of the node and the place that the package comes from are put in.
 
-mod backend;
 mod pod;
 mod runtime;
-mod sdk;
-mod terminal;
 mod text;
 
 use std::fs;
@@ -16,14 +13,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, now, wait_until};
-use artifacts_tests::{Lab, artifacts_binary, mounted};
+use artifacts_tests::{Lab, Sdk, Terminal, TypeScriptProgram, artifacts_binary, mounted};
 use serde_json::json;
 
-use backend::Backend;
 use pod::Pod;
 use runtime::Runtime;
-use sdk::Sdk;
-use terminal::Terminal;
 use text::Blocks;
 
 /// Only a guard against hanging.
@@ -57,7 +51,7 @@ fn the_quickstart_runs_as_it_is_written() -> Result<()> {
         // 4. to 6.: names, a workspace by command, a ticket. The backend keeps it for its runtimes as the text says: serialized as JSON.
         let names = format!("const taskId: string = '4711';\n{}\n{}", blocks.client, blocks.names);
         let ticket = format!("{}\nturnsWrite('mount-ticket.json', JSON.stringify(mount_ticket));", blocks.ticket);
-        let mut backend = Backend::start(&sdk, &mut office, &[&names, &ticket, &blocks.revoke, &blocks.delete])?;
+        let mut backend = TypeScriptProgram::start(&sdk, &mut office, &[&names, &ticket, &blocks.revoke, &blocks.delete])?;
         office.run(&blocks.workspace)?;
         backend.go_on()?;
         let secret = fs::read(backend.file("mount-ticket.json"))?;

@@ -2,9 +2,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use artifacts_tests::Scratch;
-
-use crate::terminal::Terminal;
+use artifacts_tests::{Scratch, Terminal};
 
 /// A machine in which a customer's program runs: a namespace of mounts with a `/run` and a `/mnt` of its own, so that nothing of the machine
 /// of the test is touched, and no credential but what it is given.
