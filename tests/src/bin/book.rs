@@ -56,7 +56,7 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
         let folder = page.parent().context("a page has a folder")?;
         let text = rewritten(&String::from_utf8(content)?, |link| {
             let (file, _) = link.split_once('#').unwrap_or((link, ""));
-            let Some(outside) = outside(folder, file) else { return Ok(Some(link.to_owned())) };
+            let Some(outside) = outside(folder, file) else { return Ok(Some(inner(&page, link))) };
             if let Some(elsewhere) = &elsewhere {
                 return Ok(Some(format!("{}/{}", elsewhere.trim_end_matches('/'), outside.display())));
             }
@@ -64,7 +64,8 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
             if !source.is_file() {
                 return Ok(None);
             }
-            let copy = Path::new("source").join(format!("{}.txt", outside.display()));
+            // Whatever has `.md` in it mdBook takes for a page.
+            let copy = Path::new("source").join(format!("{}.txt", outside.display().to_string().replace(".md", "_md")));
             write(&to.join(&copy), &fs::read(source)?)?;
             Ok(Some(format!("{}{}", "../".repeat(folder.components().count()), copy.display())))
         })
@@ -72,6 +73,11 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
         write(&to.join(&page), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// mdBook calls a folder's page `index`, but for those that link to it; its table of contents it reads as it is.
+fn inner(page: &Path, link: &str) -> String {
+    if page == Path::new("SUMMARY.md") { link.to_owned() } else { link.replace("README.md", "index.md") }
 }
 
 /// Where a link leads that leaves the folder of all pages, below the root of the tree.
