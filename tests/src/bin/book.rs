@@ -70,9 +70,21 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
             Ok(Some(format!("{}{}", "../".repeat(folder.components().count()), copy.display())))
         })
         .with_context(|| page.display().to_string())?;
+        let text = if page == Path::new("SUMMARY.md") { with_notes(&text, &from.join("design"))? } else { text };
         write(&to.join(&page), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// The table of contents with each design note below their list, so that a new one is there by itself.
+fn with_notes(contents: &str, design: &Path) -> Result<String> {
+    let mut text = contents.trim_end().to_owned() + "\n";
+    for note in files(design)?.into_iter().filter(|note| note != Path::new("README.md")) {
+        let content = fs::read_to_string(design.join(&note))?;
+        let title = content.lines().next().and_then(|line| line.strip_prefix("# ")).context("a note begins with its title")?;
+        text.push_str(&format!("    - [{title}](design/{})\n", note.display()));
+    }
+    Ok(text)
 }
 
 /// mdBook calls a folder's page `index`, but for those that link to it; its table of contents it reads as it is.
