@@ -126,8 +126,9 @@ docs: ## Build the documentation as a site, target/book, and check its links (DO
 docs-reference: build ## Write the generated pages of the documentation anew
 	DOCS_WRITE=1 $(CARGO) test --workspace --test documentation reference::
 
-# Static against musl where the compiler has that target (rustup target add x86_64-unknown-linux-musl), else against the machine's libc.
-STATIC_TARGET ?= $(or $(shell rustup target list --installed 2>/dev/null | grep -m 1 -e '-linux-musl$$'),$(shell rustc -vV | sed -n 's/^host: //p'))
+# Static against musl where the compiler has that target (rustup target add x86_64-unknown-linux-musl) and C has it (musl-tools), else
+# against the machine's libc.
+STATIC_TARGET ?= $(or $(and $(shell command -v musl-gcc),$(shell rustup target list --installed 2>/dev/null | grep -m 1 -e '-linux-musl$$')),$(shell rustc -vV | sed -n 's/^host: //p'))
 STATIC := RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --release -p artifacts --bins --target $(STATIC_TARGET) --target-dir target/static-build
 STATIC_BUILT = target/static-build/$(STATIC_TARGET)/release/artifacts
 SANDBOX_BYTES_MAX := 15000000

@@ -1,10 +1,11 @@
 //! What `deploy/install.sh` puts where, and takes away again.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{artifacts_binary, local};
 
@@ -63,4 +64,31 @@ fn a_wrong_option_installs_nothing() -> Result<()> {
     ensure!(output.status.code() == Some(1), "{}", output.status);
     ensure!(String::from_utf8_lossy(&output.stderr).contains("--help"), "it does not say what to do");
     Ok(())
+}
+
+/// A machine without a compiler unpacks a package and installs from it; the program for sandboxes brings pages that another one has written.
+#[test]
+fn a_package_installs_what_it_brings() -> Result<()> {
+    local("package", LIMIT, |scratch| {
+        // In place of a program of its own, which the test would have to build.
+        let (full, sandbox) = (scratch.join("full"), scratch.join("sandbox"));
+        let binary = artifacts_binary()?.display();
+        fs::write(&full, format!("#!/bin/sh\nexec {binary} \"$@\"\n"))?;
+        fs::write(&sandbox, format!("#!/bin/sh\n[ \"$1\" != manual ] || exit 2\nexec {binary} \"$@\"\n"))?;
+        for program in [&full, &sandbox] {
+            fs::set_permissions(program, fs::Permissions::from_mode(0o755))?;
+        }
+        let mut package = Command::new(root()?.join("deploy/package.sh"));
+        let made = said(package.arg(&sandbox).arg("artifacts-sandbox").arg(scratch.join("out")).arg(&full))?;
+        let version = env!("CARGO_PKG_VERSION");
+        ensure!(made.contains(&format!("artifacts-sandbox-{version}-")), "{made}");
+        said(Command::new("tar").arg("-C").arg(scratch.path()).arg("-xzf").arg(made.trim()))?;
+        let unpacked = scratch.join(Path::new(made.trim()).file_name().context("name")?.to_string_lossy().replace(".tar.gz", ""));
+        let installed = scratch.join("installed");
+        said(Command::new(unpacked.join("install.sh")).args(["--no-units", "--prefix"]).arg(&installed))?;
+        ensure!(said(Command::new(installed.join("bin/artifacts")).arg("--version"))?.contains(version), "another version");
+        ensure!(installed.join("share/man/man1/artifacts-mount.1").is_file(), "no man pages");
+        ensure!(unpacked.join("LICENSE").is_file() && unpacked.join("systemd/artifacts-node.service").is_file(), "not all of it");
+        Ok(())
+    })
 }
