@@ -77,12 +77,14 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 
 # How many seeds are simulated; `make test` does 100.
 SIM_SEEDS ?= 10000
+SIM_AGENTS ?= 10000
 PLANTED := skip-fencing skip-grace accept-unsigned serve-without-proof forget-lock-fence ack-before-durable keep-believing forget-readers
 
-test-sim: ## Simulate many seeds, and look for every planted fault (release build, minutes; SIM_SEEDS)
+test-sim: ## Simulate many seeds, look for every planted fault, and revoke what 10,000 agents stand on (release build, minutes; SIM_SEEDS, SIM_AGENTS)
 	$(CARGO) build --release --workspace --bins
 	target/release/artifacts sim sweep --seeds 0..$(SIM_SEEDS)
 	@for fault in $(PLANTED); do target/release/artifacts sim sweep -q --seeds 0..200 --planted $$fault || exit 1; done
+	target/release/artifacts sim scale --agents $(SIM_AGENTS) --regions 3 --loss 10% --png target/scale.png
 
 # How often nodes are killed and cut off; about half a minute each.
 FAILOVER_KILLS ?= 50
