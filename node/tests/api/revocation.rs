@@ -145,6 +145,7 @@ async fn a_session_can_be_ended_by_itself() {
         "state",
         "opened_at",
         "last_heard_at",
+        "lease_ends_at",
     ] {
         assert!(session[field].is_string(), "{field} in {session}");
     }
