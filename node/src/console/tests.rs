@@ -111,7 +111,9 @@ fn every_file_in_the_folder_is_served_and_every_import_leads_to_one() {
 fn no_script_parses_markup_or_code() {
     for (name, asset) in PARTS {
         let text = std::str::from_utf8(asset.content()).unwrap();
-        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser", "srcdoc", "localStorage"] {
+        for sink in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser", "srcdoc", "localStorage"]
+        {
             assert!(!text.contains(sink), "{name}: {sink}");
         }
     }

@@ -102,6 +102,8 @@ function route() {
   stop();
   current.name = name;
   frame();
+  // On a narrow screen the menu scrolls.
+  at('pages').querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   const page = PAGES[name];
   document.title = `${page.title} · Artifacts`;
   if (name !== before) {

@@ -59,10 +59,10 @@ function add(trail, entry) {
 function view(context, trail) {
   const rows = [...trail.values()].reverse();
   const columns = [
-    { title: 'When', cell: (entry) => named(when(entry.at), clock(entry.at)) },
-    { title: 'What', cell: (entry) => [chip(kindOf(entry.kind), entry.kind.replaceAll('_', ' ')), entry.reason ? h('span', { class: 'below' }, entry.reason.replaceAll('_', ' ')) : null] },
-    { title: 'About', cell: about },
-    { title: 'By', cell: ({ by }) => named(by.kind.replaceAll('_', ' '), [by.key_id, by.ticket_id].filter(Boolean).map(id)) },
+    { title: 'When', class: 'wide', cell: (entry) => named(when(entry.at), clock(entry.at)) },
+    { title: 'What', class: 'wide', cell: (entry) => [chip(kindOf(entry.kind), entry.kind.replaceAll('_', ' ')), entry.reason ? h('span', { class: 'below' }, entry.reason.replaceAll('_', ' ')) : null] },
+    { title: 'About', class: 'wide', cell: about },
+    { title: 'By', class: 'wide', cell: ({ by }) => named(by.kind.replaceAll('_', ' '), [by.key_id, by.ticket_id].filter(Boolean).map(id)) },
   ];
   return [
     heading('Audit'),

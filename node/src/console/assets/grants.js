@@ -34,8 +34,8 @@ export const grantsPage = {
 export function grantTable(context, rows, mounts, without = []) {
   const columns = [
     { title: 'State', cell: (grant) => chip(KINDS[stateOf(grant)], stateOf(grant)) },
-    { title: 'For', cell: (grant) => named(`${grant.tenant_slug} / ${grant.runtime_id ?? 'all runtimes'}`, id(grant.id)) },
-    { title: 'Workspace', cell: (grant) => (grant.subpath ? named(workspaceLink(grant.workspace), `below ${grant.subpath}`) : workspaceLink(grant.workspace)) },
+    { title: 'For', class: 'wide', cell: (grant) => named(`${grant.tenant_slug} / ${grant.runtime_id ?? 'all runtimes'}`, id(grant.id)) },
+    { title: 'Workspace', class: 'wide', cell: (grant) => (grant.subpath ? named(workspaceLink(grant.workspace), `below ${grant.subpath}`) : workspaceLink(grant.workspace)) },
     { title: 'Mode', cell: (grant) => mode(grant.mode) },
     { title: 'Mounts', cell: (grant) => count(mounts.filter((session) => session.grant_id === grant.id).length), class: 'number' },
     { title: 'Made', cell: (grant) => when(grant.created_at) },

@@ -45,10 +45,10 @@ async function locksOf(address, signal) {
 export function lockTable(rows, mounts, withWorkspace = false) {
   const party = (of) => h('li', { key: of.lock_id ?? `${of.session}-${of.pid}-${of.first_byte}-${of.since}` }, ...describe(of, mounts));
   const columns = [
-    { title: 'Lock', cell: (lock) => named(lock.name ?? `inode ${lock.inode}`, KINDS[lock.kind] ?? lock.kind) },
+    { title: 'Lock', class: 'wide', cell: (lock) => named(lock.name ?? `inode ${lock.inode}`, KINDS[lock.kind] ?? lock.kind) },
     ...(withWorkspace ? [{ title: 'Workspace', cell: (lock) => workspaceLink(lock.workspace) }] : []),
-    { title: 'Held by', cell: (lock) => (lock.holders.length ? h('ul', { class: 'parties' }, ...lock.holders.map(party)) : 'nobody') },
-    { title: 'Waiting', cell: (lock) => (lock.waiters.length ? h('ol', { class: 'parties' }, ...lock.waiters.map(party)) : 'nobody') },
+    { title: 'Held by', class: 'wide', cell: (lock) => (lock.holders.length ? h('ul', { class: 'parties' }, ...lock.holders.map(party)) : 'nobody') },
+    { title: 'Waiting', class: 'wide', cell: (lock) => (lock.waiters.length ? h('ol', { class: 'parties' }, ...lock.waiters.map(party)) : 'nobody') },
   ];
   return table({ name: 'Locks', columns, rows, key: (lock) => `${lock.workspace} ${lock.kind} ${lock.name ?? lock.inode}`, empty: 'Nothing is locked.' });
 }

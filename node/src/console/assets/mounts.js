@@ -24,9 +24,9 @@ export const mountsPage = {
 export function mountTable(rows, without = []) {
   const columns = [
     { title: 'Health', cell: health },
-    { title: 'Host', cell: (session) => named(session.host, `${session.agent} from ${session.remote_addr}`) },
-    { title: 'Workspace', cell: (session) => workspaceLink(session.workspace) },
-    { title: 'For', cell: (session) => named(holder(session), id(session.id)) },
+    { title: 'Host', class: 'wide', cell: (session) => named(session.host, `${session.agent} from ${session.remote_addr}`) },
+    { title: 'Workspace', class: 'wide', cell: (session) => workspaceLink(session.workspace) },
+    { title: 'For', class: 'wide', cell: (session) => named(holder(session), id(session.id)) },
     { title: 'Mode', cell: (session) => mode(session.mode) },
     { title: 'Heard', cell: (session) => when(session.last_heard_at) },
     { title: 'Lease', cell: lease, class: 'meter' },

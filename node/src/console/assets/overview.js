@@ -5,7 +5,8 @@ import { healthOf, stateOf } from './health.js';
 import { repeat } from './live.js';
 import { heading, panel, tile, when, workspaceLink } from './parts.js';
 
-const SOON_MS = 3_600_000;
+/** Tickets renew what they can; a grant that is still in use so shortly before its end is worth a look. */
+const SOON_MS = 600_000;
 const MOUNTS_EVERY_MS = 1_000;
 const REST_EVERY_MS = 10_000;
 

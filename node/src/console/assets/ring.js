@@ -60,8 +60,7 @@ function view(status) {
       h('figcaption', null, h('strong', null, region.name), ` · ${region.live ? `${count(region.live)} of ${count(status.members.filter((member) => member.region === region.name).length)} nodes heard` : 'out of reach'}${region.first && status.regions.length > 1 ? ' · keeps the handles' : ''}`)));
   return [
     h('p', { class: 'note' }, `Cluster ${status.cluster}, as node ${status.node} sees it.`),
-    h('div', { class: 'rings' }, ...regions),
-    panel('Nodes', nodeTable(status, colour)),
+    h('div', { class: 'rings' }, ...regions, panel('Nodes', nodeTable(status, colour))),
     panel('Shards', shardTable(status, colour)),
   ];
 }
@@ -78,7 +77,7 @@ function dot(name, colour) {
 
 function nodeTable(status, colour) {
   const columns = [
-    { title: 'Node', cell: (member) => [dot(member.name, colour), ...named(member.name, member.api ?? member.gossip)] },
+    { title: 'Node', class: 'wide', cell: (member) => [dot(member.name, colour), ...named(member.name, member.api ?? member.gossip)] },
     { title: 'State', cell: (member) => chip(...phaseOf(member)) },
     { title: 'Region', cell: (member) => member.region ?? '–' },
     { title: 'Release', cell: (member) => member.release ?? '–' },
@@ -93,8 +92,8 @@ function shardTable(status, colour) {
   const columns = [
     { title: 'Shard', cell: (shard) => (status.regions.length > 1 ? `${shard.region} ${shard.shard}` : String(shard.shard)) },
     { title: 'Should own', cell: (shard) => owner(shard.suggested_owner) },
-    { title: 'In hand', cell: (shard) => (shard.units.length ? h('ul', { class: 'parties' }, ...shard.units.map((unit) =>
-      h('li', { key: unit.node }, chip(unit.state === 'serving' ? 'good' : 'warn', unit.state), h('span', null, unit.node, unit.epoch == null ? null : h('span', { class: 'below' }, `epoch ${count(unit.epoch)}`))))) : '–') },
+    { title: 'In hand', class: 'wide', cell: (shard) => (shard.units.length ? h('ul', { class: 'parties' }, ...shard.units.map((unit) =>
+      h('li', { key: unit.node }, chip(unit.state === 'serving' ? 'good' : 'warn', unit.state), h('span', null, unit.node, unit.epoch == null ? null : h('span', { class: 'note' }, `, epoch ${count(unit.epoch)}`))))) : '–') },
     { title: 'Unflushed', cell: (shard) => count(shard.units.find(({ unflushed }) => unflushed != null)?.unflushed), class: 'number' },
     { title: 'Feed lag', cell: (shard) => lag(shard.followers), class: 'number' },
   ];

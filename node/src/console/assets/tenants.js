@@ -16,9 +16,9 @@ export const tenantsPage = {
     const standing = (slug) => of(grants, slug).filter((grant) => stateOf(grant) === 'stands').length;
     const link = (page, slug, text) => h('a', { href: `#/${page}?tenant=${encodeURIComponent(slug)}` }, text);
     const columns = [
-      { title: 'Tenant', cell: (tenant) => named(tenant.slug, id(tenant.id)) },
-      { title: 'External id', cell: (tenant) => tenant.external_id ?? '–' },
-      { title: 'Metadata', cell: (tenant) => metadata(tenant.metadata) },
+      { title: 'Tenant', class: 'wide', cell: (tenant) => named(tenant.slug, id(tenant.id)) },
+      { title: 'External id', class: 'wide', cell: (tenant) => tenant.external_id ?? '–' },
+      { title: 'Metadata', class: 'wide', cell: (tenant) => metadata(tenant.metadata) },
       ...(rows.some((tenant) => tenant.quota_bytes) ? [{ title: 'Quota', cell: (tenant) => bytes(tenant.quota_bytes), class: 'number' }] : []),
       { title: 'Standing grants', cell: ({ slug }) => link('grants', slug, count(standing(slug))), class: 'number' },
       { title: 'Mounts', cell: ({ slug }) => link('mounts', slug, count(of(mounts, slug).length)), class: 'number' },

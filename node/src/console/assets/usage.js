@@ -18,7 +18,7 @@ export const usagePage = {
     const limits = new Map(workspaces.map((workspace) => [workspace.address, workspace]));
     const sorted = Object.assign([...rows].sort((a, b) => b.bytes - a.bytes), { more: rows.more });
     const columns = [
-      { title: 'Workspace', cell: (item) => workspaceLink(item.workspace) },
+      { title: 'Workspace', class: 'wide', cell: (item) => workspaceLink(item.workspace) },
       { title: 'Data', cell: (item) => quota(item.bytes, limits.get(item.workspace)?.quota_bytes), class: 'meter' },
       { title: 'Of all data', cell: (item) => [h('span', null, percent(item.bytes, total.bytes)), bar(item.bytes, total.bytes)], class: 'meter' },
       { title: 'Files and directories', cell: (item) => quota(item.inodes, limits.get(item.workspace)?.quota_inodes, count), class: 'meter' },

@@ -11,7 +11,7 @@ export const workspacesPage = {
     const [rows, mounts] = await Promise.all([list('/v1/workspaces', {}, context.signal), list('/v1/sessions', {}, context.signal)]);
     const mounted = (address) => mounts.filter((session) => session.workspace === address).length;
     const columns = [
-      { title: 'Workspace', cell: (workspace) => named(workspaceLink(workspace.address), id(workspace.id)) },
+      { title: 'Workspace', class: 'wide', cell: (workspace) => named(workspaceLink(workspace.address), id(workspace.id)) },
       { title: 'Status', cell: status },
       { title: 'Data', cell: ({ usage, quota_bytes: limit }) => (usage ? quota(usage.bytes, limit) : 'out of reach'), class: 'meter' },
       { title: 'Files', cell: ({ usage, quota_inodes: limit }) => (usage ? quota(usage.inodes, limit, count) : '–'), class: 'meter' },
