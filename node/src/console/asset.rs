@@ -9,11 +9,10 @@ pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// In every answer.
-const HEADERS: [(HeaderName, &str); 6] = [
+const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     // Kept, but asked about each time: another release of the node has other files of the same name.
     (CACHE_CONTROL, "no-cache"),

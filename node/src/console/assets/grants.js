@@ -47,6 +47,6 @@ export function grantTable(context, rows, mounts, without = []) {
     columns: columns.filter(({ title }) => !without.includes(title)),
     rows,
     key: (grant) => grant.id,
-    empty: 'No such grants.',
+    empty: 'No grants.',
   });
 }

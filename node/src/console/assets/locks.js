@@ -46,7 +46,7 @@ export function lockTable(rows, mounts, withWorkspace = false) {
   const party = (of) => h('li', { key: of.lock_id ?? `${of.session}-${of.pid}-${of.first_byte}-${of.since}` }, ...describe(of, mounts));
   const columns = [
     { title: 'Lock', class: 'wide', cell: (lock) => named(lock.name ?? `inode ${lock.inode}`, KINDS[lock.kind] ?? lock.kind) },
-    ...(withWorkspace ? [{ title: 'Workspace', cell: (lock) => workspaceLink(lock.workspace) }] : []),
+    ...(withWorkspace ? [{ title: 'Workspace', class: 'wide', cell: (lock) => workspaceLink(lock.workspace) }] : []),
     { title: 'Held by', class: 'wide', cell: (lock) => (lock.holders.length ? h('ul', { class: 'parties' }, ...lock.holders.map(party)) : 'nobody') },
     { title: 'Waiting', class: 'wide', cell: (lock) => (lock.waiters.length ? h('ol', { class: 'parties' }, ...lock.waiters.map(party)) : 'nobody') },
   ];
@@ -70,6 +70,7 @@ function describe(of, mounts) {
     h('span', null,
       h('span', { class: 'name' }, name),
       of.note ? h('span', null, ` “${of.note}”`) : null,
-      h('span', { class: 'below' }, details.join(', '), of.expires_at ? [', runs out ', when(of.expires_at)] : null, of.taken_by && of.owner ? [' · ', id(of.taken_by)] : null)),
+      h('span', { class: 'below' }, details.join(', '), of.expires_at ? [', runs out ', when(of.expires_at)] : null),
+      of.taken_by && of.owner ? h('span', { class: 'below' }, id(of.taken_by)) : null),
   ];
 }

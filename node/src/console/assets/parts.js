@@ -20,7 +20,7 @@ export function chip(kind, text) {
 
 /** A figure. */
 export function tile(title, figure, note, href) {
-  const of = [h('span', { class: 'tile-title' }, title), h('span', { class: 'figure' }, figure), h('span', { class: 'note' }, note ?? '')];
+  const of = [h('span', { class: 'tile-title' }, title), h('span', { class: 'figure' }, figure), note ? h('span', { class: 'note' }, note) : null];
   return href ? h('a', { class: 'tile', href }, ...of) : h('div', { class: 'tile' }, ...of);
 }
 

@@ -8,7 +8,7 @@ import { pause } from './live.js';
 import { button, chip } from './parts.js';
 
 /** How often it is looked which mounts are left. */
-const LOOK_MS = 100;
+const LOOK_MS = 30;
 /** How long the call waits for mounts to confirm, and the longest that is watched. */
 const WAIT_MS = 5_000;
 const WATCH_MS = 15_000;
