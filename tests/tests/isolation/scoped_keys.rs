@@ -67,7 +67,8 @@ fn check(operation: &Operation, scope: &Value, key: &Api, victim: &Victim) -> Re
 
 /// Ids that belong to the workspace and the tenant which the scope leaves out.
 fn outside(scope: &Value, victim: &Victim) -> Vec<String> {
-    let mut hidden = vec![victim.names.grant.clone(), victim.names.session.clone(), victim.names.key.clone()];
+    let mut hidden =
+        vec![victim.names.grant.clone(), victim.names.session.clone(), victim.names.key.clone(), victim.names.mesh_credential.clone()];
     if scope.get("workspace").is_some() {
         hidden.push("\"project\"".to_owned());
     }

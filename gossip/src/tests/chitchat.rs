@@ -18,7 +18,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::sync::mpsc;
 
-use crate::ring::codec;
+use crate::codec;
 
 const MESSAGES: usize = 4_000;
 const NAMES: [&str; 5] = ["me", "liar", "c", "d", "e"];
