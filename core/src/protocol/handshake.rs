@@ -122,7 +122,7 @@ pub struct Welcome {
     pub data_path: DataPath,
     /// What the session stands on, for an agent that hears of revocations otherwise; an older node does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stands_on: Option<StandsOn>,
+    pub stands_on: Option<Box<StandsOn>>,
 }
 
 /// What a session stands on besides itself.

@@ -103,7 +103,7 @@ impl Mesh {
             let Some(proofs) = &known.proofs else { return };
             let now_ms = self.clock.boot_ms();
             for session in known.sessions.iter().filter_map(Weak::upgrade) {
-                let Some(on) = session.welcome.stands_on.filter(|on| on.account == proofs.account()) else { continue };
+                let Some(on) = session.welcome.stands_on.as_deref().copied().filter(|on| on.account == proofs.account()) else { continue };
                 let standing = Standing { session: session.id(), grant: on.grant, key: on.key, workspace: on.workspace };
                 let reason =
                     if proofs.is_revoked(Target::Workspace(on.workspace)) { FenceReason::WorkspaceDeleted } else { FenceReason::Revoked };

@@ -126,7 +126,12 @@ impl Sessions {
             durable_seq: attached.durable_seq,
             peers: context.peers.read().clone(),
             data_path: context.config.data_path(),
-            stands_on: Some(StandsOn { account: record.account, workspace: standing.workspace, grant: standing.grant, key: standing.key }),
+            stands_on: Some(Box::new(StandsOn {
+                account: record.account,
+                workspace: standing.workspace,
+                grant: standing.grant,
+                key: standing.key,
+            })),
         };
         Ok(Opened { welcome, handle, workspace, standing })
     }
