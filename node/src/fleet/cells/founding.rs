@@ -90,9 +90,16 @@ impl Fleet {
             let id = cells.join(name, host, || self.founding())?;
             (id, cells.get(id).map(|cell| (cell.secret(), self.seeds(id, cell.hosts().filter(|(other, _)| *other != name)))))
         };
-        self.0.cells.tend_now.notify_one();
         let Some((secret, others)) = order else { return Ok(None) };
-        let own = match self.serve_own() {
+        // Most hosts ask again for a cell that all take part in already.
+        let cells = &self.0.cells;
+        let own = if cells.serves(id) {
+            cells.open_port(self).map(|(_, address)| address)
+        } else {
+            cells.tend_now.notify_one();
+            self.serve_own()
+        };
+        let own = match own {
             Ok(address) => address,
             Err(error) => {
                 tracing::error!(%error, "a host agent is left without a cell; see `mesh.listen`");

@@ -79,6 +79,11 @@ impl CellsHere {
         self.served.lock().is_empty()
     }
 
+    /// Whether it takes part in this one.
+    pub(super) fn serves(&self, id: CellId) -> bool {
+        self.served.lock().contains_key(&id)
+    }
+
     /// The shards of which its cells are to hear.
     pub(super) fn seats(&self) -> Vec<Seat> {
         self.news.lock().keys().cloned().collect()
