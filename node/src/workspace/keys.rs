@@ -16,6 +16,7 @@ const OUTLIVED: u8 = b'G';
 const HOME: u8 = b'H';
 const SHARE: u8 = b'I';
 const REMOVED: u8 = b'J';
+const UNSAVED: u8 = b'N';
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +77,16 @@ impl WorkspaceKeys {
     /// That others were served while a session was away; see [`artifacts_core::session::Absent`].
     pub(crate) fn outlived(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
+    }
+
+    /// That a session ended while something that it had done was not durable: if it never is, nobody may go on believing it.
+    pub(crate) fn unsaved(self, session: SessionId) -> Vec<u8> {
+        [&self.all_unsaved()[..], &session.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of such sessions begin with.
+    pub(crate) fn all_unsaved(self) -> Vec<u8> {
+        self.namespace(&[UNSAVED])
     }
 
     /// In whose place a segment lies that is not the workspace's own; see [`super::sharing`].

@@ -42,7 +42,7 @@ pub(crate) use fsck::check;
 pub use fsck::{CheckFinding, CheckOptions, CheckReport};
 pub use homes::SegmentHomes;
 pub(crate) use keys::{WorkspaceKeys, segment_key};
-pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
+pub(crate) use message::{Attached, Attachment, Outbound, Sealed, WorkspaceMessage};
 pub(crate) use sharing::remove;
 pub use storage::Storage;
 pub(crate) use storage::storage;
