@@ -14,5 +14,5 @@ pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit};
 pub(crate) use error::ApiError;
 pub(crate) use locks::LockEvent;
 pub(crate) use objects::{
-    Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Snapshot, Storage, Tenant, UsageItem, Workspace,
+    Check, Grant, HeldLock, Key, Lock, LockParty, MeshCredential, Revoked, Scope, Session, Snapshot, Storage, Tenant, UsageItem, Workspace,
 };

@@ -8,6 +8,7 @@ pub mod cluster;
 mod hashing;
 
 pub mod error_code;
+pub mod hosts;
 pub mod id;
 pub mod leases;
 pub mod locks;

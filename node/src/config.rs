@@ -23,6 +23,16 @@ pub enum StoreKind {
     Slate,
 }
 
+/// How a node of a cluster takes part in the mesh of host agents. Nothing is opened before a host has come.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeshConfig {
+    /// Where to receive datagrams of host agents (UDP); absent: the address and the port of `listen`.
+    pub listen: Option<SocketAddr>,
+    /// Where host agents reach that; absent: where it is, or the address at which other nodes reach this one's gossip.
+    pub advertise: Option<SocketAddr>,
+}
+
 /// The configuration of a control node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -59,6 +69,8 @@ pub struct NodeConfig {
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
     pub ring: Option<RingConfig>,
+    /// How the node takes part in the mesh of host agents.
+    pub mesh: MeshConfig,
     /// Whether the web console is served at `/console`.
     pub console: bool,
     /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
@@ -107,6 +119,7 @@ impl Default for NodeConfig {
             blobs: BlobsConfig::Directory,
             data_path: None,
             ring: None,
+            mesh: MeshConfig::default(),
             console: true,
             protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),

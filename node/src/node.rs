@@ -292,9 +292,10 @@ impl Start {
         let console = console::router(config.console);
         let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
         (facts.regions, facts.shards) = (regions.told(), Some(shards.record().shards));
+        let gossip_ip = seat.advertise().ip();
         let ring = seat.start(facts);
         let (common, ring_of_fleet) = (Common::new(config.protocol), ring.clone());
-        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring_of_fleet, common, regions, own_urls: urls };
+        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring_of_fleet, common, regions, own_urls: urls, gossip_ip };
         let fleet = Fleet::new(parts);
         let host = Host::start(&fleet);
         let seen = fleet.clone();

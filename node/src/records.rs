@@ -37,9 +37,12 @@ pub struct KeyScope {
     /// `ro`: hands out and does nothing beyond reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Lets agents of hosts into the mesh, and does nothing else: a mesh credential.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mesh: bool,
 }
 
-/// An API key.
+/// An API key, or a mesh credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// Id.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::objects::{
-    AccountCreated, Check, Grant, Key, Page, Revoked, Session, Snapshot, Storage, Tenant, TicketCreated, UsageItem, UsagePage, UsageTotal,
-    Whoami, Workspace,
+    AccountCreated, Check, Grant, Key, MeshCredential, Page, Revoked, Session, Snapshot, Storage, Tenant, TicketCreated, UsageItem,
+    UsagePage, UsageTotal, Whoami, Workspace,
 };
 use super::retry;
 use crate::{random, time};
@@ -109,6 +109,21 @@ impl Client {
     /// `DELETE /v1/api-keys/{id}`
     pub(crate) async fn revoke_key(&self, id: &str) -> Result<Value, ApiError> {
         self.call(Method::DELETE, &path(&["v1", "api-keys", id]), None).await
+    }
+
+    /// `POST /v1/mesh-credentials`
+    pub(crate) async fn create_mesh_credential(&self, body: &Value) -> Result<MeshCredential, ApiError> {
+        self.post("/v1/mesh-credentials", body).await
+    }
+
+    /// `GET /v1/mesh-credentials`
+    pub(crate) async fn mesh_credentials(&self) -> Result<Vec<MeshCredential>, ApiError> {
+        self.list("/v1/mesh-credentials", &[]).await
+    }
+
+    /// `DELETE /v1/mesh-credentials/{id}`
+    pub(crate) async fn revoke_mesh_credential(&self, id: &str) -> Result<MeshCredential, ApiError> {
+        self.call(Method::DELETE, &path(&["v1", "mesh-credentials", id]), None).await
     }
 
     /// `POST /v1/tenants`

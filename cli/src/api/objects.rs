@@ -93,6 +93,30 @@ objects! {
         revoked_at: Option<Timestamp>,
     }
 
+    /// What lets agents of hosts into the mesh.
+    MeshCredential {
+        /// `key_…`
+        id: String,
+        /// The secret; only in the answer that creates it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+        /// Where agents connect to; only in the answer that creates it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        endpoints: Vec<String>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+        /// From when it lets nobody in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// When it was revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revoked_at: Option<Timestamp>,
+    }
+
     /// One of the platform's customers.
     Tenant {
         /// `ten_…`

@@ -29,7 +29,8 @@ region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
 ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, regions, listen,
-advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. Options go before the file.
+advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. An object mesh says where host agents reach it: listen,
+advertise. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here

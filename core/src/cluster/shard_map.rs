@@ -21,7 +21,7 @@ impl fmt::Display for Shard {
 }
 
 /// A shard of one of several regions.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seat {
     /// Of which region.
     pub region: Region,

@@ -15,6 +15,7 @@ mod feed;
 mod recent;
 mod record;
 mod register;
+pub mod rumour;
 mod shard_log;
 mod signed;
 
@@ -23,7 +24,7 @@ mod tests;
 
 pub use beacon::{BEACON_SHARDS_MAX, Beacon, ClockId, READINGS_MAX, Reading, Readings, ShardHead, SignedBeacon, SignedReadings};
 pub use evidence::{Evidence, Proof, Taken};
-pub use feed::{Feed, Following, News, Position};
+pub use feed::{Feed, Following, News, Position, SignedNews};
 pub use recent::{Recent, SLOTS};
 pub use record::{RevocationRecord, SignedRevocation, Target};
 pub use register::{RevocationRegister, Standing};

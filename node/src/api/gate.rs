@@ -27,6 +27,13 @@ const LONGEST_TICKET: usize = 8 * 1024;
 pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     let caller = caller(&state, secret, request.extensions().get()).await?.ok_or_else(unauthorized)?;
+    if caller.key().scope.mesh {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "this is a mesh credential, which lets agents of hosts into the mesh and does nothing else",
+        )
+        .with_hint("send an API key"));
+    }
     let credential = Credential::new(Bearer::Key(caller.key().id), caller.account().id, secret);
     request.extensions_mut().insert(credential);
     request.extensions_mut().insert(caller.clone());

@@ -38,6 +38,7 @@ mod lock_caller;
 mod lock_events;
 mod lock_list;
 mod locks;
+mod mesh_credentials;
 mod monitoring;
 mod mount_tickets;
 mod openapi;

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, cluster, file_list, file_moves, files, fsck, grants, jwks, lock_events, lock_list, locks, monitoring,
-    mount_tickets, openapi, sessions, snapshots, tenants, usage, workspaces,
+    ApiState, accounts, api_keys, cluster, file_list, file_moves, files, fsck, grants, jwks, lock_events, lock_list, locks,
+    mesh_credentials, monitoring, mount_tickets, openapi, sessions, snapshots, tenants, usage, workspaces,
 };
 
 /// The calls that take no credential.
@@ -54,6 +54,8 @@ pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
         .routes(routes!(accounts::whoami))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::revoke))
+        .routes(routes!(mesh_credentials::create, mesh_credentials::list))
+        .routes(routes!(mesh_credentials::revoke))
         .routes(routes!(tenants::create, tenants::list))
         .routes(routes!(tenants::show, tenants::delete))
         .routes(routes!(workspaces::create, workspaces::list))

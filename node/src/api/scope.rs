@@ -71,6 +71,9 @@ pub enum Action<'a> {
 
 /// Whether a key of this scope may do it.
 pub fn allows(scope: &KeyScope, action: Action<'_>) -> bool {
+    if scope.mesh {
+        return false;
+    }
     let (subject, needed) = match action {
         Action::Read(subject) => (subject, Mode::Ro),
         Action::HandOut(subject, mode) => (subject, mode),
@@ -87,7 +90,8 @@ mod tests {
     use super::*;
 
     fn scope(workspace: Option<&str>, tenant: Option<&str>, mode: Option<Mode>) -> KeyScope {
-        KeyScope { workspace: workspace.map(|name| name.parse().unwrap()), tenant: tenant.map(|slug| slug.parse().unwrap()), mode }
+        let (workspace, tenant) = (workspace.map(|name| name.parse().unwrap()), tenant.map(|slug| slug.parse().unwrap()));
+        KeyScope { workspace, tenant, mode, mesh: false }
     }
 
     #[test]
@@ -130,6 +134,7 @@ mod tests {
         for (action, expected) in table {
             let allowed: Vec<u8> = scopes.iter().map(|scope| u8::from(allows(scope, action))).collect();
             assert_eq!(allowed, expected, "{action:?}");
+            assert!(!allows(&KeyScope { mesh: true, ..KeyScope::default() }, action), "{action:?} with a mesh credential");
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) enum AccountMessage {
     },
     RevokeKey {
         id: KeyId,
+        is_mesh: bool,
         reply: Reply<KeyRecord>,
     },
     CreateTenant {
@@ -153,7 +154,7 @@ impl Actor for AccountActor {
     async fn handle(&self, _: ActorRef<AccountMessage>, message: AccountMessage, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             AccountMessage::CreateKey { wish, reply } => answer(reply, state.create_key(wish).await),
-            AccountMessage::RevokeKey { id, reply } => answer(reply, state.revoke_key(id).await),
+            AccountMessage::RevokeKey { id, is_mesh, reply } => answer(reply, state.revoke_key(id, is_mesh).await),
             AccountMessage::CreateTenant { wish, reply } => answer(reply, state.create_tenant(wish).await),
             AccountMessage::EnsureTenant { slug, reply } => answer(reply, state.ensure_tenant(slug).await),
             AccountMessage::DeleteTenant { slug, reply } => answer(reply, state.delete_tenant(slug).await),
@@ -189,10 +190,10 @@ impl State {
         Ok(new)
     }
 
-    async fn revoke_key(&self, id: KeyId) -> Result<KeyRecord, ControlError> {
+    async fn revoke_key(&self, id: KeyId, is_mesh: bool) -> Result<KeyRecord, ControlError> {
         let context = &self.shared.context;
         let found = context.catalog.key(self.account.id, id).await?;
-        let standing = |key: &KeyRecord| key.revoked_at.is_none();
+        let standing = |key: &KeyRecord| key.revoked_at.is_none() && key.scope.mesh == is_mesh;
         let mut key = found.filter(standing).ok_or(ControlError::KeyNotFound(id))?;
         key.revoked_at = Some(context.clock.wall());
         let mut batch = Batch::new();

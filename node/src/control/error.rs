@@ -30,7 +30,7 @@ pub enum ControlError {
     SnapshotNotFound(String),
     #[error("there is no grant `{0}` that stands; list the grants to see which do")]
     GrantNotFound(GrantId),
-    #[error("there is no API key `{0}` in use; list the keys to see which are")]
+    #[error("there is no API key or mesh credential `{0}` in use; list them to see which are")]
     KeyNotFound(KeyId),
     #[error("there is no session `{0}`; list the sessions to see who has what mounted")]
     SessionNotFound(SessionId),

@@ -200,12 +200,18 @@ impl Control {
         self.ask_account(account, |reply| AccountMessage::CreateKey { wish, reply }).await
     }
 
-    /// Revokes an API key and ends the sessions that were opened with it.
+    /// Revokes an API key and ends the sessions that were opened with it, or a mesh credential if `is_mesh`.
     ///
     /// # Errors
-    /// [`ControlError::KeyNotFound`], or the store's.
-    pub async fn revoke_key(&self, account: &AccountRecord, id: KeyId, wait: Duration) -> Result<(KeyRecord, FenceReport), ControlError> {
-        let key = self.ask_account(account, |reply| AccountMessage::RevokeKey { id, reply }).await?;
+    /// [`ControlError::KeyNotFound`], also for one of the other kind, or the store's.
+    pub async fn revoke_key(
+        &self,
+        account: &AccountRecord,
+        id: KeyId,
+        is_mesh: bool,
+        wait: Duration,
+    ) -> Result<(KeyRecord, FenceReport), ControlError> {
+        let key = self.ask_account(account, |reply| AccountMessage::RevokeKey { id, is_mesh, reply }).await?;
         Ok((key, self.fence([Target::Key(id)], wait).await))
     }
 

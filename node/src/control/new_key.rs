@@ -19,8 +19,9 @@ impl NewKey {
     /// whoever is shown the secret knows whom to ask, also in another region.
     pub(super) fn draw(context: &Context, account: AccountId, wish: KeyWish) -> Self {
         let shards = context.store.shards();
+        let prefix = if wish.scope.mesh { "tbm_" } else { "tbo_" };
         let draw = || {
-            let secret = context.regions.mark(format!("tbo_{}", context.entropy.secret()));
+            let secret = context.regions.mark(format!("{prefix}{}", context.entropy.secret()));
             (secret_hash(&secret), secret)
         };
         let (hash, secret) = shards.draw_beside(shards.of(account), draw, |(hash, _)| shards.of_bytes(hash));

@@ -65,7 +65,7 @@ impl Fleet {
     }
 
     /// Whether a credential is worth asking another region about.
-    fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
+    pub(super) fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
         if let Some(error) = self.flaw_of_ticket(home, credential) {
             return Err(Refusal::new(ErrorCode::Unauthorized, error.to_string()));
         }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::Unit;
+use super::cells::CellsHere;
 use super::place::Home;
 use crate::abroad::SharedAbroad;
 use crate::blob::BlobStore;
@@ -78,6 +80,8 @@ pub(crate) struct FleetParts {
     pub(crate) regions: Regions,
     /// What agents are told of this node.
     pub(crate) own_urls: Vec<String>,
+    /// Where others reach its datagrams, if nothing else is said.
+    pub(crate) gossip_ip: IpAddr,
 }
 
 /// The units of this node, and the way to those of others. Clones share it.
@@ -108,6 +112,10 @@ pub(super) struct Inner {
     pub(super) revoked: watch::Sender<u64>,
     /// The shards of the accounts whose mounts get proofs here, without being served here.
     pub(super) witnessed: Mutex<BTreeMap<Seat, usize>>,
+    /// What the clock of each shard's owner said last, with when it was asked for that.
+    pub(super) owner_clocks: Mutex<BTreeMap<Seat, (u64, ClockId, u64)>>,
+    /// This node's part in cells of host agents.
+    pub(super) cells: CellsHere,
     /// The node stops.
     pub(super) end: Shutdown,
 }
@@ -133,6 +141,8 @@ impl Fleet {
             say_now: Notify::new(),
             revoked: watch::Sender::new(0),
             witnessed: Mutex::default(),
+            owner_clocks: Mutex::default(),
+            cells: CellsHere::default(),
             end: Shutdown::new(),
             parts,
             units: RwLock::default(),

@@ -95,7 +95,8 @@ impl LocalAuthority {
         // A snapshot can only be read, whatever was asked for.
         let mode = if address.snapshot.is_some() { Mode::Ro } else { mode };
         let scope = &key.scope;
-        let in_scope = scope.tenant.is_none()
+        let in_scope = !scope.mesh
+            && scope.tenant.is_none()
             && scope.mode.is_none_or(|allowed| allowed.allows(mode))
             && scope.workspace.as_ref().is_none_or(|allowed| allowed.name == address.name);
         if !in_scope {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use artifacts_core::namespace::Ino;
-use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
+use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, StandsOn, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
 use artifacts_core::{ErrorCode, SessionId, TicketId};
@@ -126,6 +126,12 @@ impl Sessions {
             durable_seq: attached.durable_seq,
             peers: context.peers.read().clone(),
             data_path: context.config.data_path(),
+            stands_on: Some(Box::new(StandsOn {
+                account: record.account,
+                workspace: standing.workspace,
+                grant: standing.grant,
+                key: standing.key,
+            })),
         };
         Ok(Opened { welcome, handle, workspace, standing })
     }

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 45] = [
+const CALLS: [&str; 48] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
+    "delete /v1/mesh-credentials/{id}",
     "delete /v1/sessions/{id}",
     "delete /v1/tenants/{slug}",
     "delete /v1/workspaces/{handle}/{name}",
@@ -22,6 +23,7 @@ const CALLS: [&str; 45] = [
     "get /v1/cluster",
     "get /v1/grants",
     "get /v1/grants/{id}",
+    "get /v1/mesh-credentials",
     "get /v1/sessions",
     "get /v1/tenants",
     "get /v1/tenants/{slug}",
@@ -39,6 +41,7 @@ const CALLS: [&str; 45] = [
     "post /v1/accounts",
     "post /v1/api-keys",
     "post /v1/grants/revoke",
+    "post /v1/mesh-credentials",
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",

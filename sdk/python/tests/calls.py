@@ -27,6 +27,11 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
     ),
     "list_api_keys": lambda c: c.api_keys.list(**PAGE).page(),
     "revoke_api_key": lambda c: c.api_keys.revoke("key_1", wait_ms=5),
+    "create_mesh_credential": lambda c: c.mesh_credentials.create(
+        name="host-7", expires_at="2030-01-01T00:00:00Z", ttl_seconds=60
+    ),
+    "list_mesh_credentials": lambda c: c.mesh_credentials.list(**PAGE).page(),
+    "revoke_mesh_credential": lambda c: c.mesh_credentials.revoke("key_1"),
     "create_tenant": lambda c: c.platform.create_tenant("acme", external_id="cus_42", metadata={"plan": "pro"}),
     "get_tenant": lambda c: c.platform.get_tenant("acme"),
     "list_tenants": lambda c: c.platform.list_tenants(**PAGE).page(),

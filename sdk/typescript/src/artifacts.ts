@@ -1,6 +1,7 @@
 import { ApiKeys } from './api-keys.js';
 import { Files } from './files.js';
 import { Locks } from './locks.js';
+import { MeshCredentials } from './mesh-credentials.js';
 import { settings, type ArtifactsOptions, type RequestOptions } from './options.js';
 import { Platform } from './platform.js';
 import { Transport } from './transport.js';
@@ -23,6 +24,8 @@ export class Artifacts {
   /** Named locks. */
   readonly locks: Locks;
   readonly apiKeys: ApiKeys;
+  /** What the agents of hosts join the mesh with. */
+  readonly meshCredentials: MeshCredentials;
   readonly #transport: Transport;
 
   /** Reads `TONBO_API_KEY` and `TONBO_API_URL` for what is not given. Throws `ConfigurationError`. */
@@ -35,6 +38,7 @@ export class Artifacts {
     this.files = new Files(transport, paths);
     this.locks = new Locks(transport, paths);
     this.apiKeys = new ApiKeys(transport);
+    this.meshCredentials = new MeshCredentials(transport);
   }
 
   /** Whose key this is. */

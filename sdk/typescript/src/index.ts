@@ -5,6 +5,7 @@ export { FileContent, type Files, type ReadOptions, type WriteOptions } from './
 export type { Holding } from './holding.js';
 export type { LockChange, LockEvent, LockNotice } from './lock-events.js';
 export type { AcquireOptions, Locks } from './locks.js';
+export type { CreateMeshCredentialOptions, MeshCredentials } from './mesh-credentials.js';
 export type { ArtifactsOptions, PostOptions, RequestOptions } from './options.js';
 export type { Page, PageOptions, Paginated } from './pages.js';
 export type {

@@ -289,6 +289,24 @@ export interface RevokedApiKey {
   sessions: FencedSessions;
 }
 
+/** What lets agents of hosts into the mesh. */
+export interface MeshCredential {
+  /** `key_…` */
+  id: string;
+  name?: string;
+  created_at: string;
+  expires_at?: string;
+  revoked_at?: string;
+}
+
+/** A new mesh credential. */
+export interface CreatedMeshCredential extends MeshCredential {
+  /** The secret; shown only here. */
+  secret: string;
+  /** Where agents connect to. */
+  endpoints: string[];
+}
+
 /** Something in a workspace. */
 export interface FileEntry {
   /** From the root; what is no UTF-8 in it shows as U+FFFD. */

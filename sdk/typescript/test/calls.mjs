@@ -14,6 +14,12 @@ export const CALLS = {
   list_api_keys: (client) => client.apiKeys.list(PAGE).page(),
   revoke_api_key: (client) => client.apiKeys.revoke('key_1', WAIT),
 
+  create_mesh_credential: async (client) => {
+    await client.meshCredentials.create({ name: 'host-7', expiresAt: new Date(0), ttlSeconds: 60 });
+  },
+  list_mesh_credentials: (client) => client.meshCredentials.list(PAGE).page(),
+  revoke_mesh_credential: (client) => client.meshCredentials.revoke('key_1'),
+
   create_tenant: (client) => client.platform.createTenant('acme', { externalId: 'cus_42', metadata: { plan: 'pro' } }),
   get_tenant: (client) => client.platform.getTenant('acme'),
   list_tenants: (client) => client.platform.listTenants(PAGE).page(),

@@ -14,6 +14,7 @@ pub(crate) struct Names {
     pub(crate) runtime: String,
     pub(crate) grant: String,
     pub(crate) key: String,
+    pub(crate) mesh_credential: String,
     pub(crate) session: String,
     pub(crate) lock: String,
     pub(crate) lock_id: String,
@@ -86,13 +87,16 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 40] = [
+const CONTRACT: [&str; 43] = [
     "POST /v1/accounts",
     "GET /v1/cluster",
     "GET /v1/whoami",
     "POST /v1/api-keys",
     "GET /v1/api-keys",
     "DELETE /v1/api-keys/{id}",
+    "POST /v1/mesh-credentials",
+    "GET /v1/mesh-credentials",
+    "DELETE /v1/mesh-credentials/{id}",
     "POST /v1/tenants",
     "GET /v1/tenants",
     "GET /v1/tenants/{slug}",
@@ -130,7 +134,7 @@ const CONTRACT: [&str; 40] = [
 ];
 
 fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
-    let Names { handle, workspace, tenant, runtime, grant, key, session, lock, lock_id } = names;
+    let Names { handle, workspace, tenant, runtime, grant, key, mesh_credential, session, lock, lock_id } = names;
     let address = format!("{handle}/{workspace}");
     let grant_body = json!({ "tenant_slug": tenant, "runtime_id": runtime, "mode": "rw" });
     let ticket_body = json!({ "workspace": address, "mode": "rw", "ttl_seconds": 60 });
@@ -140,10 +144,13 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         }
         ("GET", "/v1/cluster") => (About::Cluster, template.to_owned(), None),
         ("POST", "/v1/accounts") => (About::Cluster, template.to_owned(), Some(json!({ "handle": "intruder" }))),
-        ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage") => {
-            (About::Caller, template.to_owned(), None)
-        }
+        (
+            "GET",
+            "/v1/whoami" | "/v1/api-keys" | "/v1/mesh-credentials" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage",
+        ) => (About::Caller, template.to_owned(), None),
         ("POST", "/v1/api-keys") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
+        ("POST", "/v1/mesh-credentials") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
+        ("DELETE", "/v1/mesh-credentials/{id}") => (About::Named, format!("/v1/mesh-credentials/{mesh_credential}"), None),
         ("POST", "/v1/tenants") => (About::Caller, template.to_owned(), Some(json!({ "slug": "another" }))),
         ("POST", "/v1/workspaces") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
         ("DELETE", "/v1/api-keys/{id}") => (About::Named, format!("/v1/api-keys/{key}"), None),

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod grant;
 pub(crate) mod key;
+pub(crate) mod mesh_credential;
 pub(crate) mod session;
 pub(crate) mod tenant;
 pub(crate) mod ticket;
@@ -32,6 +33,9 @@ pub(crate) enum PlatformCommand {
     /// API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Mesh credentials: what the agents of hosts join the mesh with
+    #[command(subcommand)]
+    MeshCredential(mesh_credential::MeshCredentialCommand),
 }
 
 /// Does it.
@@ -43,5 +47,6 @@ pub(crate) async fn run(command: PlatformCommand, output: Output) -> anyhow::Res
         PlatformCommand::Ticket(command) => ticket::run(command, output).await,
         PlatformCommand::Session(command) => session::run(command, output).await,
         PlatformCommand::Key(command) => key::run(command, output).await,
+        PlatformCommand::MeshCredential(command) => mesh_credential::run(command, output).await,
     }
 }

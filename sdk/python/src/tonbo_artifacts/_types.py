@@ -10,6 +10,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "CreatedApiKey",
+    "CreatedMeshCredential",
     "CreatedMountTicket",
     "DeletedSnapshot",
     "DeletedTenant",
@@ -27,6 +28,7 @@ __all__ = [
     "LockMode",
     "LockParty",
     "LockWaiter",
+    "MeshCredential",
     "Mode",
     "Page",
     "ReleasedLock",
@@ -373,6 +375,26 @@ class RevokedApiKey(TypedDict):
 
     api_key: ApiKey
     sessions: FencedSessions
+
+
+class MeshCredential(TypedDict):
+    """What lets agents of hosts into the mesh."""
+
+    #: ``key_…``
+    id: str
+    name: NotRequired[str]
+    created_at: str
+    expires_at: NotRequired[str]
+    revoked_at: NotRequired[str]
+
+
+class CreatedMeshCredential(MeshCredential):
+    """A new mesh credential."""
+
+    #: The secret; shown only here.
+    secret: str
+    #: Where agents connect to.
+    endpoints: List[str]
 
 
 class LockEvent(TypedDict):

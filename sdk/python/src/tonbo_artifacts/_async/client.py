@@ -12,6 +12,7 @@ from .._types import Whoami
 from .api_keys import AsyncApiKeys
 from .files import AsyncFiles
 from .locks import AsyncLocks
+from .mesh_credentials import AsyncMeshCredentials
 from .platform import AsyncPlatform
 from .transport import AsyncTransport
 from .workspace_paths import AsyncWorkspacePaths
@@ -32,6 +33,8 @@ class AsyncArtifacts:
     #: Named locks.
     locks: AsyncLocks
     api_keys: AsyncApiKeys
+    #: What the agents of hosts join the mesh with.
+    mesh_credentials: AsyncMeshCredentials
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class AsyncArtifacts:
         self.files = AsyncFiles(self._transport, paths)
         self.locks = AsyncLocks(self._transport, paths)
         self.api_keys = AsyncApiKeys(self._transport)
+        self.mesh_credentials = AsyncMeshCredentials(self._transport)
 
     async def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""

@@ -12,6 +12,7 @@ from .._types import Whoami
 from .api_keys import ApiKeys
 from .files import Files
 from .locks import Locks
+from .mesh_credentials import MeshCredentials
 from .platform import Platform
 from .transport import Transport
 from .workspace_paths import WorkspacePaths
@@ -32,6 +33,8 @@ class Artifacts:
     #: Named locks.
     locks: Locks
     api_keys: ApiKeys
+    #: What the agents of hosts join the mesh with.
+    mesh_credentials: MeshCredentials
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Artifacts:
         self.files = Files(self._transport, paths)
         self.locks = Locks(self._transport, paths)
         self.api_keys = ApiKeys(self._transport)
+        self.mesh_credentials = MeshCredentials(self._transport)
 
     def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""
