@@ -155,6 +155,7 @@ kinds! {
     Segment, SegmentId, "seg", "a data segment";
     Revocation, RevocationId, "rev", "a revocation record";
     Lock, LockId, "lck", "one holding of a named lock";
+    Audit, AuditId, "aud", "an entry of an audit trail";
 }
 
 #[cfg(test)]

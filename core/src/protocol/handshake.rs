@@ -117,6 +117,9 @@ pub struct Welcome {
     /// How data travels; a node that does not say so is one that all of it goes through.
     #[serde(default)]
     pub data_path: DataPath,
+    /// Whether the workspace is encrypted at rest: then nothing of it may be kept on the agent's disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_off_disk: bool,
 }
 
 /// Why a stream was not opened.

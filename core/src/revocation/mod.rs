@@ -9,5 +9,5 @@ mod record;
 mod register;
 
 pub use feed::{Feed, Following, News, Position};
-pub use record::{RevocationRecord, SignedRevocation, Target};
+pub use record::{Issue, RevocationRecord, SignedRevocation, Target};
 pub use register::{RevocationRegister, Standing};
