@@ -59,7 +59,7 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    pub(super) fn unavailable(reason: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into() }
     }
 }

@@ -16,6 +16,7 @@ use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
+use super::quotas;
 use super::upkeep::{AbsentWriters, Upkeep};
 use crate::context::SharedContext;
 use crate::locks::Locks;
@@ -63,6 +64,8 @@ pub(crate) struct WorkspaceState {
     pub(super) keys: WorkspaceKeys,
     pub(super) layers: Layers,
     pub(super) limits: Limits,
+    /// There are to be quotas, and somebody may still decide without.
+    pub(super) quotas_wait: bool,
     pub(super) meta: Meta,
     pub(super) members: BTreeMap<SessionId, Member>,
     /// Sessions that are over and whose progress is to be forgotten.
@@ -114,7 +117,10 @@ impl Actor for WorkspaceActor {
             None => Meta { next_order: 0, next_ino: Ino::FIRST_LEASED.0 },
         };
         meta.next_order += ORDER_GAP;
-        let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
+        let in_effect = quotas::in_effect(&*context.store, &record).await?;
+        if in_effect != record.quotas() {
+            let _ = myself.cast(WorkspaceMessage::SetQuotas(record.quotas(), None));
+        }
         let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
         let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
         let mut lost = Vec::new();
@@ -128,7 +134,8 @@ impl Actor for WorkspaceActor {
             context,
             keys,
             layers,
-            limits,
+            limits: quotas::limits(in_effect),
+            quotas_wait: false,
             meta,
             members: BTreeMap::new(),
             departed: Vec::new(),
@@ -243,7 +250,7 @@ impl WorkspaceState {
         }
         let waits = self.recovery.is_some()
             && match &message {
-                WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) => true,
+                WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) | WorkspaceMessage::SetQuotas(..) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
                 WorkspaceMessage::Frame(_, frame, _) => frame.waits_for_recovery(),
                 _ => false,
@@ -354,6 +361,7 @@ impl WorkspaceState {
                 let effects = self.lease.recall_expired(epoch);
                 self.perform(myself, effects);
             }
+            WorkspaceMessage::SetQuotas(quotas, reply) => return self.set_quotas(myself, quotas, reply).await,
             WorkspaceMessage::Usage(reply) => {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));

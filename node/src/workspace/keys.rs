@@ -1,3 +1,4 @@
+use artifacts_core::namespace::Key;
 use artifacts_core::{LockId, SegmentId, SessionId, WorkspaceId};
 
 use crate::blob::{BlobKey, InvalidBlobKey};
@@ -13,6 +14,10 @@ const UNPACKED: u8 = b'D';
 const NAMED_LOCK: u8 = b'E';
 const LOCK_TOKENS: u8 = b'F';
 const OUTLIVED: u8 = b'G';
+const QUOTAS: u8 = b'H';
+const DATA_KEY: u8 = b'I';
+/// The table's byte and the workspace's id.
+const HOME_BYTES: usize = 1 + 16;
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +80,21 @@ impl WorkspaceKeys {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
     }
 
+    /// The quotas by which mounts go; the workspace's record may have others for a moment.
+    pub(crate) fn quotas(self) -> Vec<u8> {
+        self.namespace(&[QUOTAS])
+    }
+
+    /// The workspace's key, wrapped, if it is encrypted.
+    pub(crate) fn data_key(self) -> Vec<u8> {
+        self.namespace(&[DATA_KEY])
+    }
+
+    /// Whether that is what stands in this row.
+    pub(crate) fn is_data_key(row: &[u8]) -> bool {
+        row.first() == Some(&TABLE) && row.get(HOME_BYTES..) == Some(&[DATA_KEY])
+    }
+
     /// The workspace's counters.
     pub(crate) fn meta(self) -> Vec<u8> {
         self.namespace(&[META])
@@ -84,6 +104,17 @@ impl WorkspaceKeys {
     pub(crate) fn progress(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[PROGRESS][..], &session.bits().to_be_bytes()].concat())
     }
+}
+
+/// The workspace that a row belongs to, if it belongs to one.
+pub(crate) fn workspace_of(row: &[u8]) -> Option<WorkspaceId> {
+    let home = row.get(..HOME_BYTES).filter(|home| home[0] == TABLE)?;
+    Some(WorkspaceId::from_bits(u128::from_be_bytes(home[1..].try_into().ok()?)))
+}
+
+/// Whether a row of a workspace holds what a program has written.
+pub(crate) fn holds_data(row: &[u8]) -> bool {
+    row.get(HOME_BYTES..).is_some_and(Key::holds_data)
 }
 
 /// Where a segment's object is.

@@ -7,6 +7,7 @@ use ractor::RpcReplyPort;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::upkeep::UpkeepMessage;
+use crate::records::Quotas;
 use crate::store::StoreError;
 
 /// Where a session's frames go. Unbounded, because the stream lets in only so many questions at a time.
@@ -55,6 +56,8 @@ pub(crate) enum WorkspaceMessage {
     RecallExpired(u64),
     /// Time to see whether holders of leases on inodes have answered.
     LookAtLeases,
+    /// These quotas hold from now on. Answered when no mount goes by others.
+    SetQuotas(Quotas, Option<RpcReplyPort<Result<(), StoreError>>>),
     /// What the workspace holds.
     Usage(RpcReplyPort<Result<Usage, StoreError>>),
     /// A flush has ended.

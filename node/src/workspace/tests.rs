@@ -5,6 +5,7 @@ mod faults;
 mod inode_leases;
 mod lease;
 mod locks;
+mod quotas;
 mod upkeep;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ impl Lab {
             status: WorkspaceStatus::Active,
             region: "local".into(),
             abroad: false,
+            tenant: None,
             quota_bytes: None,
             quota_inodes: Some(1_000),
             created_at: Timestamp::from_unix_ms(0),
@@ -94,6 +96,8 @@ impl Lab {
             key_ring: Arc::new(parking_lot::RwLock::new(KeyRing::default())),
             revocations: Arc::default(),
             log: parking_lot::Mutex::default(),
+            audit: crate::audit::Trail::default(),
+            data_keys: Arc::default(),
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
