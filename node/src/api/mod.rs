@@ -13,6 +13,8 @@
 
 mod accounts;
 mod api_keys;
+mod audit;
+mod audit_events;
 mod body;
 mod caller;
 mod change;
@@ -21,6 +23,7 @@ mod credential;
 mod delivery;
 mod elsewhere;
 mod error;
+mod everything;
 mod fenced;
 mod fsck;
 mod gate;
@@ -45,6 +48,7 @@ mod schema;
 pub mod scope;
 mod sessions;
 mod shell;
+mod signing_keys;
 mod state;
 mod tenants;
 mod token_bucket;
@@ -60,6 +64,7 @@ pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
+pub(crate) use schema::ModeSchema;
 pub(crate) use shell::{name, surround};
 pub use state::ApiState;
 

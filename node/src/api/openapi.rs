@@ -76,14 +76,19 @@ pub(super) fn document() -> OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
-    let all = [(HttpMethod::Get, &mut item.get), (HttpMethod::Post, &mut item.post), (HttpMethod::Delete, &mut item.delete)];
+    let all = [
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Patch, &mut item.patch),
+        (HttpMethod::Delete, &mut item.delete),
+    ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if path.starts_with("/v1/") {
         let schemes: &[&str] = match path {
-            "/v1/accounts" => &[ADMIN_TOKEN],
+            "/v1/accounts" | "/v1/signing-keys/rotate" => &[ADMIN_TOKEN],
             _ if path.starts_with("/v1/workspaces/{handle}/{name}/locks") => &[API_KEY, MOUNT_TICKET],
             _ => &[API_KEY],
         };

@@ -12,7 +12,7 @@ use super::error::ALL_CODES;
 #[derive(ToSchema)]
 #[schema(as = Mode, rename_all = "snake_case")]
 #[allow(dead_code, reason = "stands for the type in `core`")]
-pub(super) enum ModeSchema {
+pub(crate) enum ModeSchema {
     /// Reading only; the control nodes enforce it.
     Ro,
     /// Reading and writing.

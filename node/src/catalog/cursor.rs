@@ -16,6 +16,7 @@ pub enum ListKind {
     Grants,
     Sessions,
     Locks,
+    Audit,
 }
 
 impl ListKind {
@@ -27,6 +28,7 @@ impl ListKind {
             Self::Grants => "grants",
             Self::Sessions => "sessions",
             Self::Locks => "locks",
+            Self::Audit => "audit",
         }
     }
 

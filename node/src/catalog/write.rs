@@ -72,11 +72,14 @@ impl Records for Batch {
     fn put_workspace(&mut self, workspace: &WorkspaceRecord) {
         let position = key::workspace(workspace.account, workspace.id);
         self.put(position.clone(), json(workspace));
-        let name = key::workspace_by_name(workspace.account, &workspace.name);
-        match workspace.status {
-            WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, position),
-            WorkspaceStatus::Deleted => self.delete(name),
-        };
+        let by_name = key::workspace_by_name(workspace.account, &workspace.name);
+        let by_tenant = workspace.tenant.as_ref().map(|tenant| key::workspace_by_tenant(workspace.account, tenant, workspace.id));
+        for index in [Some(by_name), by_tenant].into_iter().flatten() {
+            match workspace.status {
+                WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(index, position.clone()),
+                WorkspaceStatus::Deleted => self.delete(index),
+            };
+        }
     }
 }
 

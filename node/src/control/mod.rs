@@ -15,6 +15,7 @@
 
 mod account_actor;
 mod admin_token;
+mod asked;
 mod data_plane;
 pub(crate) mod durable;
 mod error;
@@ -22,13 +23,14 @@ pub mod grant_rules;
 mod handle;
 mod housekeeping;
 mod new_key;
+pub mod quota_rules;
 mod revoker;
 mod shared;
 mod signing;
 mod tenant_actor;
 mod workspace_removal;
 
-pub use account_actor::{KeyWish, TenantWish, WorkspaceWish};
+pub use account_actor::{KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 pub use admin_token::ADMIN_TOKEN_FILE;
 pub use data_plane::{DataPlane, hits};
 pub use error::ControlError;

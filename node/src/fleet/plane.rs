@@ -27,6 +27,8 @@ use crate::time::pause;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// One that waits for mounts to give back what they decide by themselves.
+const RECALL_LIMIT: Duration = Duration::from_secs(40);
 /// And one that makes a workspace's owner read all of it.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -47,7 +49,11 @@ impl FleetPlane {
     }
 
     async fn ask_workspace<T: DeserializeOwned>(&self, workspace: &WorkspaceRecord, call: PeerCall) -> Result<T, StoreError> {
-        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
+        let limit = match call {
+            PeerCall::Check(..) | PeerCall::Destroy(_) => LONG_LIMIT,
+            PeerCall::SetQuotas(_) => RECALL_LIMIT,
+            _ => LIMIT,
+        };
         let fleet = self.fleet()?;
         Ok(fleet.ask(&fleet.home_of(workspace), &call, limit).await?)
     }
@@ -214,6 +220,10 @@ impl DataPlane for FleetPlane {
 
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         self.ask_workspace(workspace, PeerCall::Format(workspace.clone())).boxed()
+    }
+
+    fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.ask_workspace(workspace, PeerCall::SetQuotas(workspace.clone())).boxed()
     }
 
     fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
