@@ -4,13 +4,16 @@ mod client;
 #[cfg(feature = "node")]
 mod cluster;
 mod error;
+mod events;
 mod locks;
 mod objects;
 mod retry;
 
 pub(crate) use client::{Client, fields, filters};
 #[cfg(feature = "node")]
-pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit};
+pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit, SigningKey};
 pub(crate) use error::ApiError;
-pub(crate) use locks::LockEvent;
-pub(crate) use objects::{Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, UsageItem, Workspace};
+pub(crate) use events::Event;
+pub(crate) use objects::{
+    AuditEvent, Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, TenantUsage, UsageItem, Workspace,
+};

@@ -1,6 +1,8 @@
 //! `artifacts platform …`: what a platform's backend does, from the command line.
 
 pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod everything;
 pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod session;
@@ -32,6 +34,11 @@ pub(crate) enum PlatformCommand {
     /// API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// The audit trail: what happened, and who did it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Revoke all grants, all sessions and all other API keys at once
+    RevokeEverything(everything::EverythingArgs),
 }
 
 /// Does it.
@@ -43,5 +50,7 @@ pub(crate) async fn run(command: PlatformCommand, output: Output) -> anyhow::Res
         PlatformCommand::Ticket(command) => ticket::run(command, output).await,
         PlatformCommand::Session(command) => session::run(command, output).await,
         PlatformCommand::Key(command) => key::run(command, output).await,
+        PlatformCommand::Audit(command) => audit::run(command, output).await,
+        PlatformCommand::RevokeEverything(args) => everything::run(args, output).await,
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod list;
+pub(crate) mod set_quota;
 pub(crate) mod show;
 
 use artifacts_core::name::WorkspaceAddress;
@@ -21,6 +22,8 @@ pub(crate) enum WorkspaceCommand {
     List,
     /// Show one workspace
     Show(ShowArgs),
+    /// Change how much a workspace may hold
+    SetQuota(set_quota::SetQuotaArgs),
     /// Delete a workspace and all that is in it
     Delete(delete::DeleteArgs),
 }
@@ -39,6 +42,7 @@ pub(crate) async fn run(command: WorkspaceCommand, output: Output) -> anyhow::Re
         WorkspaceCommand::Create(args) => create::run(args, output).await,
         WorkspaceCommand::List => list::run(output).await,
         WorkspaceCommand::Show(args) => show::run(&args.workspace, output).await,
+        WorkspaceCommand::SetQuota(args) => set_quota::run(args, output).await,
         WorkspaceCommand::Delete(args) => delete::run(args, output).await,
     }
 }
@@ -47,7 +51,7 @@ pub(crate) async fn run(command: WorkspaceCommand, output: Output) -> anyhow::Re
 fn fields(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "no limit".to_owned());
     let used = workspace.usage.as_ref();
-    vec![
+    let mut lines = vec![
         ("workspace", workspace.address()),
         ("id", workspace.id.clone()),
         ("status", workspace.status.clone()),
@@ -62,5 +66,7 @@ fn fields(workspace: &Workspace) -> Vec<(&'static str, String)> {
         ),
         ("inodes", format!("{} of {}", used.map_or(0, |used| used.inodes), limit(workspace.quota_inodes.map(|inodes| inodes.to_string())))),
         ("created", relative_or_dash(workspace.created_at)),
-    ]
+    ];
+    lines.extend(workspace.tenant_slug.clone().map(|slug| ("tenant", slug)));
+    lines
 }
