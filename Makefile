@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-failover test-revoke test-suites check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-failover test-revoke test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,18 @@ REVOKED_SESSIONS ?= 10000
 test-revoke: ## Revoke a tenant and an account with very many live sessions, each in one call (REVOKED_SESSIONS)
 	$(CARGO) build --release --workspace --bins
 	REVOKED_SESSIONS=$(REVOKED_SESSIONS) $(CARGO) test --release --workspace --test platform -- --nocapture everything::
+
+# How long each target is fuzzed, in seconds.
+FUZZ_SECONDS ?= 600
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ := PATH=$(CURDIR)/target/tools/bin:$$PATH $(CARGO) +nightly fuzz
+
+fuzz: ## Fuzz all that reads bytes from a network, one target after the other (nightly compiler; FUZZ_SECONDS each)
+	@[ -x target/tools/bin/cargo-fuzz ] || $(CARGO) install --quiet --locked --root target/tools --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	@for target in $$($(FUZZ) list); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		$(FUZZ) run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; \
+	done
 
 check: ## Check format, lints, docs and licences; changes nothing
 	$(CARGO) fmt --all --check

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
+use crate::commands::{agent, completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
 use crate::output::Format;
@@ -12,6 +12,7 @@ Environment:
   TONBO_API_KEY    the API key; goes before the stored login
   TONBO_API_URL    the node's address [default: http://127.0.0.1:7700]
   TONBO_CA_CERT    a PEM file of authorities to trust besides the system's
+  TONBO_AGENT_SOCKET  where the host agent listens [default: /run/tonbo/artifacts/agent.sock]
   NO_COLOR         no colours
   XDG_CONFIG_HOME, XDG_STATE_HOME move ~/.config and ~/.local/state
 
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Platform(platform::PlatformCommand),
     /// Mount a workspace as a local directory
     Mount(mount::MountArgs),
+    /// Serve all mounts of this machine from one process
+    Agent(agent::AgentArgs),
     /// Save everything and unmount
     Unmount(unmount::UnmountArgs),
     /// Copy a directory or a file of this machine into a workspace

@@ -70,6 +70,7 @@ fn start_logging(arguments: &Arguments, style: Style) {
         #[cfg(feature = "node")]
         Command::Node(args) => (Usual::Server, args.log_format),
         Command::Mount(args) if args.foreground => (Usual::Server, LogFormat::Text),
+        Command::Agent(args) => (Usual::Server, args.log_format),
         _ => (Usual::Command, LogFormat::Text),
     };
     logging::start(global.verbose, global.quiet, usual, format, style);
@@ -89,6 +90,7 @@ fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
         Command::Workspace(command) => on_one_core(commands::workspace::run(command, output)),
         Command::Platform(command) => on_one_core(commands::platform::run(command, output)),
         Command::Mount(args) => commands::mount::run(args, output),
+        Command::Agent(args) => commands::agent::run(&args, output),
         Command::Unmount(args) => commands::unmount::run(&args, output),
         Command::Import(args) => on_one_core(commands::import::run(args, output)),
         Command::Export(args) => on_one_core(commands::export::run(args, output)),

@@ -30,6 +30,8 @@ const UNMOUNT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100)
 pub(crate) struct MountRequest {
     /// What the agent is told.
     pub(crate) options: MountOptions,
+    /// Where a host agent may listen that is to serve it; `None` for a process of its own.
+    pub(crate) host_agent: Option<PathBuf>,
 }
 
 impl MountRequest {
@@ -37,7 +39,7 @@ impl MountRequest {
         // The agent runs in another directory.
         let mountpoint = std::path::absolute(mountpoint)?;
         let paths = Paths::of_this_user()?;
-        Ok(Self { options: MountOptions::new(credential, mountpoint, paths.state) })
+        Ok(Self { options: MountOptions::new(credential, mountpoint, paths.state), host_agent: Some(paths.agent_socket) })
     }
 
     /// A mount by right of a ticket.
@@ -61,6 +63,11 @@ pub(crate) fn mount(request: MountRequest, output: Output) -> anyhow::Result<Mou
 /// [`mount`] without showing anything.
 pub(crate) fn mount_quietly(request: MountRequest) -> anyhow::Result<MountInfo> {
     refuse_if_served(&request.options)?;
+    if let Some(socket) = &request.host_agent
+        && let Some(mounted) = artifacts_mount::host::hand_over(socket, &request.options)?
+    {
+        return Ok(mounted);
+    }
     Ok(daemon::spawn(request.options)?)
 }
 

@@ -38,6 +38,8 @@ pub struct Mount {
     scratch: Arc<Scratch>,
     dir: PathBuf,
     agent: Process,
+    /// The agent is the host's, and serves others too.
+    is_shared: bool,
     abandoned: bool,
 }
 
@@ -82,8 +84,12 @@ impl Mount {
     pub fn adopt(scratch: &Arc<Scratch>, name: &str) -> Result<Self> {
         let dir = scratch.join("mnt").join(name);
         ensure!(is_mounted(&dir), "artifacts mount returned, and {} is no mount point", dir.display());
-        let agent = Self::find_agent(scratch, &dir)?;
-        Ok(Self { scratch: Arc::clone(scratch), dir, agent, abandoned: false })
+        let mark = scratch.mark_entry();
+        let serving = |argument: &Path| Process::marked(&mark).into_iter().find(|process| process.has_argument(argument));
+        let (own, host) = (serving(&dir), || serving(Path::new("agent")));
+        let is_shared = own.is_none();
+        let agent = own.or_else(host).with_context(|| format!("no agent process serves {}", dir.display()))?;
+        Ok(Self { scratch: Arc::clone(scratch), dir, agent, is_shared, abandoned: false })
     }
 
     /// Runs `artifacts mount` on `dir` and gives back how it ended.
@@ -113,12 +119,6 @@ impl Mount {
             }
         }
         command.args(options).arg(dir).stdin(Stdio::null()).output().context("artifacts mount")
-    }
-
-    fn find_agent(scratch: &Scratch, dir: &Path) -> Result<Process> {
-        let mark = scratch.mark_entry();
-        let found = Process::marked(&mark).into_iter().find(|process| process.has_argument(dir));
-        found.with_context(|| format!("no agent process serves {}", dir.display()))
     }
 
     /// The mount point.
@@ -185,7 +185,9 @@ impl Mount {
         let output = self.try_unmount()?;
         ensure!(output.status.success(), "artifacts unmount: {}", describe(&output));
         ensure!(!self.is_mounted(), "artifacts unmount returned, and {} is still mounted", self.dir.display());
-        self.agent.wait_gone(Duration::from_secs(20))?;
+        if !self.is_shared {
+            self.agent.wait_gone(Duration::from_secs(20))?;
+        }
         self.expect_empty_below()
     }
 
@@ -226,9 +228,11 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         self.note_memory();
-        if !self.abandoned && (self.agent.is_alive() || self.is_mounted()) {
+        if !self.abandoned && ((self.agent.is_alive() && !self.is_shared) || self.is_mounted()) {
             // Not unmounted by the test, which may have failed: no time is spent on saving anything.
-            let _ = self.agent.signal(Signal::KILL);
+            if !self.is_shared {
+                let _ = self.agent.signal(Signal::KILL);
+            }
             detach(&self.dir);
         }
     }

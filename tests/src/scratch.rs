@@ -83,6 +83,7 @@ impl Scratch {
             .env("XDG_CACHE_HOME", self.join("cache"))
             .env("XDG_STATE_HOME", self.join("state"))
             .env("XDG_RUNTIME_DIR", self.join("run"))
+            .env("TONBO_AGENT_SOCKET", self.join("run").join("agent.sock"))
     }
 
     /// Prints the end of every log, for a test that has failed.

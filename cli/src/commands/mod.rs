@@ -1,6 +1,7 @@
 //! One file a command: its arguments, and what it does. None knows of another (`transferring` is what `import` and `export` share), and none decides its exit code: it returns
 //! an error, and `exit` knows what that means.
 
+pub(crate) mod agent;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod fsck;

@@ -19,6 +19,7 @@ use crate::size::Size;
     after_help = "\
 Returns when the directory serves. With neither a ticket file nor a workspace, the ticket is
 expected in /run/tonbo/artifacts/mount-ticket.json. A directory whose mount has died is recovered.
+Where a host agent runs for this user, it serves the mount.
 
 Examples:
   artifacts mount /mnt/work                           with the ticket that the platform put in place
@@ -39,6 +40,9 @@ pub(crate) struct MountArgs {
     /// Serve in this process instead of in the background
     #[arg(long)]
     pub(crate) foreground: bool,
+    /// Serve in a process of its own, also where a host agent runs (`artifacts agent`)
+    #[arg(long)]
+    no_agent: bool,
     /// Refuse every change
     #[arg(long)]
     read_only: bool,
@@ -62,6 +66,9 @@ impl MountArgs {
                 MountRequest::with_key(&Settings::load()?, workspace, mode, &self.mountpoint)?
             }
         };
+        if self.no_agent {
+            request.host_agent = None;
+        }
         let options = &mut request.options;
         options.read_only = self.read_only;
         options.cache_dir = self.cache_dir.map(std::path::absolute).transpose()?;

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::{Effect, Kind, Lease, Leases, Ticket, Wants};
 use crate::SessionId;
@@ -56,12 +56,22 @@ pub struct Desk<M> {
     waiting: HashMap<Ticket, Waiting<M>>,
     /// What goes on now, in order.
     ready: VecDeque<M>,
+    /// Leases below this were granted in a life before.
+    first_number: u64,
+    /// Sessions whose leases of a life before are in the table.
+    taken_over: BTreeSet<SessionId>,
 }
 
 impl<M> Desk<M> {
     /// No lease. `first_number` lies above that of every lease before.
     pub fn new(first_number: u64) -> Self {
-        Self { table: Leases::new(first_number), waiting: HashMap::new(), ready: VecDeque::new() }
+        Self {
+            table: Leases::new(first_number),
+            waiting: HashMap::new(),
+            ready: VecDeque::new(),
+            first_number,
+            taken_over: BTreeSet::new(),
+        }
     }
 
     /// The next message whose wait is over.
@@ -156,12 +166,17 @@ impl<M> Desk<M> {
 
     /// A session that has resumed says what it holds. After a restart of the node it is believed while nobody else has been
     /// served (`are_others_served`); later, who has decided anything by itself has been away too long.
+    ///
+    /// What was granted in this life, or taken over into it, and is not in the table any more went by what the session did
+    /// itself: it was granted the lease on the whole workspace and has not heard of it, or it removed the inode. Nobody else
+    /// was served in between.
     pub fn claim(&mut self, session: SessionId, leases: &[Lease], are_others_served: bool, now_ms: u64) -> Vec<DeskEffect> {
-        // One that it has made since nobody else knows of.
-        let is_new = |lease: &Lease| lease.number > 0 && self.table.held(session, lease.ino).is_none();
-        if are_others_served && leases.iter().any(is_new) {
+        // One that it has made since nobody else knows of, and has no number.
+        let is_of_before = |lease: &Lease| lease.number > 0 && lease.number < self.first_number;
+        if are_others_served && !self.taken_over.contains(&session) && leases.iter().any(is_of_before) {
             return vec![DeskEffect::Fence(session)];
         }
+        self.taken_over.insert(session);
         let effects = self.table.claim(session, leases, now_ms);
         self.carry_out(effects)
     }
@@ -199,6 +214,7 @@ impl<M> Desk<M> {
 
     /// A session is over, and with it its leases and waits.
     pub fn depart(&mut self, session: SessionId, now_ms: u64) -> Vec<DeskEffect> {
+        self.taken_over.remove(&session);
         self.forget_waits(session);
         let effects = self.table.depart(session, now_ms);
         self.carry_out(effects)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::leases::RECALL_LIMIT_MS;
-use super::{Effect, Kind, Lease, Leases, Ticket, Wants};
+use super::{Desk, DeskEffect, Effect, Kind, Lease, Leases, Ticket, Wants};
 use crate::SessionId;
 use crate::namespace::Ino;
 
@@ -52,6 +52,32 @@ fn a_reader_makes_the_writer_believe_only_and_a_writer_makes_all_others_let_go()
     assert_eq!(leases.grant(C, Y, Kind::Read, 0), None, "the op comes again and shall find its way free");
     leases.came_about(B, &BTreeSet::from([X]));
     assert!(leases.grant(C, Y, Kind::Read, 0).is_some() && !leases.has_waits());
+}
+
+#[test]
+fn who_claims_a_lease_of_a_life_before_was_away_too_long_once_others_are_served() {
+    let mut desk = Desk::<()>::new(5);
+    let old = Lease { ino: X, kind: Kind::Read, number: 4 };
+    assert_eq!(desk.claim(A, &[old], true, 0), [DeskEffect::Fence(A)]);
+    assert_eq!(desk.claim(A, &[old], false, 0), []);
+    desk.forget(X, 0);
+    assert_eq!(desk.claim(A, &[old], true, 0), [], "it was taken over, and has removed the inode since");
+    desk.depart(A, 0);
+    assert_eq!(desk.claim(A, &[old], true, 0), [DeskEffect::Fence(A)]);
+}
+
+/// Its stream broke before it heard that the node took them for the lease on the whole workspace, or that the inode is gone.
+#[test]
+fn who_claims_a_lease_that_ended_by_its_own_doing_may_go_on() {
+    let mut desk = Desk::<()>::new(5);
+    let leases = [X, Y].map(|ino| desk.table.grant(A, ino, Kind::Write, 0).unwrap());
+    desk.forget(X, 0);
+    assert_eq!(desk.claim(A, &leases, true, 0), []);
+    desk.release_all(A, 0);
+    assert_eq!(desk.claim(A, &leases, true, 0), []);
+    desk.table.grant(B, Ino(18), Kind::Write, 0).unwrap();
+    let foreign = Lease { ino: Ino(18), ..leases[0] };
+    assert_eq!(desk.claim(A, &[foreign], true, 0), [DeskEffect::Fence(A)], "somebody else has it");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::lag::Lag;
 use super::local::ops_frame;
@@ -41,6 +41,13 @@ struct Asked<R> {
     waiter: R,
 }
 
+/// The inodes that an op may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MayChange {
+    These(Vec<Ino>),
+    Any,
+}
+
 /// Everything that is under way between the mount and the node, whichever stream carries it. `O` waits for ops, `R`
 /// for requests, `D` for durability.
 ///
@@ -52,8 +59,8 @@ pub(super) struct InFlight<O, R, D> {
     /// The last op that was sent; those behind it were decided under the lease and wait.
     sent: u64,
     lag: Lag,
-    /// Ops that the node has still to decide.
-    undecided: BTreeSet<u64>,
+    /// Ops that the node has still to decide, and what each may change.
+    undecided: BTreeMap<u64, MayChange>,
     /// The newest watermark the node has named; the outbox follows it as results come in.
     node_durable: u64,
     flush_asked: u64,
@@ -75,7 +82,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
             outbox: Outbox::default(),
             sent: 0,
             lag: Lag::default(),
-            undecided: BTreeSet::new(),
+            undecided: BTreeMap::new(),
             node_durable: 0,
             flush_asked: 0,
             ops: HashMap::new(),
@@ -103,12 +110,12 @@ impl<O, R, D> InFlight<O, R, D> {
     ///
     /// # Errors
     /// The waiter comes back when nothing may wait now.
-    pub(super) fn commit(&mut self, op: Op, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
+    pub(super) fn commit(&mut self, op: Op, may_change: MayChange, waiter: O, now_ms: u64) -> Result<u64, (O, Errno)> {
         if let Some(errno) = self.interrupted {
             return Err((waiter, errno));
         }
         let seq = self.outbox.push(op).seq;
-        self.undecided.insert(seq);
+        self.undecided.insert(seq, may_change);
         self.ops.insert(seq, Waiting { since_ms: now_ms, waiter });
         Ok(seq)
     }
@@ -120,7 +127,15 @@ impl<O, R, D> InFlight<O, R, D> {
 
     /// Whether the node has not said yet what came of this op.
     pub(super) fn is_undecided(&self, seq: u64) -> bool {
-        self.undecided.contains(&seq)
+        self.undecided.contains_key(&seq)
+    }
+
+    /// Whether an op that the node has still to decide may change this inode: then another mount may see it as it will be.
+    pub(super) fn may_change(&self, ino: Ino) -> bool {
+        self.undecided.values().any(|may_change| match may_change {
+            MayChange::These(inodes) => inodes.contains(&ino),
+            MayChange::Any => true,
+        })
     }
 
     /// A request is to be sent. One that opens an inode counts it as open, unless it fails.

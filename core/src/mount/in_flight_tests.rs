@@ -16,7 +16,7 @@ fn write(bytes: usize) -> Op {
 }
 
 fn send(bench: &mut Bench, op: Op, waiter: u32, now_ms: u64) {
-    let seq = bench.commit(op, waiter, now_ms).unwrap();
+    let seq = bench.commit(op, MayChange::Any, waiter, now_ms).unwrap();
     bench.sent(seq, now_ms);
 }
 
@@ -133,7 +133,7 @@ fn nothing_waits_after_an_interrupt_and_ops_stay_for_the_node() {
     bench.wait_durable(1, 3, 0).unwrap();
     assert_eq!(bench.interrupt(Errno::EIO).len(), 3);
     assert_eq!(bench.ask(Request::Usage, 4, 0), Err((4, Errno::EIO)));
-    assert!(matches!(bench.commit(punch(1), 5, 0), Err((5, Errno::EIO))));
+    assert!(matches!(bench.commit(punch(1), MayChange::Any, 5, 0), Err((5, Errno::EIO))));
     bench.revive();
     assert_eq!(bench.open.open_inodes(), []);
     let mut settled = Vec::new();

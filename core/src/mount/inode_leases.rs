@@ -1,10 +1,10 @@
 //! Leases on single inodes: going without, and giving them back.
 
-use super::in_flight::Settled;
+use super::in_flight::{MayChange, Settled};
 use super::mount::{Committer, Mode, Mount};
 use super::{Belief, LeaseEnd, Step, Steps};
 use crate::leases::Lease;
-use crate::namespace::{Errno, Ino, Mutation, Op, Outcome};
+use crate::namespace::{Errno, Ino, Key, Mutation, Op, Outcome, Record, View as _};
 use crate::protocol::{COME_AGAIN, ClientFrame};
 
 /// With more leases than this all are given back, to begin anew.
@@ -15,8 +15,9 @@ impl<O, R, D> Mount<O, R, D> {
     pub(super) fn commit_at_node(&mut self, op: Op, waiter: O, rest: Steps<O, R, D>, now_ms: u64) {
         let seq = self.in_flight.outbox.next_seq();
         let may_orphan = matches!(op.mutation, Mutation::Unlink { .. } | Mutation::RemoveDir { .. } | Mutation::Rename { .. });
+        let may_change = self.may_change(&op.mutation);
         let committer = Committer { seq, op: op.clone(), waiter, rest };
-        match self.in_flight.commit(op, committer, now_ms) {
+        match self.in_flight.commit(op, may_change, committer, now_ms) {
             Ok(seq) => {
                 let open = if may_orphan { self.in_flight.open.tell_all() } else { Vec::new() };
                 let local = self.local_mut();
@@ -28,6 +29,22 @@ impl<O, R, D> Mount<O, R, D> {
             }
             Err((committer, errno)) => self.settle(vec![Settled::Applied(committer, Err(errno))], now_ms),
         }
+    }
+
+    /// What an op may change: the inodes that it names, and those that names which it takes or replaces stand for.
+    fn may_change(&self, mutation: &Mutation) -> MayChange {
+        let mut inodes = mutation.names();
+        inodes.extend(mutation.creates());
+        for (parent, name) in mutation.takes() {
+            let entry = self.local().replica.get(&Key::Dentry(parent, name.clone()));
+            match entry {
+                _ if self.in_flight.may_change(parent) => return MayChange::Any,
+                Ok(Some(Record::Dentry(ino, _))) => inodes.push(ino),
+                Ok(_) => {}
+                Err(_) => return MayChange::Any,
+            }
+        }
+        MayChange::These(inodes)
     }
 
     /// The node has decided an op, or nobody waits for that any more.
@@ -64,15 +81,29 @@ impl<O, R, D> Mount<O, R, D> {
         if self.in_flight.has_undecided() {
             return;
         }
-        if std::mem::take(&mut self.is_stale)
-            && let Mode::Shared(local) = &mut self.mode
-        {
-            local.replica.forget_all();
-        }
+        self.forget_stale(now_ms);
         if self.coming.is_none() {
             self.run_held(now_ms);
         }
         self.all_sent(now_ms);
+    }
+
+    /// What ops changed whose results came over a new stream is forgotten, as soon as nothing waits to be sent that was decided on
+    /// what is known.
+    pub(super) fn forget_stale(&mut self, now_ms: u64) {
+        if !self.is_stale || self.in_flight.has_undecided() {
+            return;
+        }
+        self.cut(true);
+        self.queue_decided(now_ms);
+        if let Mode::Shared(local) = &mut self.mode {
+            if !local.is_drained() {
+                return;
+            }
+            local.replica.forget_all();
+            self.forgotten.forget_all();
+        }
+        self.is_stale = false;
     }
 
     /// What waited tries again.
@@ -104,6 +135,7 @@ impl<O, R, D> Mount<O, R, D> {
         let Mode::Shared(local) = &mut self.mode else { return };
         let lost = local.leases().map(super::held_leases::HeldLeases::give_up_all).unwrap_or_default();
         local.replica.forget_all();
+        self.forgotten.forget_all();
         self.out.beliefs.push(Belief::Revoked(lost));
         self.send_decided(now_ms);
     }
@@ -112,6 +144,7 @@ impl<O, R, D> Mount<O, R, D> {
     fn forget(&mut self, lost: Vec<Ino>) {
         if !lost.is_empty() {
             self.changed(&lost);
+            self.forgotten.forget(&lost);
             self.out.beliefs.push(Belief::Revoked(lost));
         }
     }

@@ -17,6 +17,7 @@
 
 mod believed;
 mod effects;
+mod forgotten;
 mod held_leases;
 mod in_flight;
 mod inode_leases;

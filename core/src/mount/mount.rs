@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::forgotten::Forgotten;
 use super::held_leases::HeldLeases;
 use super::in_flight::{InFlight, Settled};
 use super::local::{Local, Upload, pack_alone};
@@ -75,6 +76,8 @@ pub struct Mount<O, R, D> {
     pub(super) coming: Option<(u64, Limits)>,
     /// What the node said that ops have changed was lost with a stream; it is forgotten once their results are here.
     pub(super) is_stale: bool,
+    /// What was forgotten while questions were on their way.
+    pub(super) forgotten: Forgotten,
     new_segment: fn() -> SegmentId,
     pub(super) out: Effects<O, R, D>,
 }
@@ -95,6 +98,7 @@ impl<O, R, D> Mount<O, R, D> {
             returning: None,
             coming: None,
             is_stale: false,
+            forgotten: Forgotten::default(),
             new_segment,
             out: Effects::default(),
         }
@@ -153,7 +157,7 @@ impl<O, R, D> Mount<O, R, D> {
                 Settled::Applied(committer, result) => self.node_has_decided(committer, result, now_ms),
                 Settled::Answered(Asker::Caller(waiter), result) => self.out.settled.push(Settled::Answered(waiter, result)),
                 Settled::Answered(Asker::Claims, result) => self.claims_answered(&result, now_ms),
-                Settled::Answered(Asker::Learning { epoch, asked, steps }, result) => self.learnt(epoch, &asked, result, steps, now_ms),
+                Settled::Answered(Asker::Learning(question, steps), result) => self.learnt(&question, result, steps, now_ms),
                 Settled::Durable(waiter, result) => self.out.settled.push(Settled::Durable(waiter, result)),
             }
         }

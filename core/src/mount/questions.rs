@@ -5,7 +5,7 @@ use super::local::Local;
 use super::mount::{Mode, Mount};
 use super::{Belief, Note, Steps};
 use crate::leases::Kind;
-use crate::namespace::{Errno, Ino};
+use crate::namespace::{Errno, Ino, Key};
 use crate::protocol::{Answer, Request};
 
 /// Nothing needs so many fetches that ends at all.
@@ -18,8 +18,18 @@ pub(super) enum Asker<O, R, D> {
     Caller(R),
     /// This mount: whether the node takes what it claims.
     Claims,
-    /// These steps go on once more is known. Asked under the lease of this number on the whole workspace, if any.
-    Learning { epoch: Option<u64>, asked: Request, steps: Steps<O, R, D> },
+    /// These steps go on once more is known.
+    Learning(Question, Steps<O, R, D>),
+}
+
+/// A question of the mount's own.
+#[derive(Debug)]
+pub(super) struct Question {
+    request: Request,
+    /// The lease on the whole workspace under which it was asked, if any.
+    epoch: Option<u64>,
+    /// When, as [`Forgotten`](super::forgotten::Forgotten) counts.
+    asked_at: u64,
 }
 
 impl<O, R, D> Mount<O, R, D> {
@@ -39,8 +49,8 @@ impl<O, R, D> Mount<O, R, D> {
             self.refuse(steps, Errno::EIO);
             return;
         }
-        let epoch = self.local().epoch();
-        self.ask_node(request.clone(), Asker::Learning { epoch, asked: request, steps }, now_ms);
+        let question = Question { request: request.clone(), epoch: self.local().epoch(), asked_at: self.forgotten.now() };
+        self.ask_node(request, Asker::Learning(question, steps), now_ms);
     }
 
     pub(super) fn refuse(&mut self, steps: Steps<O, R, D>, errno: Errno) {
@@ -49,14 +59,14 @@ impl<O, R, D> Mount<O, R, D> {
 
     pub(super) fn learnt(
         &mut self,
-        epoch: Option<u64>,
-        asked: &Request,
+        Question { request: asked, epoch, asked_at }: &Question,
         result: Result<Answer, Errno>,
         steps: Steps<O, R, D>,
         now_ms: u64,
     ) {
         // Who decides may have changed: then the answer is of no use, and whoever decides now answers.
-        let is_current = self.local().epoch() == epoch;
+        let is_current = self.local().epoch() == *epoch;
+        let is_forgotten = |ino| self.forgotten.is_forgotten(ino, *asked_at);
         let refused = match (&mut self.mode, result) {
             (Mode::Local(local), Ok(Answer::Records(records))) => {
                 if let (true, Request::Fetch(fetch)) = (is_current, asked) {
@@ -69,7 +79,7 @@ impl<O, R, D> Mount<O, R, D> {
                     if let Answer::Learnt { leases, .. } | Answer::Leases(leases) = &answer {
                         leases.iter().for_each(|lease| self.in_flight.outbox.saw(lease.number));
                     }
-                    let belief = leased(local, asked, answer, now_ms);
+                    let belief = leased(local, asked, answer, is_forgotten, now_ms);
                     self.out.beliefs.extend(belief);
                 }
                 None
@@ -92,7 +102,9 @@ impl<O, R, D> Mount<O, R, D> {
 }
 
 /// Leases have come, with records or without; or not.
-fn leased(local: &mut Local, asked: &Request, answer: Answer, now_ms: u64) -> Option<Belief> {
+///
+/// Of what `is_forgotten` since it was asked nothing is learnt: what was decided on it meanwhile may be missing.
+fn leased(local: &mut Local, asked: &Request, answer: Answer, is_forgotten: impl Fn(Ino) -> bool, now_ms: u64) -> Option<Belief> {
     let (granted, records) = match answer {
         Answer::Learnt { leases, records } => (leases, Some(records)),
         Answer::Leases(leases) => (leases, None),
@@ -108,7 +120,10 @@ fn leased(local: &mut Local, asked: &Request, answer: Answer, now_ms: u64) -> Op
     let is_granted = |ino: &Ino| granted.iter().any(|lease| lease.ino == *ino);
     let missed: Vec<Ino> = wanted.into_iter().filter(|ino| !is_granted(ino)).collect();
     missed.iter().for_each(|&ino| leases.deny(ino, now_ms));
-    if let (Request::Learn { fetch, .. }, Some(records), true) = (asked, records, missed.is_empty()) {
+    if let (Request::Learn { fetch, .. }, Some(mut records), true) = (asked, records, missed.is_empty())
+        && !fetch.owner().is_some_and(&is_forgotten)
+    {
+        records.rows.retain(|(key, _)| !Key::decode(key).and_then(|key| key.owner()).is_some_and(&is_forgotten));
         local.replica.learn(fetch, records);
     }
     Some(Belief::Got(granted.iter().map(|lease| lease.ino).collect()))

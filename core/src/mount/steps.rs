@@ -44,18 +44,21 @@ impl<O, R, D> Mount<O, R, D> {
     }
 
     fn ask_by_inode(&mut self, request: Request, waiter: R, now_ms: u64) -> Stepped<O, R, D> {
-        let Self { mode: Mode::Shared(local), in_flight, .. } = self else {
+        let Self { mode: Mode::Shared(local), in_flight, is_stale, .. } = self else {
             return Err(Box::new(Pause::Wait(Step::Ask(request, waiter))));
         };
         // An op on its way may take the last link of what is opened, and of an opening here the node does not know.
         let is_told = matches!(request, Request::Open { .. }) && in_flight.has_undecided();
-        let believes = local.leases().is_some_and(|leases| leases.may_believe) && !is_told;
+        // What it changes another mount may have seen by now, which a question here must not overtake.
+        let is_doubtful = is_told || *is_stale || request.about().is_some_and(|ino| in_flight.may_change(ino));
+        let believes = local.leases().is_some_and(|leases| leases.may_believe) && !is_doubtful;
         if believes && is_local(&request) && request != Request::Usage {
             match local.answer(&request, &mut in_flight.open) {
                 // One without a link is gone as soon as nobody has it open, and of this mount the node does not know.
                 Ok(Answer::Attr(attr)) if attr.nlink == 0 && matches!(request, Request::Open { .. }) => {
                     in_flight.open.close(attr.ino);
                 }
+                Ok(Answer::Attr(attr)) if in_flight.may_change(attr.ino) => {}
                 Ok(answer) => {
                     self.out.settled.push(Settled::Answered(waiter, Ok(answer)));
                     return Ok(());
@@ -90,7 +93,7 @@ impl<O, R, D> Mount<O, R, D> {
 
     fn commit_by_inode(&mut self, op: Op, waiter: O, now_ms: u64) -> Stepped<O, R, D> {
         if self.may_decide(&op.mutation, now_ms) {
-            if self.in_flight.has_undecided() || self.is_leaving() {
+            if self.in_flight.has_undecided() || self.is_stale || self.is_leaving() {
                 return Err(Box::new(Pause::Wait(Step::Commit(op, waiter))));
             }
             if matches!(op.mutation, Mutation::Clone { .. }) {

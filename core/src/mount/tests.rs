@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use super::{Mount, Step};
 use crate::SegmentId;
-use crate::leases::Lease;
-use crate::namespace::{Errno, Ino, Key, Mutation, Name, NewNode, Op, Outcome};
+use crate::leases::{Kind, Lease};
+use crate::namespace::{Context, Errno, Ino, Key, MemoryView, Mutation, Name, NewNode, Op, Outcome, View as _};
 use crate::protocol::{Answer, COME_AGAIN, ClientFrame, NumberedOp, OpResult, Request, ServerFrame};
-use crate::replica::Records;
+use crate::replica::{Fetch, Records};
 
 type Bench = Mount<u32, u32, u32>;
 
@@ -124,6 +124,115 @@ fn what_is_decided_says_behind_which_lease_and_which_op() {
     commit(&mut bench, truncate(100), 2);
     bench.send_decided(0);
     assert_eq!(ops(&bench.take_effects().frames)[0].order, Some(70));
+}
+
+/// What an op on its way changes another mount may have seen by now: whoever asks here is not told what was before.
+#[test]
+fn what_an_op_on_its_way_may_change_is_not_answered_from_what_is_believed() {
+    let mut view = MemoryView::default();
+    view.absorb(&crate::namespace::format(0, 0, 0o777, 0));
+    for mutation in [file("a", 100), file("b", 101)] {
+        let applied = crate::namespace::apply(&view, &Context::default(), &Op { mutation, time: 1 }).unwrap();
+        view.absorb(&applied.changes);
+    }
+    let mut bench = bench();
+    let ask = |bench: &mut Bench, request: Request| {
+        bench.run(VecDeque::from([Step::Ask(request, 7)]).into(), 0);
+        let asked = |frame| if let ClientFrame::Request { request, .. } = frame { Some(request) } else { None };
+        teach(bench, &view).into_iter().filter_map(asked).collect::<Vec<_>>()
+    };
+    let lookup = |name| Request::Lookup { parent: Ino::ROOT, name: Name::new(name).unwrap() };
+    let attr = |ino| Request::Attr { ino: Ino(ino) };
+    for request in [lookup("a"), lookup("b"), attr(100), attr(101)] {
+        ask(&mut bench, request.clone());
+        assert_eq!(ask(&mut bench, request), [], "it is believed");
+    }
+    commit(&mut bench, Mutation::Unlink { parent: Ino::ROOT, name: Name::new("a").unwrap() }, 1);
+    assert_eq!(ops(&teach(&mut bench, &view)).len(), 1, "the node decides");
+    for request in [lookup("a"), lookup("b"), attr(100)] {
+        assert_eq!(ask(&mut bench, request.clone()), [request]);
+    }
+    assert_eq!(ask(&mut bench, attr(101)), []);
+    bench.receive(result(1, 9, Ok(Outcome::default())), 0);
+    assert_eq!(ask(&mut bench, lookup("b")), []);
+}
+
+/// A question goes ahead of what was decided and waits to be sent. Its answer is older than that, and so is worth nothing once what
+/// was decided has been forgotten with a lease that somebody wanted.
+#[test]
+fn an_answer_that_is_older_than_what_was_decided_here_does_not_take_its_place() {
+    let mut view = MemoryView::default();
+    view.absorb(&crate::namespace::format(0, 0, 0o777, 0));
+    let mut bench = bench();
+    let root = Lease { ino: Ino::ROOT, kind: Kind::Write, number: 5 };
+    let read_dir = || Request::ReadDir { dir: Ino::ROOT, after: None, limit: 10 };
+    let ask = |bench: &mut Bench, request| bench.run(VecDeque::from([Step::Ask(request, 7)]).into(), 0);
+    let questions = |bench: &mut Bench| {
+        let frames = bench.take_effects().frames;
+        let question = |frame| if let ClientFrame::Request { id, request } = frame { Some((id, request)) } else { None };
+        frames.into_iter().filter_map(question).collect::<Vec<_>>()
+    };
+    let learnt = |fetch: &Fetch| {
+        let records = match fetch {
+            Fetch::Range { start, prefix, .. } => Records::of(&view, start, prefix, 100).unwrap(),
+            Fetch::Key(key) => {
+                let record = view.get(&Key::decode(key).unwrap()).unwrap();
+                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
+            }
+        };
+        Ok(Answer::Learnt { leases: vec![root], records })
+    };
+    commit(&mut bench, file("a", 100), 1);
+    while let [(id, Request::Learn { fetch, .. })] = &questions(&mut bench)[..] {
+        bench.receive(ServerFrame::Reply { id: *id, result: learnt(fetch) }, 0);
+    }
+    ask(&mut bench, read_dir());
+    let asked = questions(&mut bench);
+    let [(id, Request::Learn { fetch, .. })] = &asked[..] else { panic!("{asked:?}") };
+    bench.receive(ServerFrame::RecallLeases { leases: vec![root], keep_read: false }, 0);
+    let effects = bench.take_effects();
+    assert!(ops(&effects.frames).len() == 1 && !effects.ends.is_empty(), "it is sent, and the lease ends");
+    bench.receive(ServerFrame::Reply { id: *id, result: learnt(fetch) }, 0);
+    let effects = bench.take_effects();
+    assert!(effects.settled.is_empty(), "{:?}", effects.settled);
+    assert!(matches!(&effects.frames[..], [ClientFrame::Request { request: Request::Learn { .. }, .. }]), "{:?}", effects.frames);
+}
+
+/// Grants every lease to believe and none to decide. Answers what else is asked, and what is sent.
+fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
+    let mut others = Vec::new();
+    loop {
+        let frames = bench.take_effects().frames;
+        if frames.is_empty() {
+            return others;
+        }
+        for frame in frames {
+            let ClientFrame::Request { id, request } = &frame else {
+                others.push(frame);
+                continue;
+            };
+            let answer = match request {
+                Request::Learn { fetch, kind: Kind::Read } => {
+                    let lease = |ino| Lease { ino, kind: Kind::Read, number: 5 };
+                    let records = match fetch {
+                        Fetch::Range { start, prefix, .. } => Records::of(view, start, prefix, 100).unwrap(),
+                        Fetch::Key(key) => {
+                            let record = view.get(&Key::decode(key).unwrap()).unwrap();
+                            Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
+                        }
+                    };
+                    Answer::Learnt { leases: fetch.owner().map(lease).into_iter().collect(), records }
+                }
+                Request::Learn { .. } => Answer::Learnt { leases: vec![], records: Records::default() },
+                Request::Acquire { .. } => Answer::Leases(vec![]),
+                _ => {
+                    others.push(frame);
+                    continue;
+                }
+            };
+            bench.receive(ServerFrame::Reply { id: *id, result: Ok(answer) }, 0);
+        }
+    }
 }
 
 /// It is welcome, but the node may have restarted and served others meanwhile, and then does not take what it claims.

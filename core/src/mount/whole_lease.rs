@@ -75,6 +75,7 @@ impl<O, R, D> Mount<O, R, D> {
         if !self.local().is_drained() {
             return;
         }
+        self.forget_stale(now_ms);
         match &mut self.mode {
             Mode::Local(_) => return,
             Mode::Draining(local) => {
@@ -95,6 +96,7 @@ impl<O, R, D> Mount<O, R, D> {
                 self.end_inode_leases(leaving);
                 if begins && let Some((epoch, limits)) = self.coming.take() {
                     self.in_flight.outbox.saw(epoch);
+                    self.forgotten.forget_all();
                     self.mode = Mode::Local(Box::new(Local::whole(epoch, limits)));
                     self.out.beliefs.push(Belief::Everything);
                     self.out.notes.push(Note::Alone(epoch));

@@ -256,6 +256,15 @@ impl Mutation {
         }
     }
 
+    /// The names that it takes away or replaces. What they stand for changes.
+    pub fn takes(&self) -> Vec<(Ino, &Name)> {
+        match self {
+            Self::Unlink { parent, name } | Self::RemoveDir { parent, name } => vec![(*parent, name)],
+            Self::Rename { parent, name, new_parent, new_name, .. } => vec![(*parent, name), (*new_parent, new_name)],
+            _ => Vec::new(),
+        }
+    }
+
     /// The number under which it creates an inode, if it does.
     pub fn creates(&self) -> Option<Ino> {
         match self {

@@ -213,6 +213,21 @@ pub enum Request {
 }
 
 impl Request {
+    /// The inode that a question to the namespace is about.
+    pub const fn about(&self) -> Option<Ino> {
+        match self {
+            Self::Lookup { parent: ino, .. }
+            | Self::Attr { ino }
+            | Self::Open { ino }
+            | Self::ReadLink { ino }
+            | Self::ReadDir { dir: ino, .. }
+            | Self::Pieces { ino, .. }
+            | Self::Xattr { ino, .. }
+            | Self::XattrNames { ino } => Some(*ino),
+            _ => None,
+        }
+    }
+
     /// Whether it is for the workspace's table of locks, and not for its namespace.
     pub const fn is_about_locks(&self) -> bool {
         matches!(self, Self::Lock { .. } | Self::Unlock { .. } | Self::TestLock(_) | Self::CancelLock { .. })

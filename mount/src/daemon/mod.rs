@@ -11,9 +11,14 @@ mod memory;
 mod serve;
 mod spawn;
 mod state_dir;
+mod stop;
 
 pub use child::serve_child;
 pub use info::{ExitReport, MountInfo};
+pub(crate) use memory::share_pools;
 pub use serve::serve;
+pub(crate) use serve::serve_until;
 pub use spawn::{CHILD_ARGUMENT, spawn};
+pub(crate) use spawn::{START, absolute};
 pub(crate) use state_dir::{MountRecord, StateDir};
+pub(crate) use stop::Stop;

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::ending::{Taken, save, take_down, unsaved};
 use super::memory::share_pools;
-use super::{ExitReport, MountInfo, MountRecord, StateDir};
+use super::{ExitReport, MountInfo, MountRecord, StateDir, Stop};
 use crate::agent::Agent;
 use crate::control::{CacheStatus, Listening, MountStatus, UnmountReport, UnmountRequest};
 use crate::data::{Blocks, DiskCache, Exchange};
@@ -59,6 +59,11 @@ struct Service {
 /// # Errors
 /// What the node refuses, before anything is mounted; what is wrong with the directory; what the kernel refuses.
 pub fn serve(options: MountOptions, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
+    serve_until(options, &Stop::default(), on_ready)
+}
+
+/// As [`serve`], until it is unmounted or all mounts of the process are to end.
+pub(crate) fn serve_until(options: MountOptions, stop: &Stop, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
     if options.handle_signals {
         share_pools();
     }
@@ -74,7 +79,7 @@ pub fn serve(options: MountOptions, on_ready: impl FnOnce(&MountInfo)) -> Result
     let work = Builder::new_multi_thread().worker_threads(2).thread_name("work").enable_all().build();
     let work = work.map_err(MountError::io("cannot start the runtime"));
     let result = work.and_then(|work| {
-        let result = run(&options, &clock, &state, point, &session, http, &work, on_ready);
+        let result = run(&options, &clock, &state, point, &session, http, &work, stop, on_ready);
         work.shutdown_timeout(Duration::from_millis(100));
         result
     });
@@ -91,6 +96,7 @@ fn run(
     session: &Arc<MountSession>,
     http: reqwest::Client,
     work: &Runtime,
+    stop: &Stop,
     on_ready: impl FnOnce(&MountInfo),
 ) -> Result<ExitReport, MountError> {
     point.prepare()?;
@@ -135,6 +141,7 @@ fn run(
     if options.handle_signals {
         watch_signals(work, &events);
     }
+    let _stopping = stop.on_stop(tell(&events, || Event::Terminate));
     on_ready(&MountInfo {
         mountpoint: path.clone(),
         workspace: record.workspace.clone(),

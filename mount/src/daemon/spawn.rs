@@ -15,7 +15,7 @@ use crate::options::MountOptions;
 pub const CHILD_ARGUMENT: &str = "__serve-mount";
 
 /// How long a mount may take to serve. Connecting and mounting have shorter limits of their own.
-const START: Duration = Duration::from_secs(60);
+pub(crate) const START: Duration = Duration::from_secs(60);
 
 /// Serves a mount from a process of its own: this binary again, in a session of its own. Returns when it serves.
 ///
@@ -44,7 +44,7 @@ pub fn spawn(options: MountOptions) -> Result<MountInfo, MountError> {
 }
 
 /// The same with paths that do not depend on the working directory, which the child leaves.
-fn absolute(options: MountOptions) -> Result<MountOptions, MountError> {
+pub(crate) fn absolute(options: MountOptions) -> Result<MountOptions, MountError> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(|error| MountError::mount_point(path, error));
     let optional = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
     Ok(MountOptions {

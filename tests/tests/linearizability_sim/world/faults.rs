@@ -57,6 +57,10 @@ impl World {
         }
         self.tally.kills += 1;
         self.lives[life].link.break_off();
+        if self.lives[life].is_sealed {
+            // It has not heard of that, and never will.
+            self.lives[life].mount = None;
+        }
         for client in self.clients.iter_mut().filter(|client| client.life == life) {
             client.is_over = true;
             client.running = None;

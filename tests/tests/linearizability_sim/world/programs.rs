@@ -68,6 +68,7 @@ impl World {
         let (of, Some(mount)) = (&mut self.clients[client], &mut self.lives[life].mount) else { return };
         let record = self.records.len();
         of.record = Some(record);
+        self.trace.says(now_us, self.tally.ops, || format!("program {} on mount {life} calls in {group}: {call:?}", of.program.number));
         let op = Operation { client: of.program.number, call: call.clone(), called_ns: now_us * 1_000, answer: None, returned_ns: None };
         self.records.push(Recorded { group, life, op, op_time: None, is_lost: false });
         of.moment = mount.kernel.begin(group, &call);
@@ -120,6 +121,7 @@ impl World {
             Verdict::Fail(_) => None,
         };
         let of = &mut self.clients[client];
+        self.trace.says(self.now_us, self.tally.ops, || format!("program {} on mount {life} is answered {answer:?}", of.program.number));
         if let (Some(running), Some(record)) = (of.running.take(), of.record) {
             mount.kernel.end(of.moment, running.group, &running.call, running.found.as_ref().filter(|_| answer.is_some()));
             of.program.over(&running, answer.as_ref());

@@ -29,6 +29,13 @@ impl Trace {
         }
     }
 
+    /// Something is said of what happens inside of an event.
+    pub(super) fn says(&mut self, now_us: u64, ops: u64, what: impl FnOnce() -> String) {
+        if self.from_ops.is_some_and(|from| ops >= from) {
+            self.lines.push(format!("{now_us}   {}", what()));
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.lines.clear();
     }

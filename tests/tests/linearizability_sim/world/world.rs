@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(super) lost: Vec<String>,
     pub(super) tally: Tally,
     pub(super) planted: Planted,
-    trace: Trace,
+    pub(super) trace: Trace,
 }
 
 impl World {

@@ -1,0 +1,55 @@
+//! What a member of the ring says that holds the key and means ill: whatever passes lies within the bounds.
+#![no_main]
+
+use std::net::SocketAddr;
+
+use artifacts_core::mesh::limits::{KEY_MAX_BYTES, KEYS_MAX, MEMBERS_MAX, NUMBER_MAX, VALUE_MAX_BYTES};
+use artifacts_core::mesh::{DigestEntry, Endpoint, Facts, Gossip, Identity, Incarnation, MemberId, MeshKey, MeshKeys, Opened};
+use libfuzzer_sys::fuzz_target;
+
+fn endpoint(name: &str, port: u16) -> Endpoint {
+    let me = Identity {
+        name: name.parse().expect("a name"),
+        incarnation: Incarnation { generation: 1, salt: [port as u8; 16] },
+        address: SocketAddr::from(([127, 0, 0, 1], port)),
+    };
+    Endpoint::new("fuzz", MeshKeys::one(MeshKey::new([7; 32])), me)
+}
+
+/// Two that know each other's lives.
+fn pair() -> (Endpoint, Endpoint) {
+    let (mut one, mut other) = (endpoint("a", 1001), endpoint("b", 1002));
+    let (from, to) = (one.me().address, other.me().address);
+    let first = one.seal(to, greeting(&one)).expect("it is small");
+    if let Ok(Opened::Introduce { datagram, .. }) = other.open(from, &first, 0) {
+        one.open(to, &datagram, 0).expect("an introduction");
+    }
+    (one, other)
+}
+
+fn greeting(one: &Endpoint) -> Gossip {
+    let member = MemberId { name: one.me().name.clone(), generation: 1, address: one.me().address };
+    Gossip::Syn(vec![DigestEntry { member, heartbeat: 5, collected: 0, version: 3 }])
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(mut message) = Gossip::decode(bytes) else { return };
+    let (mut one, mut other) = pair();
+    let (from, to) = (one.me().address, other.me().address);
+    // Anybody has to list itself; the rest is what was drawn.
+    if let (Gossip::Syn(digest) | Gossip::SynAck(digest, _), Gossip::Syn(own)) = (&mut message, greeting(&one)) {
+        digest.extend(own);
+    }
+    let Ok(datagram) = one.seal(to, message) else { return };
+    let Ok(Opened::Gossip { message, .. }) = other.open(from, &datagram, 1) else { return };
+    assert!(message.digest().len() <= MEMBERS_MAX && message.delta().len() <= MEMBERS_MAX);
+    for entry in message.delta() {
+        assert!(entry.member.name != other.me().name, "nobody speaks for the receiver");
+        assert!(entry.changes.len() <= KEYS_MAX && entry.changes.is_sorted_by(|one, next| one.version < next.version));
+        for change in &entry.changes {
+            assert!(change.version < NUMBER_MAX && change.value.len() <= VALUE_MAX_BYTES);
+            assert!(!change.key.is_empty() && change.key.len() <= KEY_MAX_BYTES && change.key.is_ascii());
+        }
+        let _ = Facts::read(|key| entry.changes.iter().find(|change| change.key == key).map(|change| change.value.as_str()));
+    }
+});
