@@ -252,6 +252,13 @@ impl Local {
         self.queue.extend(inodes.into_iter().map(Queued::Opened));
     }
 
+    /// A new stream says what is open: of what was closed and opened again meanwhile the node does not hear that it was closed.
+    pub(super) fn reopened(&mut self, is_open: impl Fn(Ino) -> bool) {
+        let stays = |item: &Queued| !matches!(item, Queued::Closed(ino) if is_open(*ino));
+        self.queue.retain(stays);
+        self.parcels.iter_mut().for_each(|parcel| parcel.items.retain(stays));
+    }
+
     /// Inodes that programs have closed and of which the node hears only behind ops that wait here: for these ops it has to
     /// take them for open.
     pub(super) fn closing(&self) -> Vec<Ino> {

@@ -60,6 +60,9 @@ impl<O, R, D> Mount<O, R, D> {
     /// What a new stream of this session begins with.
     fn resume(&mut self, locks: ClientFrame) -> Vec<ClientFrame> {
         let mut frames = Vec::new();
+        let Self { mode, in_flight, .. } = self;
+        let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = mode;
+        local.reopened(|ino| in_flight.open.is_open(ino));
         let (held, closing) = match &mut self.mode {
             Mode::Local(local) | Mode::Draining(local) => (local.epoch(), local.closing()),
             Mode::Shared(local) => {

@@ -172,16 +172,7 @@ fn an_answer_that_is_older_than_what_was_decided_here_does_not_take_its_place() 
         let question = |frame| if let ClientFrame::Request { id, request } = frame { Some((id, request)) } else { None };
         frames.into_iter().filter_map(question).collect::<Vec<_>>()
     };
-    let learnt = |fetch: &Fetch| {
-        let records = match fetch {
-            Fetch::Range { start, prefix, .. } => Records::of(&view, start, prefix, 100).unwrap(),
-            Fetch::Key(key) => {
-                let record = view.get(&Key::decode(key).unwrap()).unwrap();
-                Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
-            }
-        };
-        Ok(Answer::Learnt { leases: vec![root], records })
-    };
+    let learnt = |fetch: &Fetch| Ok(Answer::Learnt { leases: vec![root], records: records(&view, fetch) });
     commit(&mut bench, file("a", 100), 1);
     while let [(id, Request::Learn { fetch, .. })] = &questions(&mut bench)[..] {
         bench.receive(ServerFrame::Reply { id: *id, result: learnt(fetch) }, 0);
@@ -214,14 +205,7 @@ fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
             let answer = match request {
                 Request::Learn { fetch, kind: Kind::Read } => {
                     let lease = |ino| Lease { ino, kind: Kind::Read, number: 5 };
-                    let records = match fetch {
-                        Fetch::Range { start, prefix, .. } => Records::of(view, start, prefix, 100).unwrap(),
-                        Fetch::Key(key) => {
-                            let record = view.get(&Key::decode(key).unwrap()).unwrap();
-                            Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
-                        }
-                    };
-                    Answer::Learnt { leases: fetch.owner().map(lease).into_iter().collect(), records }
+                    Answer::Learnt { leases: fetch.owner().map(lease).into_iter().collect(), records: records(view, fetch) }
                 }
                 Request::Learn { .. } => Answer::Learnt { leases: vec![], records: Records::default() },
                 Request::Acquire { .. } => Answer::Leases(vec![]),
@@ -231,6 +215,49 @@ fn teach(bench: &mut Bench, view: &MemoryView) -> Vec<ClientFrame> {
                 }
             };
             bench.receive(ServerFrame::Reply { id: *id, result: Ok(answer) }, 0);
+        }
+    }
+}
+
+/// The node was told that a file is open, by a stream; it was closed and opened again before that could be said. The next stream
+/// says that it is open, and what it stands for must not be taken back behind that.
+#[test]
+fn a_file_that_was_closed_and_opened_again_over_a_broken_stream_stays_open() {
+    let mut bench = bench();
+    bench.receive(ServerFrame::Lease { epoch: 9, bytes: None, inodes: None }, 0);
+    let mut view = MemoryView::default();
+    view.absorb(&crate::namespace::format(0, 0, 0o777, 0));
+    commit(&mut bench, file("a", 100), 1);
+    fetch(&mut bench, &view);
+    let open = |bench: &mut Bench| bench.run(VecDeque::from([Step::Ask(Request::Open { ino: Ino(100) }, 2)]).into(), 0);
+    open(&mut bench);
+    bench.unlink();
+    let first = bench.relink(0, no_locks(), false, 0);
+    assert!(first.contains(&ClientFrame::ResendDone { open: vec![Ino(100)] }), "{first:?}");
+    bench.close(Ino(100));
+    open(&mut bench);
+    bench.unlink();
+    let first = bench.relink(0, no_locks(), false, 0);
+    assert!(first.contains(&ClientFrame::ResendDone { open: vec![Ino(100)] }), "{first:?}");
+    bench.beat(0);
+    let frames = bench.take_effects().frames;
+    assert!(ops(&frames).len() == 1 && !frames.iter().any(|frame| matches!(frame, ClientFrame::Closed { .. })), "{frames:?}");
+}
+
+/// Answers every question for records.
+fn fetch(bench: &mut Bench, view: &MemoryView) {
+    while let Some(ClientFrame::Request { id, request: Request::Fetch(fetch) }) = bench.take_effects().frames.pop() {
+        bench.receive(ServerFrame::Reply { id, result: Ok(Answer::Records(records(view, &fetch))) }, 0);
+    }
+}
+
+/// What a node finds.
+fn records(view: &MemoryView, fetch: &Fetch) -> Records {
+    match fetch {
+        Fetch::Range { start, prefix, .. } => Records::of(view, start, prefix, 100).unwrap(),
+        Fetch::Key(key) => {
+            let record = view.get(&Key::decode(key).unwrap()).unwrap();
+            Records { rows: record.map(|record| (key.clone(), record)).into_iter().collect(), ..Records::default() }
         }
     }
 }
