@@ -312,22 +312,19 @@ impl Sessions {
         let mut confirmations = Vec::new();
         let mut seals = Vec::new();
         for handle in self.handles() {
-            // One that has just been fenced for the same reason counts: its own heartbeat may have come to the revocation first.
-            let is_under_way = handle.shared.phase() == Phase::Fenced(reason);
-            if !(handle.shared.accepts() || is_under_way) || !choice(&handle.record) {
+            if !handle.shared.accepts() || !choice(&handle.record) {
                 continue;
             }
             report.matched += 1;
             let (sealed, is_sealed) = oneshot::channel();
             let (confirmed, is_confirmed) = oneshot::channel();
             if handle.actor.cast(SessionMessage::Fence { reason, sealed, confirmed }).is_ok() {
-                seals.push((is_sealed, is_under_way));
+                seals.push(is_sealed);
                 confirmations.push(is_confirmed);
             }
         }
-        for (sealed, is_under_way) in seals {
-            // The actor of one that is over has put that on record before it stopped.
-            report.fenced += u64::from(sealed.await.is_ok() || is_under_way);
+        for sealed in seals {
+            report.fenced += u64::from(sealed.await.is_ok());
         }
         let mut confirmed = 0;
         let all = async {

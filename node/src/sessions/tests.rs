@@ -394,17 +394,3 @@ async fn a_session_of_an_earlier_generation_is_not_opened_nor_resumed() {
     assert_eq!(lab.refusal(ticket(2)).await.fenced, Some(FenceReason::Revoked));
     assert!(lab.refusal(resume(&opened)).await.fenced.is_some());
 }
-
-/// Of a thousand sessions some had found out by themselves that their grants were revoked, and were not counted.
-#[tokio::test]
-async fn a_session_that_was_fenced_a_moment_before_counts() {
-    let lab = Lab::new().await;
-    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
-    let id = opened.welcome.session;
-    for _ in 0..2 {
-        let report = lab.sessions.fence(|record| record.id == id, FenceReason::Revoked, Duration::ZERO).await;
-        assert_eq!((report.matched, report.fenced), (1, 1));
-    }
-    let other = lab.sessions.fence(|record| record.id == id, FenceReason::Expired, Duration::ZERO).await;
-    assert_eq!(other.matched, 0, "it is over");
-}
