@@ -86,7 +86,7 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 37] = [
+const CONTRACT: [&str; 36] = [
     "POST /v1/accounts",
     "GET /v1/cluster",
     "GET /v1/whoami",
