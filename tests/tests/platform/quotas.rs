@@ -26,7 +26,7 @@ fn is_full(error: &io::Error) -> bool {
 
 /// Writes behind what the file has, in ever smaller pieces, until not even one byte fits.
 fn fill(path: &Path) -> Result<()> {
-    let file = File::options().create(true).append(false).write(true).open(path)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
     let data = vec![7; 64 * 1024];
     let (mut offset, mut piece) = (file.metadata()?.len(), data.len());
     while piece > 0 {
