@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-crash test-linearizability test-failover test-revoke test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-revoke test-forks test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -14,6 +14,7 @@ help: ## List the commands
 deps: ## Install the system packages that the tests use, where commands are missing
 	@sh tests/deps.sh
 	@sh tests/s3-server.sh
+	@sh tests/sdk.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins
@@ -21,7 +22,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e test-posix ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix test-sdk test-schema-short ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -33,6 +34,21 @@ test-e2e: build ## Run the tests on real nodes and mounts
 		real_work crashes:: coherence:: data::
 	ARTIFACTS_TEST_BLOBS=slate $(CARGO) test --workspace --test real_work --test locks --no-fail-fast -- --test-threads=$(E2E_THREADS) \
 		real_work crashes:: coherence:: sharing:: holders::
+
+PYTHON := target/tools/python/bin/python
+
+test-sdk: deps build ## Run the tests of both SDKs on a real node
+	cd sdk/typescript && npm test --silent
+	$(PYTHON) -m pytest sdk/python
+
+# How many requests of each kind are made up for each call.
+SCHEMA_EXAMPLES ?= 500
+
+test-schema: deps build ## Ask a node everything that its description allows and more, at length (SCHEMA_EXAMPLES, SCHEMA_SEED)
+	SCHEMA_EXAMPLES=$(SCHEMA_EXAMPLES) $(PYTHON) tests/schema/run.py
+
+test-schema-short: deps build
+	SCHEMA_SEED=$${SCHEMA_SEED:-1} $(PYTHON) tests/schema/run.py
 
 test-suites: deps ## Run all of fsx, fio, stress-ng, SQLite and builds on mounts (release build, about an hour)
 	$(CARGO) build --release --workspace --bins
@@ -59,9 +75,20 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 	LIN_OPS=$(LIN_OPS) LIN_MOUNTS=$(LIN_MOUNTS) LIN_SEED=$(LIN_SEED) SIM_OPS=$(SIM_OPS) SIM_SEED=$(SIM_SEED) \
 		$(CARGO) test --release --workspace --test linearizability --test linearizability_sim -- --nocapture
 
+# How many seeds are simulated; `make test` does 100.
+SIM_SEEDS ?= 10000
+PLANTED := skip-fencing skip-grace accept-unsigned serve-without-proof forget-lock-fence ack-before-durable keep-believing forget-readers
+
+test-sim: ## Simulate many seeds, and look for every planted fault (release build, minutes; SIM_SEEDS)
+	$(CARGO) build --release --workspace --bins
+	target/release/artifacts sim sweep --seeds 0..$(SIM_SEEDS)
+	@for fault in $(PLANTED); do target/release/artifacts sim sweep -q --seeds 0..200 --planted $$fault || exit 1; done
+
 # How often nodes are killed and cut off; about half a minute each.
 FAILOVER_KILLS ?= 50
 FAILOVER_CUTS ?= 20
+FORK_FILES ?= 100000
+FORK_BYTES ?= 1073741824
 
 test-failover: deps ## Kill and cut off nodes of a cluster under load, and check all that was promised (FAILOVER_KILLS, FAILOVER_CUTS, FAILOVER_SEED)
 	$(CARGO) build --release --workspace --bins
@@ -74,6 +101,10 @@ REVOKED_SESSIONS ?= 10000
 test-revoke: ## Revoke a tenant and an account with very many live sessions, each in one call (REVOKED_SESSIONS)
 	$(CARGO) build --release --workspace --bins
 	REVOKED_SESSIONS=$(REVOKED_SESSIONS) $(CARGO) test --release --workspace --test platform -- --nocapture everything::
+
+test-forks: deps ## Fork a workspace of 100,000 files and 1 GiB, and check how long that takes (FORK_FILES, FORK_BYTES)
+	$(CARGO) build --release --workspace --bins
+	FORK_FILES=$(FORK_FILES) FORK_BYTES=$(FORK_BYTES) $(CARGO) test --release --workspace --test forks -- --nocapture scale
 
 # How long each target is fuzzed, in seconds.
 FUZZ_SECONDS ?= 600

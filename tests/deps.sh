@@ -14,6 +14,7 @@ need fusermount3 fuse3
 need getfacl acl
 need git git
 need ip iproute2
+need node nodejs
 need npm npm
 need nsenter util-linux
 need python3 python3
@@ -22,7 +23,9 @@ need setpriv util-linux
 need sqlite3 sqlite3
 need stress-ng stress-ng
 need tar tar
+need unshare util-linux
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 # pjdfstest is built against it.
 [ -e /usr/include/sys/acl.h ] || missing="$missing libacl1-dev"
 

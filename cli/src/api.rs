@@ -15,5 +15,6 @@ pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit, Sign
 pub(crate) use error::ApiError;
 pub(crate) use events::Event;
 pub(crate) use objects::{
-    AuditEvent, Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Storage, Tenant, TenantUsage, UsageItem, Workspace,
+    AuditEvent, Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Snapshot, Storage, Tenant, TenantUsage, UsageItem,
+    Workspace,
 };

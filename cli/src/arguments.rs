@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "sim")]
+use crate::commands::sim;
 use crate::commands::{agent, completions, export, fsck, import, lock, login, mount, platform, stats, status, unmount, workspace};
 #[cfg(feature = "node")]
 use crate::commands::{node, quickstart};
@@ -98,6 +100,10 @@ pub(crate) enum Command {
     Stats(stats::StatsArgs),
     /// Check that a workspace's metadata and data agree
     Fsck(fsck::FsckArgs),
+    /// Simulate nodes, mounts and what goes wrong between them, and judge what came of it
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }

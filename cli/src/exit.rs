@@ -67,16 +67,24 @@ const fn of_error_code(code: ErrorCode, status: u16) -> Exit {
         | ErrorCode::TenantNotFound
         | ErrorCode::GrantNotFound
         | ErrorCode::SessionNotFound
-        | ErrorCode::KeyNotFound => Exit::NotFound,
+        | ErrorCode::KeyNotFound
+        | ErrorCode::SnapshotNotFound
+        | ErrorCode::FileNotFound => Exit::NotFound,
         ErrorCode::WorkspaceExists
         | ErrorCode::TenantExists
         | ErrorCode::HandleExists
+        | ErrorCode::SnapshotExists
+        | ErrorCode::FileExists
+        | ErrorCode::NotADirectory
+        | ErrorCode::IsADirectory
+        | ErrorCode::DirectoryNotEmpty
         | ErrorCode::WorkspaceNotActive
         | ErrorCode::TicketInUse
         | ErrorCode::LockHeld
         | ErrorCode::Deadlock
         | ErrorCode::IdempotencyConflict
-        | ErrorCode::StaleToken => Exit::Conflict,
+        | ErrorCode::StaleToken
+        | ErrorCode::PreconditionFailed => Exit::Conflict,
         ErrorCode::InvalidRequest | ErrorCode::PayloadTooLarge | ErrorCode::UnsupportedMediaType => Exit::Usage,
         ErrorCode::RateLimited | ErrorCode::Unavailable => Exit::Unavailable,
         _ => of_status(status),

@@ -97,6 +97,8 @@ fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
         Command::Status(args) => commands::status::run(&args, output),
         Command::Stats(args) => on_one_core(commands::stats::run(args, output)),
         Command::Fsck(args) => on_one_core(commands::fsck::run(args, output)),
+        #[cfg(feature = "sim")]
+        Command::Sim(command) => commands::sim::run(command, output),
         Command::Completions(args) => commands::completions::run(&args, output),
     };
     done.map(|()| ExitCode::SUCCESS)

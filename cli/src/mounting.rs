@@ -141,7 +141,7 @@ pub(crate) fn unmount_by_all_means(state_dir: &Path, mountpoint: &Path) -> anyho
     if mount_table::mounted_on(mountpoint).is_none() { Ok(()) } else { Ok(outcome?) }
 }
 
-/// Whether there is a directory to mount on. What is mounted there already is the agent's to judge, and is not looked into: a
+/// Whether there is a directory to mount on, or to make one in. What is mounted there already is the agent's to judge, and is not looked into: a
 /// mount whose agent is stuck would never answer.
 ///
 /// # Errors
@@ -154,9 +154,14 @@ pub(crate) fn check_mountpoint(mountpoint: &Path) -> Result<(), Failure> {
     match fs::metadata(mountpoint) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(Failure::usage(format!("{shown} is not a directory")).hint("mount on an existing directory")),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(Failure::not_found(format!("there is no directory {shown}")).hint(format!("make it first: mkdir -p {shown}")))
-        }
+        // The agent makes it, but not what it lies in: a path with a mistake in it is refused.
+        Err(error) if error.kind() == ErrorKind::NotFound => match std::path::absolute(mountpoint).ok().as_deref().and_then(Path::parent) {
+            Some(parent) if !parent.is_dir() => {
+                let parent = parent.display();
+                Err(Failure::not_found(format!("there is no directory {parent}")).hint(format!("make it first: mkdir -p {parent}")))
+            }
+            _ => Ok(()),
+        },
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             Err(Failure::usage(format!("{shown} lies below something that is not a directory")))
         }
@@ -230,13 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_point_must_be_a_directory() {
+    fn a_mount_point_is_a_directory_or_is_made_in_one() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();
         assert!(check_mountpoint(directory.path()).is_ok());
         assert!(check_mountpoint(&file).unwrap_err().to_string().contains("not a directory"));
-        assert!(check_mountpoint(&directory.path().join("none")).unwrap_err().to_string().contains("no directory"));
+        assert!(check_mountpoint(&directory.path().join("new")).is_ok(), "it is made");
+        assert!(check_mountpoint(&directory.path().join("none/new")).unwrap_err().to_string().contains("no directory"));
         assert!(check_mountpoint(&file.join("below")).is_err());
     }
 }

@@ -184,12 +184,12 @@ fn a_login_that_the_node_refuses_is_not_stored() {
 fn what_is_missing_on_this_machine_is_said_before_anything_is_asked() {
     let node = FakeNode::start(&[(200, "", "{}")]);
     let home = node.home();
-    let run = home.run("mount task-1 missing");
+    let run = home.run("mount task-1 missing/directory");
     assert_eq!(run.code, 4);
-    assert!(run.stderr.contains("mkdir -p missing"), "{}", run.stderr);
+    assert!(run.stderr.contains("mkdir -p ") && run.stderr.contains("/missing"), "{}", run.stderr);
     std::fs::write(home.path().join("file"), "x").unwrap();
     assert_eq!(home.run("mount task-1 file").code, 2);
-    assert_eq!(home.run("workspace create task-1 missing").code, 4);
+    assert_eq!(home.run("workspace create task-1 missing/directory").code, 4);
     std::fs::create_dir(home.path().join("dir")).unwrap();
     let run = home.run("mount --ticket-file none.json dir");
     assert_eq!(run.code, 4);

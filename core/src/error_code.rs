@@ -17,15 +17,24 @@ pub enum ErrorCode {
     GrantNotFound,
     SessionNotFound,
     KeyNotFound,
+    SnapshotNotFound,
+    FileNotFound,
     WorkspaceExists,
     TenantExists,
     HandleExists,
+    SnapshotExists,
+    FileExists,
+    NotADirectory,
+    IsADirectory,
+    DirectoryNotEmpty,
     WorkspaceNotActive,
     TicketInUse,
     LockHeld,
     Deadlock,
     IdempotencyConflict,
     StaleToken,
+    PreconditionFailed,
+    RangeNotSatisfiable,
     InvalidRequest,
     PayloadTooLarge,
     MethodNotAllowed,
@@ -49,15 +58,24 @@ impl ErrorCode {
             Self::GrantNotFound => "grant_not_found",
             Self::SessionNotFound => "session_not_found",
             Self::KeyNotFound => "key_not_found",
+            Self::SnapshotNotFound => "snapshot_not_found",
+            Self::FileNotFound => "file_not_found",
             Self::WorkspaceExists => "workspace_exists",
             Self::TenantExists => "tenant_exists",
             Self::HandleExists => "handle_exists",
+            Self::SnapshotExists => "snapshot_exists",
+            Self::FileExists => "file_exists",
+            Self::NotADirectory => "not_a_directory",
+            Self::IsADirectory => "is_a_directory",
+            Self::DirectoryNotEmpty => "directory_not_empty",
             Self::WorkspaceNotActive => "workspace_not_active",
             Self::TicketInUse => "ticket_in_use",
             Self::LockHeld => "lock_held",
             Self::Deadlock => "deadlock",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::StaleToken => "stale_token",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::InvalidRequest => "invalid_request",
             Self::PayloadTooLarge => "payload_too_large",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -84,7 +102,9 @@ mod tests {
 
     #[test]
     fn the_wire_name_is_the_serde_name() {
-        for code in [ErrorCode::Unauthorized, ErrorCode::IdempotencyConflict, ErrorCode::TicketInUse, ErrorCode::Internal] {
+        for code in
+            [ErrorCode::Unauthorized, ErrorCode::IdempotencyConflict, ErrorCode::TicketInUse, ErrorCode::NotADirectory, ErrorCode::Internal]
+        {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
         }
     }

@@ -154,6 +154,7 @@ kinds! {
     Session, SessionId, "ses", "a mount session";
     Segment, SegmentId, "seg", "a data segment";
     Revocation, RevocationId, "rev", "a revocation record";
+    Snapshot, SnapshotId, "snp", "a snapshot of a workspace";
     Lock, LockId, "lck", "one holding of a named lock";
     Audit, AuditId, "aud", "an entry of an audit trail";
 }

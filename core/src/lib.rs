@@ -5,6 +5,8 @@
 //! shells around them. `core` depends on no other crate of the workspace.
 
 pub mod cluster;
+mod hashing;
+
 pub mod error_code;
 pub mod id;
 pub mod leases;
@@ -21,5 +23,7 @@ pub mod ticket;
 pub mod time;
 
 pub use error_code::ErrorCode;
-pub use id::{AccountId, AuditId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, TenantId, TicketId, WorkspaceId};
+pub use id::{
+    AccountId, AuditId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, SnapshotId, TenantId, TicketId, WorkspaceId,
+};
 pub use time::Timestamp;

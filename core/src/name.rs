@@ -84,6 +84,9 @@ names! {
     /// A workspace's name within its account.
     WorkspaceName, "a workspace name", "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$",
         |text| matches(text, 63, |byte| byte.is_ascii_alphanumeric(), |byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    /// A snapshot within its workspace.
+    SnapshotName, "a snapshot name", "^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$",
+        |text| matches(text, 63, |byte| byte.is_ascii_alphanumeric(), is_runtime_byte);
     /// A named lock within its workspace.
     LockName, "a lock name", "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
         |text| matches(text, 128, |byte| byte.is_ascii_alphanumeric(), is_runtime_byte);
@@ -96,7 +99,7 @@ fn is_runtime_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)
 }
 
-/// How a workspace is addressed: `name`, `handle/name` or `artifacts://handle/name`.
+/// How a workspace is addressed: `name`, `handle/name` or `artifacts://handle/name`; a snapshot of it with `@snapshot` behind that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkspaceAddress {
@@ -104,15 +107,21 @@ pub struct WorkspaceAddress {
     pub handle: Option<Handle>,
     /// The name within that account.
     pub name: WorkspaceName,
+    /// Absent: the workspace itself.
+    pub snapshot: Option<SnapshotName>,
 }
 
 impl FromStr for WorkspaceAddress {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let path = text.strip_prefix("artifacts://").unwrap_or(text);
+        let (path, snapshot) = match path.split_once('@') {
+            Some((path, snapshot)) => (path, Some(snapshot.parse()?)),
+            None => (path, None),
+        };
         match path.split_once('/') {
-            Some((handle, name)) => Ok(Self { handle: Some(handle.parse()?), name: name.parse()? }),
-            None if path.len() == text.len() => Ok(Self { handle: None, name: path.parse()? }),
+            Some((handle, name)) => Ok(Self { handle: Some(handle.parse()?), name: name.parse()?, snapshot }),
+            None if !text.starts_with("artifacts://") => Ok(Self { handle: None, name: path.parse()?, snapshot }),
             None => Err(InvalidName { what: "a workspace address", rule: "name, handle/name or artifacts://handle/name" }),
         }
     }
@@ -120,10 +129,11 @@ impl FromStr for WorkspaceAddress {
 
 impl fmt::Display for WorkspaceAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.handle {
-            Some(handle) => write!(f, "{handle}/{}", self.name),
-            None => write!(f, "{}", self.name),
+        if let Some(handle) = &self.handle {
+            write!(f, "{handle}/")?;
         }
+        write!(f, "{}", self.name)?;
+        self.snapshot.as_ref().map_or(Ok(()), |snapshot| write!(f, "@{snapshot}"))
     }
 }
 
@@ -234,7 +244,9 @@ mod tests {
         let full: WorkspaceAddress = "artifacts://acme/task-1".parse().unwrap();
         assert_eq!(full, "acme/task-1".parse().unwrap());
         assert_eq!(full.to_string(), "acme/task-1");
-        for bad in ["", "/", "a/b/c", "artifacts://a", "http://a/b", "Acme/x"] {
+        let of_snapshot: WorkspaceAddress = "acme/task-1@v1.0".parse().unwrap();
+        assert_eq!((of_snapshot.snapshot.as_ref().unwrap().as_str(), of_snapshot.to_string().as_str()), ("v1.0", "acme/task-1@v1.0"));
+        for bad in ["a@", "@a", "a@b@c", "a@b/c", "a@-", "", "/", "a/b/c", "artifacts://a", "http://a/b", "Acme/x"] {
             assert!(bad.parse::<WorkspaceAddress>().is_err(), "{bad}");
         }
     }

@@ -16,6 +16,7 @@ use crate::encryption::DataKeys;
 use crate::random::SharedEntropy;
 use crate::store::Store;
 use crate::time::SharedClock;
+use crate::workspace::SegmentHomes;
 
 /// The seams to the outside and the state that all actors read.
 pub struct Context {
@@ -31,6 +32,8 @@ pub struct Context {
     pub blobs: Arc<dyn BlobStore>,
     /// The keys of encrypted workspaces. `store` and `blobs` seal with them.
     pub data_keys: Arc<DataKeys>,
+    /// Where segments are that forks have of others.
+    pub homes: SegmentHomes,
     /// Typed access to the control plane's records.
     pub catalog: Catalog,
     /// The keys that sign tickets and revocations; one ring for the whole node.
@@ -45,6 +48,8 @@ pub struct Context {
     pub admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// What tickets tell agents to connect to.
     pub endpoints: Arc<RwLock<Vec<String>>>,
+    /// Those of other nodes among them.
+    pub peers: Arc<RwLock<Vec<String>>>,
     /// The regions of the cluster, and which of them this is.
     pub regions: Regions,
     /// What is known of the others.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! server (sockets, TLS) ─▶ api    (HTTP calls)    ─▶ control  (accounts, tenants, grants, tickets, revocations)
+//!                       │         └▶ files  (files without a mount: visits to workspaces)
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
@@ -22,6 +23,7 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod encryption;
+pub mod files;
 mod fleet;
 pub mod locks;
 mod node;

@@ -17,6 +17,7 @@ use crate::config::{NodeConfig, StoreKind};
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
 use crate::encryption::{ClusterKeys, DataKeys, EncryptionError, SealedBlobs, SealedStore};
+use crate::files::Files;
 use crate::fleet::{self, Common, Fleet, FleetParts, Host};
 use crate::opening::{self, Opened};
 use crate::random::{SharedEntropy, SystemEntropy};
@@ -272,8 +273,10 @@ impl Start {
             audit: crate::audit::Trail::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::new(parking_lot::RwLock::new(urls)),
+            peers: Arc::default(),
             regions,
             abroad: Arc::default(),
+            homes: Default::default(),
             is_home: true,
             config,
         });
@@ -284,7 +287,7 @@ impl Start {
             .await
             .map_err(|error| NodeError::Control(error.to_string()))?;
         let ring = seat.map(|(seat, facts)| seat.start(facts));
-        let api = ApiState::in_ring(control.clone(), ring.clone());
+        let api = ApiState::in_ring(control.clone(), Files::new(&sessions), ring.clone());
         let speaks = Arc::new(parking_lot::RwLock::new(context.config.protocol));
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown, speaks };
         let of_nodes = ring.iter().map(|ring| ring::router(ring.clone(), Arc::new(Holdings::default)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use artifacts_core::cluster::Region;
-use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceAddress, WorkspaceName};
+use artifacts_core::name::{Handle, RuntimeId, SnapshotName, Subpath, TenantSlug, WorkspaceAddress, WorkspaceName};
 use artifacts_core::namespace::Ino;
 use artifacts_core::revocation::Issue;
 use artifacts_core::session::{InodeRanges, Phase};
@@ -129,6 +129,8 @@ pub struct TenantRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkspaceStatus {
+    /// Being copied from another; not in use yet.
+    Creating,
     /// In use.
     Active,
     /// No mount is admitted; its data is being removed.
@@ -182,14 +184,39 @@ pub struct WorkspaceRecord {
     /// Hard limit on inodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_inodes: Option<u64>,
+    /// What it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
+/// What a workspace was copied from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Which workspace, or the copy that a snapshot is.
+    pub workspace: WorkspaceId,
+    /// `handle/name`, perhaps with `@snapshot`, as it was called then; for people.
+    pub address: String,
+    /// Set: the copy is a snapshot of that workspace, under this name. It has that one's name, can only be read, and goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotName>,
+}
+
 impl WorkspaceRecord {
-    /// `handle/name`.
+    /// `handle/name`, and `handle/name@snapshot` of a snapshot.
     pub fn address(&self) -> String {
-        format!("{}/{}", self.handle, self.name)
+        format!("{}/{}", self.handle, self.label())
+    }
+
+    /// What it is found by in its account.
+    pub fn label(&self) -> String {
+        label(&self.name, self.snapshot())
+    }
+
+    /// The snapshot that it is.
+    pub fn snapshot(&self) -> Option<&SnapshotName> {
+        self.origin.as_ref()?.snapshot.as_ref()
     }
 
     /// Its hard limits.
@@ -201,6 +228,11 @@ impl WorkspaceRecord {
     pub fn elsewhere(&self) -> Option<Region> {
         self.abroad.then(|| self.region.as_str().into())
     }
+}
+
+/// What a workspace, or a snapshot of it, is found by in its account. No name has an `@` in it.
+pub fn label(name: &WorkspaceName, snapshot: Option<&SnapshotName>) -> String {
+    snapshot.map_or_else(|| name.to_string(), |snapshot| format!("{name}@{snapshot}"))
 }
 
 /// The right of a tenant, or of one of its runtimes, to mount a workspace.

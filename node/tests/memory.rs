@@ -92,6 +92,7 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         region: "local".into(),
         abroad: false,
         tenant: None,
+        origin: None,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(0),
@@ -110,8 +111,10 @@ async fn a_workspace_of_very_many_files_is_checked_in_bounded_memory() {
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        peers: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
+        homes: Default::default(),
         config: NodeConfig::default(),
     });
     let sessions = Sessions::start(context).await.unwrap();

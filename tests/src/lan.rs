@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::Wire;
+
 /// Every namespace of this harness is named `artifacts-PID-NUMBER-HOST`.
 const PREFIX: &str = "artifacts";
 const NAMESPACES: &str = "/run/netns";
@@ -86,17 +88,37 @@ impl Lan {
     /// # Errors
     /// If it cannot be made.
     pub fn host(&self, name: &str) -> Result<Host> {
+        let (host, switch) = (self.machine(name)?, self.switch());
+        ip(&["-n", &switch, "link", "add", &host.port, "type", "veth", "peer", "name", "eth0", "netns", &host.namespace])?;
+        self.plug_in(&host)?;
+        Ok(host)
+    }
+
+    /// Adds a machine at the end of a [`Wire`], which is to be dropped before the network.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn far_host(&self, name: &str) -> Result<(Host, Wire)> {
+        let host = self.machine(name)?;
+        let end = |namespace: &str, interface: &str| (Path::new(NAMESPACES).join(namespace), interface.to_owned());
+        let wire = Wire::lay(end(&host.namespace, "eth0"), end(&self.switch(), &host.port))?;
+        self.plug_in(&host)?;
+        Ok((host, wire))
+    }
+
+    fn machine(&self, name: &str) -> Result<Host> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         ensure!(number < u8::MAX, "a network has at most {} hosts", u8::MAX - 2);
-        let (namespace, switch) = (format!("{}-{name}", self.name), self.switch());
-        let host = Host { namespace, port: format!("to-{number}"), address: self.address(number) };
+        let host = Host { namespace: format!("{}-{name}", self.name), port: format!("to-{number}"), address: self.address(number) };
         ip(&["netns", "add", &host.namespace])?;
-        ip(&["-n", &switch, "link", "add", &host.port, "type", "veth", "peer", "name", "eth0", "netns", &host.namespace])?;
-        ip(&["-n", &switch, "link", "set", &host.port, "master", "switch", "up"])?;
+        Ok(host)
+    }
+
+    fn plug_in(&self, host: &Host) -> Result<()> {
+        ip(&["-n", &self.switch(), "link", "set", &host.port, "master", "switch", "up"])?;
         host.ip(&["addr", "add", &format!("{}/24", host.address), "dev", "eth0"])?;
         host.ip(&["link", "set", "lo", "up"])?;
-        host.ip(&["link", "set", "eth0", "up"])?;
-        Ok(host)
+        host.ip(&["link", "set", "eth0", "up"])
     }
 
     /// From now on, what `from` sends to `to` is lost, and nobody is told.
@@ -209,6 +231,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::Weather;
     use crate::time::{Duration, wait_until};
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -228,6 +251,40 @@ mod tests {
             Some(7) => Ok(false),
             other => bail!("the receiver ended with {other:?}"),
         }
+    }
+
+    /// How many of so many datagrams come back from `to`, and how long the fastest takes, in milliseconds.
+    fn echoes(from: &Host, to: &Host, count: usize) -> Result<(usize, f64)> {
+        let answer = "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind((sys.argv[1],9))\nprint('ready',flush=True)\ns.settimeout(3)\ntry:\n while True:\n  d,a=s.recvfrom(99)\n  s.sendto(d,a)\nexcept TimeoutError:\n pass";
+        let ask = "import socket,sys,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nfor i in range(int(sys.argv[2])):\n s.sendto(b'%d'%time.monotonic_ns(),(sys.argv[1],9))\n time.sleep(.002)\ns.settimeout(1)\nt=[]\ntry:\n while True:\n  d=s.recv(99)\n  t.append((time.monotonic_ns()-int(d))/1e6)\nexcept TimeoutError:\n print(len(t),min(t,default=1e9))";
+        let python = Path::new("python3");
+        let address = to.address().to_string();
+        let mut answering = to.command(python).args(["-c", answer, &address]).stdout(Stdio::piped()).spawn()?;
+        let mut ready = [0; 5];
+        std::io::Read::read_exact(answering.stdout.as_mut().context("stdout")?, &mut ready)?;
+        let asked = from.command(python).args(["-c", ask, &address, &count.to_string()]).output()?;
+        answering.wait()?;
+        let text = String::from_utf8(asked.stdout)?;
+        let (heard, fastest) = text.trim().split_once(' ').context("two numbers")?;
+        Ok((heard.parse()?, fastest.parse()?))
+    }
+
+    #[test]
+    fn what_goes_over_a_wire_is_late_and_partly_lost() -> Result<()> {
+        let Some(lan) = Lan::new()? else { return Ok(()) };
+        let (one, (other, wire)) = (lan.host("one")?, lan.far_host("other")?);
+        wait_until("the far machine is heard", PATIENCE, || hears(&one, &other))?;
+        let (heard, fastest_ms) = echoes(&one, &other, 5)?;
+        assert!(heard == 5 && fastest_ms < 120.0, "{heard} answers, the first after {fastest_ms} ms");
+        wire.set(Weather { delay: Duration::from_millis(60), ..Weather::default() });
+        let (heard, fastest_ms) = echoes(&one, &other, 5)?;
+        assert!(heard == 5 && fastest_ms >= 120.0, "{heard} answers, the first after {fastest_ms} ms");
+        wire.set(Weather { loses: 50, ..Weather::default() });
+        let (heard, _) = echoes(&one, &other, 200)?;
+        assert!((10..120).contains(&heard), "{heard} of 200 came back over a wire that loses half");
+        wire.set(Weather { loses: 100, only_udp: true, ..Weather::default() });
+        assert!(!hears(&one, &other)?);
+        Ok(())
     }
 
     #[test]

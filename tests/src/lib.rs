@@ -31,6 +31,7 @@ mod shell;
 mod source_tree;
 mod tools;
 mod tree;
+mod wire;
 
 pub mod crash;
 pub mod linearizability;
@@ -62,3 +63,4 @@ pub use shell::Shell;
 pub use source_tree::SourceTree;
 pub use tools::{Tool, target_dir};
 pub use tree::Tree;
+pub use wire::{Weather, Wire};

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::events::Events;
 use super::objects::{
-    AccountCreated, AuditEvent, Check, EverythingRevoked, Grant, Key, Page, Revoked, Session, Storage, Tenant, TenantUsage, TicketCreated,
-    UsageItem, UsagePage, UsageTotal, Whoami, Workspace,
+    AccountCreated, AuditEvent, Check, EverythingRevoked, Grant, Key, Page, Revoked, Session, Snapshot, Storage, Tenant, TenantUsage,
+    TicketCreated, UsageItem, UsagePage, UsageTotal, Whoami, Workspace,
 };
 use super::retry;
 use crate::{random, time};
@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for a check, which reads everything.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+/// How long to wait for a copy: by its number of files.
+const COPY_TIMEOUT: Duration = Duration::from_secs(600);
 /// Objects asked for in one call of a list.
 const PAGE: usize = 200;
 
@@ -182,9 +184,40 @@ impl Client {
         self.call(Method::PATCH, &self.workspace_path(address, &[]).await?, Some(body)).await
     }
 
-    /// `DELETE /v1/workspaces/{handle}/{name}`
+    /// `DELETE /v1/workspaces/{handle}/{name}`, or of a snapshot.
     pub(crate) async fn delete_workspace(&self, address: &WorkspaceAddress) -> Result<Value, ApiError> {
         self.call(Method::DELETE, &self.workspace_path(address, &[]).await?, None).await
+    }
+
+    /// A workspace or a snapshot, whichever the address names.
+    pub(crate) async fn place(&self, address: &WorkspaceAddress) -> Result<Value, ApiError> {
+        self.call(Method::GET, &self.workspace_path(address, &[]).await?, None).await
+    }
+
+    /// `POST /v1/workspaces/{handle}/{name}/snapshots`
+    pub(crate) async fn create_snapshot(&self, address: &WorkspaceAddress, body: &Value) -> Result<Snapshot, ApiError> {
+        let path = self.workspace_path(address, &["snapshots"]).await?;
+        self.call_within(COPY_TIMEOUT, Method::POST, &path, Some(body)).await
+    }
+
+    /// `GET /v1/workspaces/{handle}/{name}/snapshots`
+    pub(crate) async fn snapshots(&self, address: &WorkspaceAddress) -> Result<Vec<Snapshot>, ApiError> {
+        self.list(&self.workspace_path(address, &["snapshots"]).await?, &[]).await
+    }
+
+    /// `GET /v1/workspaces/{handle}/{name}/snapshots/{snapshot}`
+    pub(crate) async fn snapshot(&self, address: &WorkspaceAddress) -> Result<Snapshot, ApiError> {
+        self.call(Method::GET, &self.workspace_path(address, &[]).await?, None).await
+    }
+
+    /// `POST /v1/workspaces/{handle}/{name}/fork`, of a workspace or of a snapshot of it.
+    pub(crate) async fn fork_workspace(&self, source: &WorkspaceAddress, mut body: Value) -> Result<Workspace, ApiError> {
+        if let (Some(snapshot), Some(fields)) = (&source.snapshot, body.as_object_mut()) {
+            fields.insert("snapshot".to_owned(), json!(snapshot));
+        }
+        let workspace = WorkspaceAddress { snapshot: None, ..source.clone() };
+        let path = self.workspace_path(&workspace, &["fork"]).await?;
+        self.call_within(COPY_TIMEOUT, Method::POST, &path, Some(&body)).await
     }
 
     /// `GET /v1/workspaces/{handle}/{name}/usage`
@@ -254,13 +287,16 @@ impl Client {
         self.call(Method::DELETE, &path(&["v1", "sessions", id]), None).await
     }
 
-    /// The path of a workspace; where the address names no account, the caller's own is asked for.
+    /// The path of a workspace or a snapshot; where the address names no account, the caller's own is asked for.
     pub(super) async fn workspace_path(&self, address: &WorkspaceAddress, below: &[&str]) -> Result<String, ApiError> {
         let handle = match &address.handle {
             Some(handle) => handle.to_string(),
             None => self.whoami().await?.account.handle,
         };
         let mut segments = vec!["v1", "workspaces", &handle, address.name.as_str()];
+        if let Some(snapshot) = &address.snapshot {
+            segments.extend(["snapshots", snapshot.as_str()]);
+        }
         segments.extend_from_slice(below);
         Ok(path(&segments))
     }

@@ -62,7 +62,7 @@ pub(crate) struct ClusterMember {
     pub(crate) heard_ms: Option<u64>,
     /// How many nodes it counts as alive itself.
     pub(crate) sees: Option<usize>,
-    /// Why it does not answer.
+    /// Why it does not answer, or what is wrong with it.
     pub(crate) problem: Option<String>,
     #[serde(flatten)]
     rest: Rest,

@@ -182,6 +182,24 @@ objects! {
         /// What is in it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
+        /// What it is a fork of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked_from: Option<String>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+    }
+
+    /// What a workspace held at one moment.
+    Snapshot {
+        /// `snp_…`
+        id: String,
+        /// Its name.
+        name: String,
+        /// `handle/name@snapshot`.
+        address: String,
+        /// `creating`, `active` or `deleting`.
+        status: String,
         /// When it was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         created_at: Option<Timestamp>,

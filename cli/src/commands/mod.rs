@@ -15,6 +15,8 @@ pub(crate) mod node;
 pub(crate) mod platform;
 #[cfg(feature = "node")]
 pub(crate) mod quickstart;
+#[cfg(feature = "sim")]
+pub(crate) mod sim;
 pub(crate) mod stats;
 pub(crate) mod status;
 mod transferring;

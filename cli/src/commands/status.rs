@@ -105,6 +105,7 @@ fn lines(status: &MountStatus) -> Vec<(&'static str, String)> {
         ("lease", format!("{:.1} s left", status.lease_remaining_ms as f64 / 1000.0)),
         ("last proof", format!("{} ms ago", status.proof_age_ms)),
         ("node", status.endpoint.clone()),
+        ("proofs also from", status.second_endpoint.clone().unwrap_or_else(|| "none".to_owned())),
         ("session", status.session.to_string()),
         ("agent", format!("process {}", status.pid)),
         ("serving", format!("for {}", serving_for(status.since))),

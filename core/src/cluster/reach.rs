@@ -2,7 +2,8 @@
 const LOST_AFTER_MS: u64 = 3_000;
 /// How long it asks in vain before that is given as the reason for what fails.
 const DOUBTFUL_AFTER_MS: u64 = 1_000;
-/// How long a node that has got an answer again takes over nothing from others that were cut off with it: they may be a moment behind.
+/// How long a node that has got an answer again takes over nothing from others that are cut off or not heard: they may be a moment
+/// behind, and it may hear them the moment after.
 const BACK_AFTER_MS: u64 = 3_000;
 
 /// Whether a node reaches the bucket, judged by whether its questions are answered.
@@ -44,10 +45,10 @@ impl Reach {
         waits || self.is_stranded(now_ms) || self.back_ms.is_some_and(|back_ms| back_ms >= since_ms)
     }
 
-    /// Whether the node may change what it has by what it knows of the others, of whom some may be stranded.
-    pub fn follows_others(&mut self, now_ms: u64, are_others_stranded: bool) -> bool {
+    /// Whether the node may change what it has by what it knows of the others, of whom some may be stranded, or none heard yet.
+    pub fn follows_others(&mut self, now_ms: u64, are_others_away: bool) -> bool {
         let is_back = self.back_ms.is_none_or(|back_ms| now_ms.saturating_sub(back_ms) >= BACK_AFTER_MS);
-        (is_back || !are_others_stranded) && !self.is_stranded(now_ms)
+        (is_back || !are_others_away) && !self.is_stranded(now_ms)
     }
 }
 

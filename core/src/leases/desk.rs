@@ -1,7 +1,8 @@
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Effect, Kind, Lease, Leases, Ticket, Wants};
 use crate::SessionId;
+use crate::hashing::HashMap;
 use crate::namespace::Ino;
 use crate::protocol::{Request, ServerFrame};
 
@@ -67,7 +68,7 @@ impl<M> Desk<M> {
     pub fn new(first_number: u64) -> Self {
         Self {
             table: Leases::new(first_number),
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             ready: VecDeque::new(),
             first_number,
             taken_over: BTreeSet::new(),

@@ -1,7 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Heat, Kind, Lease};
 use crate::SessionId;
+use crate::hashing::HashMap;
 use crate::namespace::Ino;
 
 /// How long a holder that is heard may take to send what it has decided and to drop its caches.
@@ -138,6 +139,12 @@ impl Leases {
     /// What this session holds on an inode.
     pub fn held(&self, session: SessionId, ino: Ino) -> Option<Kind> {
         self.inodes.get(&ino)?.get(&session).map(|holding| holding.kind)
+    }
+
+    /// The inodes on which somebody decides by itself.
+    pub fn decided(&self) -> BTreeSet<Ino> {
+        let is_decided = |holders: &BTreeMap<SessionId, Holding>| holders.values().any(|holding| holding.kind == Kind::Write);
+        self.inodes.iter().filter(|(_, holders)| is_decided(holders)).map(|(&ino, _)| ino).collect()
     }
 
     /// Whether an op or a question of a session meets nobody else's lease.

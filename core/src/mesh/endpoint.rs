@@ -1,9 +1,10 @@
 use std::net::SocketAddr;
 
 use super::envelope::{self, EnvelopeError, Header, NOBODY, Use};
-use super::gossip::{Gossip, GossipError};
+use super::gossip::{DigestEntry, Gossip, GossipError};
 use super::inspection::{self, Parties, Violation};
 use super::keys::MeshKeys;
+use super::reception::Reception;
 use super::roster::Roster;
 use super::routes::Routes;
 use super::senders::{Senders, SendersError};
@@ -87,6 +88,7 @@ pub struct Endpoint {
     senders: Senders,
     routes: Routes,
     roster: Roster,
+    reception: Reception,
     /// When somebody was heard last.
     heard_ms: Option<u64>,
 }
@@ -94,14 +96,20 @@ pub struct Endpoint {
 impl Endpoint {
     /// The end of the member `me` in the mesh of this name. The salt of its incarnation must be new and random.
     pub fn new(mesh: impl Into<String>, keys: MeshKeys, me: Identity) -> Self {
-        let (senders, routes, roster) = (Senders::default(), Routes::default(), Roster::default());
-        Self { mesh: mesh.into(), keys, me, counter: 0, senders, routes, roster, heard_ms: None }
+        let (senders, routes, roster, reception) = Default::default();
+        Self { mesh: mesh.into(), keys, me, counter: 0, senders, routes, roster, reception, heard_ms: None }
     }
 
     /// Whether others were heard, and nobody for `limit_ms` now. Such a member must not seem alive to whoever still hears it: it
     /// cannot do its share, and does not know what the others do.
     pub fn is_deaf(&self, now_ms: u64, limit_ms: u64) -> bool {
         self.heard_ms.is_some_and(|heard_ms| now_ms.saturating_sub(heard_ms) >= limit_ms)
+    }
+
+    /// Whether the others hear this life of ours, by what they have listed of it within the last `window_ms`: at least half of
+    /// those who speak to us do, or nobody speaks to us. One that is not heard has no share of the work, whatever it believes.
+    pub fn is_heard(&self, now_ms: u64, window_ms: u64) -> bool {
+        self.reception.is_heard(now_ms, window_ms)
     }
 
     /// Who we are.
@@ -170,12 +178,28 @@ impl Endpoint {
         if let Some(address) = address {
             self.routes.learn(address, &header.sender);
         }
+        self.listen(&header, message.digest(), now_ms);
         let (me, roster) = (&self.me, &mut self.roster);
         message.retain(|member| {
             let this_life = member.name == me.name && member.generation == me.incarnation.generation;
             if this_life { member.address == me.address } else { roster.admit(member, now_ms) }
         });
         Ok(Opened::Gossip { from: address.unwrap_or(source), message })
+    }
+
+    /// Takes note of what a member knows of us.
+    fn listen(&mut self, header: &Header, digest: &[DigestEntry], now_ms: u64) {
+        let listed = |name: &NodeName, generation: u64| {
+            let entry = digest.iter().find(|entry| entry.member.name == *name && entry.member.generation == generation)?;
+            Some(entry.heartbeat)
+        };
+        match listed(&header.sender, header.incarnation.generation) {
+            // An answer that lists nobody.
+            None => {}
+            // It keeps its heartbeat to itself: it hears nobody.
+            Some(0) => self.reception.forget(&header.sender),
+            Some(_) => self.reception.note(&header.sender, listed(&self.me.name, self.me.incarnation.generation), now_ms),
+        }
     }
 
     /// Tells a sender which life of ours it speaks to. Its address is from within the seal: nobody else can be made to

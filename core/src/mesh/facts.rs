@@ -47,7 +47,8 @@ pub struct Facts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodePhase {
-    /// It has just come and may not know everybody yet, so it takes over nothing: it would take it from others.
+    /// It has just come and may not know everybody yet, or the others do not hear it. It takes over nothing: it would take it from
+    /// others.
     Joining,
     /// It does its share.
     Serving,

@@ -27,6 +27,7 @@ mod inspection;
 mod keys;
 pub mod limits;
 mod membership;
+mod reception;
 mod replay_window;
 mod roster;
 mod routes;

@@ -1,5 +1,4 @@
-use std::collections::HashMap;
-
+use crate::hashing::HashMap;
 use crate::namespace::Ino;
 
 /// A change of what may be shown to be believed.
@@ -41,7 +40,7 @@ impl Believed {
                 }
             }
             Belief::Made(ino) => drop(self.inodes.insert(ino, 0)),
-            Belief::Everything => *self = Self { everything: Some(now), inodes: HashMap::new() },
+            Belief::Everything => *self = Self { everything: Some(now), inodes: HashMap::default() },
             Belief::Revoked(inodes) => {
                 for ino in inodes {
                     self.inodes.remove(&ino);

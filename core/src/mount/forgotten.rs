@@ -1,5 +1,4 @@
-use std::collections::HashMap;
-
+use crate::hashing::HashMap;
 use crate::namespace::Ino;
 
 /// So many inodes are remembered one by one; above, everything counts as forgotten.

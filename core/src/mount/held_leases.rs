@@ -1,5 +1,4 @@
-use std::collections::HashMap;
-
+use crate::hashing::HashMap;
 use crate::leases::{Kind, Lease};
 use crate::namespace::Ino;
 

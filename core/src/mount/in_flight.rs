@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::lag::Lag;
 use super::local::ops_frame;
 use super::open_counts::OpenCounts;
+use crate::hashing::HashMap;
 use crate::namespace::{Errno, Ino, Mutation, Op, Outcome};
 use crate::protocol::{Answer, ClientFrame, NumberedOp, OpResult, Request};
 use crate::session::{Disposition, Outbox};
@@ -85,7 +86,7 @@ impl<O, R, D> Default for InFlight<O, R, D> {
             undecided: BTreeMap::new(),
             node_durable: 0,
             flush_asked: 0,
-            ops: HashMap::new(),
+            ops: HashMap::default(),
             requests: BTreeMap::new(),
             next_request: 0,
             durable: BTreeMap::new(),

@@ -23,6 +23,7 @@ mod in_flight;
 mod inode_leases;
 mod lag;
 mod local;
+mod locks;
 #[allow(clippy::module_inception, reason = "a file is named after its main type")]
 mod mount;
 mod open_counts;
@@ -39,5 +40,6 @@ pub use believed::{Belief, Believed};
 pub use effects::{Effects, LeaseEnd, Note};
 pub use in_flight::{Settled, touched};
 pub use local::Upload;
+pub use locks::{Locks, WishEnd};
 pub use mount::Mount;
 pub use step::{Step, Steps};

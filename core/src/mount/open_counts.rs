@@ -1,5 +1,6 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
+use crate::hashing::{HashMap, HashSet};
 use crate::namespace::Ino;
 
 /// How many handles programs have on each inode, of which the node has been told that they are open, and which it may be

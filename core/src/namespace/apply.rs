@@ -138,6 +138,24 @@ pub fn apply(view: &impl View, context: &Context, op: &Op) -> Result<Applied, St
     Ok(tx.finish(outcome))
 }
 
+/// Applies ops one after the other, all or none. Each is as [`apply`] alone would do it; the outcome is that of all together, with
+/// the attributes that the last one brought.
+///
+/// # Errors
+/// Those of the first op that fails.
+pub fn apply_all(view: &impl View, context: &Context, ops: &[Op]) -> Result<Applied, Stop> {
+    let mut whole = Transaction::new(view);
+    let mut outcome = Outcome::default();
+    for op in ops {
+        let Applied { changes, outcome: one } = apply(&whole, context, op)?;
+        whole.changes.extend(changes);
+        outcome.attr = one.attr.or(outcome.attr);
+        outcome.orphaned.extend(one.orphaned);
+        outcome.dead_segments.extend(one.dead_segments);
+    }
+    Ok(Applied { changes: whole.changes, outcome })
+}
+
 /// The records of an empty workspace: a root directory that belongs to `uid` and `gid`.
 pub fn format(uid: u32, gid: u32, mode: u16, now: Nanos) -> Changes {
     let attr = Attr {

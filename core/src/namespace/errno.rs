@@ -35,6 +35,7 @@ errnos! {
     EACCES = 13, "permission denied";
     EBUSY = 16, "device or resource busy";
     EEXIST = 17, "file exists";
+    EXDEV = 18, "leads to another file system";
     ENODEV = 19, "no such device";
     ENOTDIR = 20, "not a directory";
     EISDIR = 21, "is a directory";
@@ -49,6 +50,7 @@ errnos! {
     ENOLCK = 37, "no locks available";
     ENOSYS = 38, "function not implemented";
     ENOTEMPTY = 39, "directory not empty";
+    ELOOP = 40, "too many symbolic links";
     ENODATA = 61, "no such attribute";
     EPROTO = 71, "protocol error";
     EOVERFLOW = 75, "value too large";

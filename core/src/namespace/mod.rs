@@ -35,12 +35,15 @@ mod extent;
 mod inode;
 pub(crate) mod key;
 mod link;
+mod list;
 mod op;
+mod prune;
 mod read;
 mod repoint;
 mod scope;
 mod transaction;
 mod view;
+mod walk;
 mod write;
 mod xattr;
 
@@ -50,18 +53,21 @@ mod reference;
 mod tests;
 
 pub use acl::{ACL_ACCESS, ACL_DEFAULT, ACL_MAX_BYTES};
-pub use apply::{Applied, Context, Limits, Outcome, Stop, apply, format, purge};
+pub use apply::{Applied, Context, Limits, Outcome, Stop, apply, apply_all, format, purge};
 pub use checksums::{Checksums, ChecksumsOf, PART_BYTES};
 pub use errno::Errno;
 pub use extent::{EXTENT_MAX_BYTES, Extent, SegmentRecord, Source};
 pub use inode::{Attr, FileKind, Ino, Inode, Nanos, Usage};
 pub use key::{Key, Name, Record};
+pub use list::{Listed, list};
 pub use op::{AclKind, Mutation, NewNode, Op, Position, RenameMode, SetAttr, Written, XattrMode};
+pub use prune::prune;
 pub use read::{DirEntry, Piece, attr, lookup, orphans, pieces, pieces_from, read_dir, read_link, resolve, usage, xattr, xattr_names};
 pub use repoint::{Amendment, Relocation, amend, repoint};
 pub use scope::within;
 pub use transaction::Changes;
 pub use view::{MemoryView, Missing, View, encoded_start};
+pub use walk::{Place, walk};
 
 /// The longest file name, in bytes (NAME_MAX).
 pub const NAME_MAX_BYTES: usize = 255;

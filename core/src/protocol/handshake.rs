@@ -114,12 +114,28 @@ pub struct Welcome {
     pub inodes: InodeRange,
     /// The last op of this session that the node has durably; 0 in a new session.
     pub durable_seq: u64,
+    /// Other nodes, `http(s)://…`, of which one may give proofs over a second stream; none if the node is alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
     /// How data travels; a node that does not say so is one that all of it goes through.
     #[serde(default)]
     pub data_path: DataPath,
     /// Whether the workspace is encrypted at rest: then nothing of it may be kept on the agent's disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_off_disk: bool,
+}
+
+/// The answer of a node that is to give proofs for a session which another node serves, as JSON text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofsAnswer {
+    /// It answers heartbeats from now on, while it can.
+    Proving {
+        /// The version both sides speak from the next message on.
+        version: u16,
+    },
+    /// It does not; the node closes the stream.
+    Refused(Refusal),
 }
 
 /// Why a stream was not opened.
@@ -179,7 +195,7 @@ mod tests {
         let old = r#"{"welcome":{"version":1,"session":"ses_0000000000000000000000001a","secret":"s","workspace":"a/b","mode":"rw","root":1,
             "lease_ms":1,"proof_ms":1,"heartbeat_ms":1,"expires_in_ms":null,"inodes":{"first":2,"count":1},"durable_seq":0}}"#;
         let HelloAnswer::Welcome(welcome) = serde_json::from_str(old).unwrap() else { panic!() };
-        assert_eq!(welcome.data_path, DataPath::Proxied);
+        assert_eq!((welcome.data_path, welcome.peers.len()), (DataPath::Proxied, 0));
         let newer = old.replace(r#""durable_seq":0"#, r#""durable_seq":0,"data_path":"direct""#);
         let HelloAnswer::Welcome(welcome) = serde_json::from_str(&newer).unwrap() else { panic!() };
         assert_eq!(welcome.data_path, DataPath::Direct);

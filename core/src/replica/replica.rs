@@ -1,10 +1,10 @@
-use std::collections::HashMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
 
 use super::fetch::{Fetch, Records};
 use super::known::Known;
+use crate::hashing::HashMap;
 use crate::namespace::{
     self, Applied, Attr, Changes, Context, FileKind, Ino, Inode, Key, Limits, Missing, Name, Op, Outcome, Piece, Record, SegmentRecord,
     Source, Stop, Usage, View, key,
@@ -35,7 +35,7 @@ impl Replica {
     /// Knows nothing yet. `limits` are the workspace's quotas.
     pub fn new(limits: Limits) -> Self {
         let context = Context { scope: Ino::ROOT, limits };
-        Self { context, usage: None, is_of_everything: true, known: HashMap::new(), bytes: 0, uses: 0 }
+        Self { context, usage: None, is_of_everything: true, known: HashMap::default(), bytes: 0, uses: 0 }
     }
 
     /// Knows nothing yet, and what the workspace holds in all is not its business: others change that as well.

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::RevocationRecord;
+use super::{ClockId, Head, RevocationRecord, ShardLog, SignedRevocation};
 use crate::Timestamp;
 
 /// The most records in one answer to a follower.
@@ -18,7 +18,8 @@ pub struct Feed {
     id: u64,
     /// How many were forgotten at the front.
     forgotten: u64,
-    records: VecDeque<RevocationRecord>,
+    records: VecDeque<SignedRevocation>,
+    log: ShardLog,
 }
 
 /// What a feed has told a follower.
@@ -39,6 +40,9 @@ pub struct News {
     pub records: Vec<RevocationRecord>,
     /// Whether that is all there is.
     pub is_all: bool,
+    /// What the clock of its owner said after the question had come.
+    #[serde(default)]
+    pub clock: Option<(ClockId, u64)>,
 }
 
 impl Feed {
@@ -47,30 +51,54 @@ impl Feed {
         Self { id, ..Self::default() }
     }
 
+    /// Which feed it is.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// A right was taken.
-    pub fn push(&mut self, record: RevocationRecord) {
-        self.records.push_back(record);
+    pub fn push(&mut self, revocation: SignedRevocation) {
+        self.log.insert(&revocation.record);
+        self.records.push_back(revocation);
+    }
+
+    /// What is in it, for a beacon.
+    pub fn head(&self) -> Head {
+        self.log.head()
+    }
+
+    /// The records from the one of this number on, oldest first; each with its number.
+    pub fn since(&self, number: u64) -> impl Iterator<Item = (u64, &SignedRevocation)> {
+        let skipped = usize::try_from(number.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        (self.forgotten..).zip(&self.records).skip(skipped)
     }
 
     /// What a follower who stands there does not know.
     pub fn news(&self, position: Position) -> News {
         let known = if position.feed == self.id { position.known } else { 0 };
         let skipped = usize::try_from(known.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
-        let records: Vec<_> = self.records.iter().skip(skipped).take(NEWS_MAX).cloned().collect();
+        let records: Vec<_> = self.records.iter().skip(skipped).take(NEWS_MAX).map(|signed| signed.record.clone()).collect();
         let known = (known.max(self.forgotten) + records.len() as u64).min(self.len());
-        News { position: Position { feed: self.id, known }, records, is_all: known == self.len() }
+        News { position: Position { feed: self.id, known }, records, is_all: known == self.len(), clock: None }
     }
 
     /// Drops records at the front that are older than anything that may still draw on what they took.
     pub fn forget_older_than(&mut self, age_ms: u64, now: Timestamp) {
-        while self.records.front().is_some_and(|record| now.since_ms(record.revoked_at) > age_ms) {
+        while self.records.front().is_some_and(|signed| now.since_ms(signed.record.revoked_at) > age_ms) {
             self.records.pop_front();
             self.forgotten += 1;
         }
+        self.log.raise_floor(Timestamp::from_unix_ms(now.unix_ms().saturating_sub(age_ms)));
     }
 
-    fn len(&self) -> u64 {
+    /// How many records there have been.
+    pub fn len(&self) -> u64 {
         self.forgotten + self.records.len() as u64
+    }
+
+    /// Whether there has been none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -115,13 +143,14 @@ mod tests {
     use super::*;
     use crate::{AccountId, GrantId, RevocationId};
 
-    fn record(bits: u128, at_ms: u64) -> RevocationRecord {
-        RevocationRecord {
+    fn record(bits: u128, at_ms: u64) -> SignedRevocation {
+        let record = RevocationRecord {
             id: RevocationId::from_bits(bits),
             account: AccountId::from_bits(1),
             target: Target::Grant(GrantId::from_bits(bits)),
             revoked_at: Timestamp::from_unix_ms(at_ms),
-        }
+        };
+        SignedRevocation { record, kid: "k".to_owned(), signature: Vec::new() }
     }
 
     fn feed(id: u64, records: std::ops::Range<u64>) -> Feed {
@@ -174,5 +203,11 @@ mod tests {
         feed.push(record(10, 10));
         assert_eq!(follow(&feed, &mut early, 0), [10]);
         assert_eq!(follow(&feed, &mut late, 0), [10]);
+        assert_eq!(feed.since(0).map(|(number, _)| number).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(
+            feed.since(9).map(|(number, signed)| (number, signed.record.revoked_at.unix_ms())).collect::<Vec<_>>(),
+            [(9, 9), (10, 10)]
+        );
+        assert_eq!((feed.head().count, feed.since(11).count()), (7, 0));
     }
 }

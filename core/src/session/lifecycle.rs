@@ -104,13 +104,10 @@ impl Lifecycle {
         vec![LifecycleEffect::Seal, LifecycleEffect::PushFence(reason), LifecycleEffect::Release]
     }
 
-    /// The mount says that it fails every call.
+    /// The mount says that it fails every call. It may have heard of its fence from another node, before this one has.
     pub fn confirm(&mut self) -> Vec<LifecycleEffect> {
-        if matches!(self.phase, Phase::Fenced(_)) && !self.confirmed {
-            self.confirmed = true;
-            return vec![LifecycleEffect::Confirmed];
-        }
-        Vec::new()
+        let is_news = !std::mem::replace(&mut self.confirmed, true);
+        if is_news && matches!(self.phase, Phase::Fenced(_)) { vec![LifecycleEffect::Confirmed] } else { Vec::new() }
     }
 
     /// The mount ends in good order.
@@ -146,7 +143,6 @@ mod tests {
     #[test]
     fn a_fence_seals_before_it_is_pushed_and_is_final() {
         let mut session = live();
-        assert_eq!(session.confirm(), [], "there is nothing to confirm yet");
         assert_eq!(session.fence(FenceReason::Revoked), [Seal, PushFence(FenceReason::Revoked), Release]);
         assert!(!session.hear(1));
         assert_eq!(session.fence(FenceReason::Expired), []);
@@ -155,6 +151,15 @@ mod tests {
         assert_eq!(session.confirm(), [Confirmed]);
         assert_eq!(session.confirm(), [], "once is enough");
         assert_eq!(session.phase(), Phase::Fenced(FenceReason::Revoked));
+    }
+
+    #[test]
+    fn a_mount_that_heard_of_its_fence_elsewhere_has_confirmed_it_before() {
+        let mut session = live();
+        assert_eq!(session.confirm(), [], "nobody waits for it yet");
+        assert!(session.accepts() && session.hear(1), "it is not over for that");
+        session.fence(FenceReason::Revoked);
+        assert!(session.confirmed());
     }
 
     #[test]

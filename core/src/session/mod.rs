@@ -2,7 +2,7 @@
 //!
 //! On the node: [`Lifecycle`] decides when a session is live, lapsed or over; [`Inbox`] makes every op happen
 //! exactly once, however often it is sent; [`Recovery`] puts what all mounts send again after a crash of the node
-//! into the order in which it was first visible; [`OpenFiles`] knows which inodes outlive their last link;
+//! into the order in which it was first visible; [`OpenFiles`] knows which inodes outlive their last link; [`Absent`] who was away while others were served;
 //! [`WorkspaceLease`] says which mount may decide by itself; [`FileLocks`] knows what mounts hold and wait for in the
 //! workspace's table of locks.
 //! In the mount: [`Standing`] says whether a call may be served at this moment; [`Outbox`] remembers every op until
@@ -10,6 +10,7 @@
 //!
 //! Times are milliseconds of the caller's own monotonic clock, and count from the moment a request was sent.
 
+mod absent;
 mod file_locks;
 mod inbox;
 mod inode_ranges;
@@ -20,6 +21,7 @@ mod recovery;
 mod standing;
 mod workspace_lease;
 
+pub use absent::Absent;
 pub use file_locks::{FileLocks, GivenAway, LockClaims};
 pub use inbox::{Admission, Inbox, Progress};
 pub use inode_ranges::InodeRanges;

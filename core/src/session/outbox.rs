@@ -152,7 +152,8 @@ impl Outbox {
         entry.op.order = Some(result.order);
         entry.answered = true;
         entry.settled = true;
-        entry.refused = result.result.is_err();
+        // For good: a node that has forgotten the answer says that it has taken effect.
+        entry.refused |= result.result.is_err();
         let disposition = match &result.result {
             _ if !again => Disposition::Answer(result.result.clone()),
             Err(errno) if !was_refused => Disposition::LostAfterAnswer(Box::new(entry.op.op.clone()), *errno),
@@ -253,6 +254,17 @@ mod tests {
         assert_eq!(outbox.acked(), 2);
         outbox.set_durable(2);
         assert_eq!((outbox.durable(), outbox.len()), (2, 1));
+    }
+
+    /// Refused because it came too early, and replaced by one that changes nothing; the next owner knows of neither.
+    #[test]
+    fn an_op_that_was_refused_and_is_then_said_to_have_taken_effect_is_not_lost() {
+        let mut outbox = Outbox::default();
+        outbox.push(op(1));
+        assert_eq!(outbox.applied(&result(1, 10, Err(Errno::EBUSY))), Disposition::Answer(Err(Errno::EBUSY)));
+        outbox.void(1);
+        assert_eq!(outbox.applied(&result(1, 10, Ok(Outcome::default()))), Disposition::Nothing);
+        assert_eq!(outbox.applied(&result(1, 20, Err(Errno::EISDIR))), Disposition::Nothing);
     }
 
     #[test]

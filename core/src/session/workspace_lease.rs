@@ -54,7 +54,7 @@ pub struct WorkspaceLease {
     /// Attached sessions that have lapsed.
     lapsed: BTreeSet<SessionId>,
     wanting: BTreeSet<SessionId>,
-    /// Sessions that were served without a lease in this life.
+    /// Sessions that were served in this life, without a lease or under one that it has granted.
     served: BTreeSet<SessionId>,
     /// Sessions that hold leases on single inodes, which are in the way of one on everything.
     holding_inodes: BTreeSet<SessionId>,
@@ -87,7 +87,7 @@ impl WorkspaceLease {
         self.holding_inodes = sessions.into_iter().collect();
     }
 
-    /// Whether anybody but this session has been served without the lease in this life.
+    /// Whether anybody but this session has been served in this life, other than under a lease of one before.
     pub fn has_served_others(&self, session: SessionId) -> bool {
         self.served.iter().any(|&served| served != session)
     }
@@ -207,6 +207,7 @@ impl WorkspaceLease {
                 let epoch = self.epoch;
                 self.epoch += 1;
                 self.holder = Some(Holder { session, epoch, recalled: false });
+                self.served.insert(session);
                 vec![LeaseEffect::Grant { session, epoch }]
             }
             _ => Vec::new(),
@@ -325,6 +326,15 @@ mod tests {
         let mut lease = WorkspaceLease::new(100);
         lease.attach(B);
         assert_eq!(lease.admit(B), Ok(()));
+        lease.attach(A);
+        assert_eq!(lease.claim(A, 7), [Fence(A)]);
+
+        // Alone, and so without asking for anything.
+        let mut lease = WorkspaceLease::new(100);
+        lease.attach(B);
+        assert_eq!(lease.want(B), [Grant { session: B, epoch: 100 }]);
+        assert!(lease.has_served_others(A) && !lease.has_served_others(B));
+        lease.depart(B);
         lease.attach(A);
         assert_eq!(lease.claim(A, 7), [Fence(A)]);
 

@@ -109,6 +109,13 @@ impl KeyRing {
         Some((&record.kid, SigningKey::from_bytes(&record.secret)))
     }
 
+    /// The key for what has to be verified at once: the newest that has been published for so long, or else the only one there is.
+    pub fn settled(&self, now: Timestamp, published_ms: u64) -> Option<(&str, SigningKey)> {
+        let is_settled = |key: &&SigningKeyRecord| key.created_at.plus_ms(published_ms) <= now;
+        let record = self.keys.iter().rev().find(is_settled).or(self.keys.first())?;
+        Some((&record.kid, SigningKey::from_bytes(&record.secret)))
+    }
+
     /// From when the newest key signs.
     pub fn newest_from(&self) -> Option<Timestamp> {
         self.keys.last().map(|key| key.created_at)
@@ -165,7 +172,10 @@ mod tests {
         let mut ring = KeyRing::default();
         assert!(ring.current(start).is_none());
         ring.rotate("a".into(), [1; 32], start, DAY_MS);
+        assert_eq!(ring.settled(start, 10).unwrap().0, "a", "there is no other");
         ring.rotate("b".into(), [2; 32], start.plus_ms(30 * DAY_MS), DAY_MS);
+        assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 9), 10).unwrap().0, "a");
+        assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 10), 10).unwrap().0, "b");
         assert_eq!(ring.current(start.plus_ms(30 * DAY_MS)).unwrap().0, "b");
         assert!(ring.verifying_keys().get("a").is_some(), "tickets signed by `a` may still live");
         ring.rotate("c".into(), [3; 32], start.plus_ms(31 * DAY_MS), DAY_MS);
@@ -183,6 +193,9 @@ mod tests {
         ring.announce("c".into(), [3; 32], at(100));
         for (ms, signs) in [(0, "a"), (89, "a"), (90, "b"), (99, "b"), (100, "c"), (DAY_MS, "c")] {
             assert_eq!(ring.current(at(ms)).unwrap().0, signs, "{ms}");
+        }
+        for (ms, settled) in [(5, "a"), (99, "a"), (100, "b"), (109, "b"), (110, "c")] {
+            assert_eq!(ring.settled(at(ms), 10).unwrap().0, settled, "{ms}");
         }
         assert_eq!(ring.current(Timestamp::from_unix_ms(0)).unwrap().0, "a", "a clock that is behind");
         assert!(!ring.drop_retired(at(DAY_MS), DAY_MS - 89), "`a` signed until 90");

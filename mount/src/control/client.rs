@@ -1,9 +1,8 @@
-use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Answer, DeadMount, ListedMount, MountStatus, Question, UnmountReport};
+use super::{Answer, DeadMount, ListedMount, MountStatus, Question, UnmountReport, exchange};
 use crate::daemon::{MountRecord, StateDir};
 use crate::error::MountError;
 use crate::kernel::{self, MountPoint, Unmounting};
@@ -22,16 +21,8 @@ enum Silence {
 }
 
 fn ask(socket: &Path, question: &Question, patience: Duration) -> Result<Answer, Silence> {
-    let mut stream = UnixStream::connect(socket).map_err(|_| Silence::Nobody)?;
-    let stuck = |error: io::Error| Silence::Stuck(error.to_string());
-    stream.set_read_timeout(Some(patience)).map_err(stuck)?;
-    stream.set_write_timeout(Some(STATUS)).map_err(stuck)?;
-    let mut line = serde_json::to_vec(question).map_err(|error| Silence::Stuck(error.to_string()))?;
-    line.push(b'\n');
-    stream.write_all(&line).map_err(stuck)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).map_err(stuck)?;
-    serde_json::from_str(&answer).map_err(|error| Silence::Stuck(error.to_string()))
+    let stream = UnixStream::connect(socket).map_err(|_| Silence::Nobody)?;
+    exchange(stream, question, STATUS, patience).map_err(|error| Silence::Stuck(error.to_string()))
 }
 
 /// The mounts of this host that `state_dir` knows of, in the order of their directories. Records of mounts that are
@@ -71,7 +62,7 @@ fn resolve(dir: &Path) -> Result<MountPoint, MountError> {
 pub fn status(state_dir: &Path, dir: &Path) -> Result<MountStatus, MountError> {
     let point = resolve(dir)?;
     match ask(&StateDir::new(state_dir).socket(point.path()), &Question::Status, STATUS) {
-        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Status(status)) => Ok(*status),
         Ok(Answer::Error(error)) => Err(error),
         Ok(Answer::Unmounted(_)) => Err(MountError::agent("gave an answer to another question")),
         Err(Silence::Nobody) if point.mounted()?.is_some() => {

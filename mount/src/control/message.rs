@@ -24,7 +24,7 @@ pub(crate) enum Question {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// To `Status`.
-    Status(MountStatus),
+    Status(Box<MountStatus>),
     /// To `Unmount`.
     Unmounted(UnmountReport),
     /// To either.
@@ -65,6 +65,9 @@ pub struct MountStatus {
     pub since: Timestamp,
     /// The control node it talks to.
     pub endpoint: String,
+    /// The control node that gives proofs as well, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_endpoint: Option<String>,
 }
 
 /// How a mount's caches of blocks are.
@@ -129,7 +132,7 @@ pub struct DeadMount {
 #[serde(rename_all = "snake_case")]
 pub enum ListedMount {
     /// Its agent answers.
-    Live(MountStatus),
+    Live(Box<MountStatus>),
     /// Its agent does not.
     Dead(DeadMount),
 }

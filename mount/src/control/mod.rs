@@ -4,10 +4,12 @@
 //! a path inside a mount, and never waits without a limit, so a dead or stuck agent costs a message, not a hang.
 
 mod client;
+mod exchange;
 mod message;
 mod server;
 
 pub use client::{list, status, unmount};
+pub(crate) use exchange::exchange;
 pub(crate) use message::{Answer, Question};
 pub use message::{CacheStatus, DeadMount, DiskCacheStatus, ListedMount, MountStatus, UnmountReport};
 pub(crate) use server::{Listening, UnmountRequest};

@@ -82,7 +82,7 @@ async fn answer(
     tokio::time::timeout(ASKING, reading.read_line(&mut line)).await??;
     let mut delivered = None;
     let answer = match serde_json::from_str(&line) {
-        Ok(Question::Status) => Answer::Status(status()),
+        Ok(Question::Status) => Answer::Status(Box::new(status())),
         Ok(Question::Unmount { force }) => {
             let (outcome, waiting) = oneshot::channel();
             unmount(UnmountRequest { force, outcome });

@@ -191,7 +191,7 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord) -> MountStatus {
         health: agent
             .zip(vitals.as_ref())
             .map_or_else(|| "ending".to_owned(), |(agent, vitals)| agent.gate.health(vitals.connected).to_string()),
-        lease_remaining_ms: lease_ms.saturating_sub(proof_age_ms),
+        lease_remaining_ms: lease_ms.saturating_sub(vitals.as_ref().map_or(u64::MAX, |vitals| vitals.lease_age_ms)),
         proof_age_ms,
         unsaved_bytes: vitals.as_ref().map_or(0, |vitals| vitals.unsaved_bytes),
         unsaved_ops: vitals.as_ref().map_or(0, |vitals| vitals.unsaved_ops),
@@ -200,6 +200,7 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord) -> MountStatus {
         cache: agent.map_or_else(CacheStatus::default, |agent| agent.blocks.status()),
         pid: record.pid,
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
+        second_endpoint: vitals.as_ref().and_then(|vitals| vitals.second_endpoint.clone()),
         endpoint: vitals.map_or_else(String::new, |vitals| vitals.endpoint),
     }
 }

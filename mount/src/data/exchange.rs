@@ -61,7 +61,7 @@ enum Outcome {
     Refused(StatusCode),
     /// Worth another attempt, after a pause.
     Again(String),
-    /// The signed request had run out: worth another one at once.
+    /// The signed request had run out, or the node that was asked is not the session's any more: worth another attempt at once.
     Stale,
     /// The direct path leads nowhere this time; whether it is to be left alone for a while.
     Detour {
@@ -116,7 +116,22 @@ impl Exchange {
         }
     }
 
+    /// Waits for what a node answers, until there is another stream. One that was cut off may never answer, and by then the session
+    /// is with another, or this one was started again.
+    async fn on_this_stream<T>(&self, asking: impl Future<Output = T>) -> Result<T, Outcome> {
+        let mut relinks = self.session.relinks();
+        tokio::select! {
+            biased;
+            answer = asking => Ok(answer),
+            _ = relinks.changed() => Err(Outcome::Stale),
+        }
+    }
+
     async fn through_the_node(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
+        self.on_this_stream(self.ask_for_data(segment, wanted)).await.unwrap_or_else(|stale| stale)
+    }
+
+    async fn ask_for_data(&self, segment: SegmentId, wanted: &Wanted) -> Outcome {
         let request = match wanted {
             Wanted::Get { .. } => self.of_the_node(Method::GET, &format!("/v1/data/{segment}")),
             Wanted::Put(_) => self.of_the_node(Method::PUT, &format!("/v1/data/{segment}")),
@@ -198,6 +213,10 @@ impl Exchange {
 
     /// Asks the node to sign a request.
     async fn signed(&self, segment: SegmentId, query: &str) -> Result<DirectUrl, Outcome> {
+        self.on_this_stream(self.ask_for_url(segment, query)).await?
+    }
+
+    async fn ask_for_url(&self, segment: SegmentId, query: &str) -> Result<DirectUrl, Outcome> {
         let request = self.of_the_node(Method::GET, &format!("/v1/data/{segment}/url{query}"));
         let response = request.send().await.map_err(|error| Outcome::Again(format!("the data endpoint does not answer: {error}")))?;
         match response.status() {

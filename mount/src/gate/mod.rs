@@ -213,6 +213,11 @@ impl Gate {
         self.change(|judgement| judgement.standing.prove(asked_at_ms));
     }
 
+    /// The same, of a node that is not the owner of the workspace.
+    pub(crate) fn witness(&self, asked_at_ms: u64) {
+        self.change(|judgement| judgement.standing.witness(asked_at_ms));
+    }
+
     /// The session has been resumed under this standing. A fence stays.
     pub(crate) fn renew(&self, standing: Standing) {
         self.change(|judgement| {

@@ -1,10 +1,10 @@
-use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use super::message::{Answer, Question};
 use super::namespaces::Namespaces;
+use crate::control::exchange;
 use crate::daemon::{MountInfo, START, absolute};
 use crate::error::MountError;
 use crate::options::MountOptions;
@@ -24,7 +24,7 @@ pub fn hand_over(socket: &Path, options: &MountOptions) -> Result<Option<MountIn
         return Ok(None);
     }
     let options = MountOptions { handle_signals: false, ..absolute(options.clone())? };
-    match ask(stream, &Question::Mount { options: Box::new(options), from }, START + TELLING) {
+    match exchange(stream, &Question::Mount { options: Box::new(options), from }, TELLING, START + TELLING) {
         Ok(Answer::Mounted(info)) => Ok(Some(info)),
         Ok(Answer::Failed(error)) => Err(error),
         Ok(Answer::Elsewhere) => Ok(None),
@@ -35,7 +35,7 @@ pub fn hand_over(socket: &Path, options: &MountOptions) -> Result<Option<MountIn
 
 /// The process of the host agent at `socket`, if there is one.
 pub(super) fn who_listens(socket: &Path) -> Option<u32> {
-    match ask(UnixStream::connect(socket).ok()?, &Question::Hello, TELLING).ok()? {
+    match exchange(UnixStream::connect(socket).ok()?, &Question::Hello, TELLING, TELLING).ok()? {
         Answer::Here { pid } => Some(pid),
         _ => None,
     }
@@ -43,15 +43,4 @@ pub(super) fn who_listens(socket: &Path) -> Option<u32> {
 
 fn is_ours(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
-}
-
-fn ask(mut stream: UnixStream, question: &Question, patience: Duration) -> io::Result<Answer> {
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(TELLING))?;
-    let mut line = serde_json::to_vec(question)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
-    Ok(serde_json::from_str(&answer)?)
 }

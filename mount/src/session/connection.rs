@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use artifacts_core::protocol::{FenceReason, Opening, ServerFrame, decode};
 use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::MountSession;
 use super::opening::{Opened, Opener, is_gone};
+use super::witness;
 use crate::random::jittered;
 use crate::time::{SharedClock, pause};
 use crate::transport::ConnectError;
@@ -29,6 +31,8 @@ const LAST_WORDS_MS: u64 = 1_000;
 /// Why a stream came to its end.
 enum End {
     Broken(String),
+    /// The node ends, or lets go of the workspace.
+    Away(String),
     /// Nothing was heard: the node may be cut off, and a connection to it lead nowhere.
     Silent(u64),
     Finished,
@@ -41,7 +45,12 @@ pub(crate) fn begin(clock: SharedClock, opened: Opened) -> Arc<MountSession> {
 
 /// Reads the stream, and opens it anew whenever it breaks, until the session is over or the mount ends.
 pub(crate) async fn keep(session: Arc<MountSession>, opener: Opener) {
-    keep_up(&session, opener).await;
+    let trust = opener.trust().clone();
+    tokio::select! {
+        () = keep_up(&session, opener) => {}
+        // It ends only with the session.
+        () = witness::keep(&session, &trust) => {}
+    }
     session.set_over();
 }
 
@@ -52,6 +61,10 @@ async fn keep_up(session: &Arc<MountSession>, mut opener: Opener) {
         session.unlink();
         let reason = match end {
             End::Broken(reason) => reason,
+            End::Away(reason) => {
+                opener.avoid(&session.endpoint());
+                reason
+            }
             End::Silent(silence_ms) => {
                 opener.avoid(&session.endpoint());
                 format!("nothing was heard for {silence_ms} ms")
@@ -136,7 +149,7 @@ async fn drive(session: &Arc<MountSession>) -> End {
         heard_ms = session.clock.boot_ms();
         match message {
             Some(Ok(Message::Binary(bytes))) => match decode::<ServerFrame>(&bytes) {
-                Ok(ServerFrame::Closing) => return End::Broken("the node is shutting down".to_owned()),
+                Ok(ServerFrame::Closing) => return End::Away("the node does not serve it any more".to_owned()),
                 Ok(frame) => session.receive(frame),
                 Err(error) => {
                     tracing::error!(%error, bytes = bytes.len(), "a frame from the node cannot be used");
@@ -145,8 +158,13 @@ async fn drive(session: &Arc<MountSession>) -> End {
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(frame))) => {
+                let is_away = frame.as_ref().is_some_and(|frame| frame.code == CloseCode::Away);
                 let reason = frame.map_or_else(|| "closed".to_owned(), |frame| format!("closed: {}", frame.reason));
-                return if session.is_ending() { End::Finished } else { End::Broken(reason) };
+                return match () {
+                    () if session.is_ending() => End::Finished,
+                    () if is_away => End::Away(reason),
+                    () => End::Broken(reason),
+                };
             }
             Some(Ok(other)) => return End::Broken(format!("an unexpected message: {} bytes of text", other.len())),
             Some(Err(error)) => {

@@ -5,6 +5,8 @@
 //! so under one lock, and its frames are encoded there and written to the socket from the calling thread, so that an answer
 //! costs no thread hand-off beyond those of the network. [`connection`] keeps the stream up and reads it.
 //!
+//! A second stream, to another node, brings proofs and nothing else: [`witness`].
+//!
 //! Locks are asked of the node whoever decides: [`locking`].
 //!
 //! Always true:
@@ -19,10 +21,10 @@ pub(crate) mod connection;
 mod inode_supply;
 mod leases;
 mod locking;
-mod locks;
 mod mount_session;
 mod opening;
 mod outlet;
+mod witness;
 
 pub(crate) use mount_session::{MountSession, Uploader};
 pub(crate) use opening::{Opener, bury};

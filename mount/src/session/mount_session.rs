@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use artifacts_core::SegmentId;
-use artifacts_core::mount::{LeaseEnd, Mount, Note, Settled, Upload, touched};
+use artifacts_core::mount::{LeaseEnd, Locks, Mount, Note, Settled, Upload, touched};
 use artifacts_core::namespace::{Errno, Ino, Mutation, Outcome, Source};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, NumberedOp, Request, ServerFrame, Welcome, encode};
 use artifacts_core::session::Standing;
@@ -16,7 +16,6 @@ use super::batch::{Answered, Batch, Durable, Effects, OpDone};
 use super::beliefs::Beliefs;
 use super::inode_supply::InodeSupply;
 use super::locking::LockDone;
-use super::locks::Locks;
 use super::opening::Opened;
 use super::outlet::Outlet;
 use crate::data::BlockId;
@@ -62,8 +61,15 @@ pub(crate) struct MountSession {
     pub(crate) beliefs: Beliefs,
     pub(super) shared: Mutex<Shared>,
     endpoint: RwLock<Endpoint>,
+    /// Other nodes, as the node of the last stream knew them.
+    peers: RwLock<Vec<String>>,
     connected: AtomicBool,
+    /// Grows whenever there is another stream.
+    relinked: watch::Sender<u64>,
     proven_at_ms: AtomicU64,
+    renewed_at_ms: AtomicU64,
+    /// The node that gives proofs as well.
+    second: RwLock<Option<Endpoint>>,
     interrupted: watch::Sender<Option<Errno>>,
     on_fence: OnceLock<Box<dyn Fn(FenceReason) + Send + Sync>>,
     pub(super) on_lease_end: OnceLock<Box<dyn Fn(LeaseEnd) + Send + Sync>>,
@@ -82,8 +88,11 @@ pub(crate) struct Vitals {
     pub(crate) unsaved_bytes: u64,
     pub(crate) open_files: u64,
     pub(crate) proof_age_ms: u64,
+    /// How old the newest proof of the workspace's owner is.
+    pub(crate) lease_age_ms: u64,
     pub(crate) connected: bool,
     pub(crate) endpoint: String,
+    pub(crate) second_endpoint: Option<String>,
 }
 
 impl MountSession {
@@ -97,6 +106,7 @@ impl MountSession {
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
         };
+        let peers = RwLock::new(welcome.peers.clone());
         let session = Self {
             welcome,
             gate,
@@ -105,8 +115,12 @@ impl MountSession {
             beliefs: Beliefs::default(),
             shared: Mutex::new(shared),
             endpoint: RwLock::new(endpoint),
+            peers,
             connected: AtomicBool::new(true),
+            relinked: watch::Sender::new(0),
             proven_at_ms: AtomicU64::new(asked_at_ms),
+            renewed_at_ms: AtomicU64::new(asked_at_ms),
+            second: RwLock::default(),
             interrupted: watch::Sender::new(None),
             on_fence: OnceLock::new(),
             on_lease_end: OnceLock::new(),
@@ -124,6 +138,7 @@ impl MountSession {
     pub(super) fn relink(self: &Arc<Self>, opened: Opened) {
         let Opened { socket, welcome, asked_at_ms, endpoint } = opened;
         *self.endpoint.write() = endpoint;
+        self.peers.write().clone_from(&welcome.peers);
         let now_ms = self.clock.boot_ms();
         let (effects, room) = {
             let mut shared = self.shared.lock();
@@ -136,6 +151,12 @@ impl MountSession {
         self.outlet.pump();
         self.proven(asked_at_ms, || self.gate.renew(standing(&welcome, asked_at_ms)));
         self.finish(effects, room);
+        self.relinked.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of other streams than the present one, to this node or another.
+    pub(crate) fn relinks(&self) -> watch::Receiver<u64> {
+        self.relinked.subscribe()
     }
 
     /// The stream is gone.
@@ -315,6 +336,7 @@ impl MountSession {
     /// The session stood at `asked_at_ms`: waits may begin again, and then the gate opens.
     fn proven(self: &Arc<Self>, asked_at_ms: u64, open_gate: impl FnOnce()) {
         self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
+        self.renewed_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
         if self.interrupted.borrow().is_some() && self.gate.fenced().is_none() {
             self.enter_with(|shared, now_ms| {
                 shared.mount.revive(now_ms);
@@ -325,6 +347,28 @@ impl MountSession {
             self.interrupted.send_replace(None);
         }
         open_gate();
+    }
+
+    /// Another node than the workspace's owner says that the right stood at `asked_at_ms`.
+    pub(super) fn witnessed(&self, asked_at_ms: u64) {
+        // As above: what was not asked yet proves nothing.
+        if asked_at_ms <= self.clock.boot_ms() {
+            self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);
+            self.gate.witness(asked_at_ms);
+        }
+    }
+
+    /// The node that gives proofs as well has changed.
+    pub(super) fn set_second(&self, second: Option<Endpoint>) {
+        *self.second.write() = second;
+    }
+
+    /// Nodes that may give proofs besides the one that serves this session.
+    pub(super) fn peers(&self) -> Vec<Endpoint> {
+        let (serving, peers) = (self.endpoint(), self.peers.read());
+        let peers = peers.iter().filter_map(|peer| peer.parse().ok());
+        // What was kept secret on the way to the one stays so on the way to the other.
+        peers.filter(|peer: &Endpoint| *peer != serving && (peer.is_tls() || !serving.is_tls())).collect()
     }
 
     /// The heartbeat.
@@ -430,13 +474,16 @@ impl MountSession {
     pub(crate) fn vitals(&self) -> Vitals {
         let shared = self.shared.lock();
         let (ops, bytes) = if self.answers_for_its_ops() { shared.mount.unsaved_size() } else { (0, 0) };
+        let now_ms = self.clock.boot_ms();
         Vitals {
             unsaved_ops: ops as u64,
             unsaved_bytes: bytes as u64,
             open_files: shared.mount.handles(),
-            proof_age_ms: self.clock.boot_ms().saturating_sub(self.proven_at_ms.load(Ordering::SeqCst)),
+            proof_age_ms: now_ms.saturating_sub(self.proven_at_ms.load(Ordering::SeqCst)),
+            lease_age_ms: now_ms.saturating_sub(self.renewed_at_ms.load(Ordering::SeqCst)),
             connected: self.connected.load(Ordering::SeqCst),
             endpoint: self.endpoint().to_string(),
+            second_endpoint: self.second.read().as_ref().map(ToString::to_string),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::transport::{ConnectError, Endpoint, Socket, Trust, connect};
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long it may take until there is a connection; short, because another endpoint may answer.
-const CONNECT: Duration = Duration::from_millis(1_500);
+pub(super) const CONNECT: Duration = Duration::from_millis(1_500);
 /// How often one attempt follows a node's word that the workspace is elsewhere.
 const HOPS_MAX: usize = 3;
 /// For how long a first opening is tried again when nobody answers or the node is not ready.
@@ -84,6 +84,11 @@ impl Opener {
         }
     }
 
+    /// Whom it trusts.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// Begins elsewhere, if it can.
     pub(super) fn avoid(&mut self, endpoint: &Endpoint) {
         self.owner = self.owner.take().filter(|owner| owner != endpoint);
@@ -130,6 +135,17 @@ fn owner(from: &Endpoint, refusal: &Refusal) -> Option<Endpoint> {
     (owner != *from && (owner.is_tls() || !from.is_tls())).then_some(owner)
 }
 
+/// The first message of a stream.
+pub(super) fn hello(opening: Opening) -> Result<String, ConnectError> {
+    let hello = Hello {
+        protocol: VersionRange::OURS,
+        agent: concat!("artifacts-mount/", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        opening,
+    };
+    serde_json::to_string(&hello).map_err(ConnectError::unreachable)
+}
+
 async fn attempt(
     endpoint: &Endpoint,
     trust: &Trust,
@@ -137,14 +153,8 @@ async fn attempt(
     opening: Opening,
     timeout: Duration,
 ) -> Result<Opened, ConnectError> {
-    let mut socket = connect(endpoint, trust, timeout.min(CONNECT)).await?;
-    let hello = Hello {
-        protocol: VersionRange::OURS,
-        agent: concat!("artifacts-mount/", env!("CARGO_PKG_VERSION")).to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        opening,
-    };
-    let hello = serde_json::to_string(&hello).map_err(ConnectError::unreachable)?;
+    let mut socket = connect(endpoint, &endpoint.stream(), trust, timeout.min(CONNECT)).await?;
+    let hello = hello(opening)?;
     let asked_at_ms = clock.boot_ms();
     let exchange = async {
         socket.send(Message::text(hello)).await.map_err(ConnectError::unreachable)?;

@@ -37,16 +37,16 @@ impl ConnectError {
     }
 }
 
-/// Connects and upgrades, within `timeout`.
+/// Connects to an endpoint and upgrades at one of its WebSocket addresses, within `timeout`.
 ///
 /// # Errors
 /// [`ConnectError`].
-pub(crate) async fn connect(endpoint: &Endpoint, trust: &Trust, timeout: Duration) -> Result<Socket, ConnectError> {
-    let connecting = Box::pin(connect_patiently(endpoint, trust));
+pub(crate) async fn connect(endpoint: &Endpoint, url: &str, trust: &Trust, timeout: Duration) -> Result<Socket, ConnectError> {
+    let connecting = Box::pin(connect_patiently(endpoint, url, trust));
     tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(ConnectError::unreachable("no answer in time")))
 }
 
-async fn connect_patiently(endpoint: &Endpoint, trust: &Trust) -> Result<Socket, ConnectError> {
+async fn connect_patiently(endpoint: &Endpoint, url: &str, trust: &Trust) -> Result<Socket, ConnectError> {
     let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(ConnectError::unreachable)?;
     stream.set_nodelay(true).map_err(ConnectError::unreachable)?;
     let wire = if endpoint.is_tls() {
@@ -58,7 +58,7 @@ async fn connect_patiently(endpoint: &Endpoint, trust: &Trust) -> Result<Socket,
     };
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     let config = config.max_message_size(Some(FRAME_MAX_BYTES)).max_frame_size(Some(FRAME_MAX_BYTES));
-    match client_async_with_config(endpoint.stream(), wire, Some(config)).await {
+    match client_async_with_config(url, wire, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(refusal(&response)),
         Err(error) => Err(ConnectError::unreachable(error)),

@@ -32,6 +32,11 @@ impl Endpoint {
     pub(crate) fn stream(&self) -> String {
         self.at("/v1/stream").replacen("http", "ws", 1)
     }
+
+    /// The address of the stream of proofs, as a WebSocket address.
+    pub(crate) fn proofs(&self) -> String {
+        self.at("/v1/proofs").replacen("http", "ws", 1)
+    }
 }
 
 impl FromStr for Endpoint {

@@ -18,10 +18,10 @@ use crate::records::AccountRecord;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Account {
     /// `acc_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^acc_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: AccountId,
     /// The first half of a workspace's address.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
     /// Its home: where it lives, and its workspaces unless they are to live elsewhere.
     region: String,
@@ -62,7 +62,7 @@ pub(super) struct CreatedAccount {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FirstKey {
     /// `key_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: KeyId,
     /// The secret; shown only here.
     key: String,
@@ -94,7 +94,7 @@ pub(super) struct Whoami {
     /// The account.
     account: Account,
     /// The API key that was used.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     key_id: KeyId,
     /// What the key is confined to; absent when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]

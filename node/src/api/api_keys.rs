@@ -32,7 +32,7 @@ pub(super) struct ScopeBody {
     workspace: Option<WorkspaceAddress>,
     /// This tenant only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant: Option<TenantSlug>,
     /// `ro`: reads and hands out `ro`, nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ impl ScopeBody {
         let workspace = match self.workspace {
             Some(address) => {
                 let name = caller.own_address(&address)?.clone();
-                Some(WorkspaceAddress { handle: Some(caller.account().handle.clone()), name })
+                Some(WorkspaceAddress { handle: Some(caller.account().handle.clone()), name, snapshot: None })
             }
             None => None,
         };
@@ -64,7 +64,7 @@ impl ScopeBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ApiKey {
     /// `key_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: KeyId,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +170,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct KeyPath {
     /// `key_…`
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: KeyId,
 }
 

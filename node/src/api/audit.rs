@@ -19,10 +19,10 @@ use crate::audit::{AuditEvent, AuditKind};
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
     /// Those about this tenant.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Those about this runtime.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// Those about this workspace: `name`, `handle/name` or `artifacts://handle/name`.
     #[param(value_type = Option<String>)]
@@ -53,7 +53,10 @@ impl Wanted {
     pub(super) fn picks(&self, caller: &Caller, event: &AuditEvent) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| event.tenant_slug.as_ref() == Some(tenant))
             && self.runtime.as_ref().is_none_or(|runtime| event.runtime_id.as_ref() == Some(runtime))
-            && self.workspace.as_ref().is_none_or(|workspace| event.workspace.as_ref() == Some(workspace))
+            && self
+                .workspace
+                .as_deref()
+                .is_none_or(|workspace| event.workspace.as_deref().and_then(|of| of.split('@').next()) == Some(workspace))
             && self.kind.is_none_or(|kind| event.kind == kind)
             && caller.sees(Action::Read(Subject::audited(event)))
     }

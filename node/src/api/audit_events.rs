@@ -35,10 +35,10 @@ const AT_ONCE: usize = 256;
 #[into_params(parameter_in = Query)]
 pub(super) struct FollowQuery {
     /// Those about this tenant.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Those about this runtime.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// Those about this workspace: `name`, `handle/name` or `artifacts://handle/name`.
     #[param(value_type = Option<String>)]

@@ -65,8 +65,11 @@ impl Caller {
     /// As [`Caller::own`], for an address.
     ///
     /// # Errors
-    /// `workspace_not_found`.
+    /// `workspace_not_found`; `invalid_request` for a snapshot.
     pub(super) fn own_address<'a>(&self, address: &'a WorkspaceAddress) -> Result<&'a WorkspaceName, ApiError> {
+        if address.snapshot.is_some() {
+            return Err(ApiError::invalid("workspace", "must be a workspace, not a snapshot of one"));
+        }
         self.own(address.handle.as_ref(), &address.name)
     }
 }

@@ -65,7 +65,7 @@ struct MemberStatus {
     heard_ms: Option<u64>,
     /// How many nodes it counts as alive itself; absent when it does not answer.
     sees: Option<usize>,
-    /// Why it does not answer.
+    /// Why it does not answer, or that the others do not hear it: then it has no part in the ring.
     problem: Option<String>,
 }
 
@@ -218,7 +218,7 @@ pub(crate) async fn describe(sight: &ClusterSight<'_>) -> ClusterStatus {
 async fn status(ring: &Ring, member: &Member, own: &Holdings) -> (MemberStatus, Holdings) {
     let asked = if member.live { ask(ring, member, own).await } else { Err("it is not heard".to_owned()) };
     let (sees, holdings, problem) = match asked {
-        Ok((sees, holdings)) => (Some(sees), holdings, None),
+        Ok(Sight { live, is_heard, holdings }) => (Some(live), holdings, (!is_heard).then(|| "the other nodes do not hear it".to_owned())),
         Err(problem) => (None, Holdings::default(), Some(problem)),
     };
     let facts = member.facts.as_ref();
@@ -240,11 +240,20 @@ async fn status(ring: &Ring, member: &Member, own: &Holdings) -> (MemberStatus, 
     (status, holdings)
 }
 
-async fn ask(ring: &Ring, member: &Member, own: &Holdings) -> Result<(usize, Holdings), String> {
+/// How a node sees the ring.
+struct Sight {
+    live: usize,
+    is_heard: bool,
+    holdings: Holdings,
+}
+
+async fn ask(ring: &Ring, member: &Member, own: &Holdings) -> Result<Sight, String> {
     if member.id.name == *ring.me() {
-        return Ok((ring.view().members.iter().filter(|member| member.live).count(), own.clone()));
+        let view = ring.view();
+        let live = view.members.iter().filter(|member| member.live).count();
+        return Ok(Sight { live, is_heard: view.is_heard, holdings: own.clone() });
     }
     let answer = ring.caller().call(member, STATUS_PATH, b"", ASK_LIMIT).await.map_err(|error| error.to_string())?;
-    let answer: StatusAnswer = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-    Ok((answer.live, answer.holdings))
+    let StatusAnswer { live, is_heard, holdings, .. } = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+    Ok(Sight { live, is_heard, holdings })
 }

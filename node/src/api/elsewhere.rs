@@ -1,4 +1,4 @@
-//! The locks of a workspace are with its owner, who need not be the owner of the account that calls.
+//! The locks and files of a workspace are with its owner, who need not be the owner of the account that calls.
 //!
 //! The owner of the account looks at the credential and finds the workspace; then the call goes on to the owner of the
 //! workspace, with what was found. Where both are one, nothing of this happens.
@@ -9,9 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
+use super::file_path::workspace_of;
 use super::lock_caller::{Attested, LockCaller};
-use super::path::PathParams;
-use super::workspaces::WorkspacePath;
 use super::{ApiError, ApiState};
 use crate::records::WorkspaceRecord;
 
@@ -20,7 +19,7 @@ pub(crate) trait Elsewhere: Send + Sync + 'static {
     /// Whether the workspace is here.
     fn is_here(&self, workspace: &WorkspaceRecord) -> bool;
 
-    /// Lets the owner of the workspace answer a call about its locks.
+    /// Lets the owner of the workspace answer a call about its locks or files.
     fn pass_on(&self, attested: Attested, request: Request) -> BoxFuture<'static, Response>;
 }
 
@@ -31,7 +30,7 @@ pub(crate) trait Elsewhere: Send + Sync + 'static {
 pub(super) async fn seek(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, ApiError> {
     let Some(elsewhere) = state.elsewhere() else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
-    let PathParams(path) = PathParams::<WorkspacePath>::from_request_parts(&mut parts, &state).await?;
+    let path = workspace_of(parts.uri.path())?;
     let caller = LockCaller::from_request_parts(&mut parts, &state).await?;
     let workspace = caller.workspace(&state, &path, Mode::Ro).await?;
     let request = Request::from_parts(parts, body);

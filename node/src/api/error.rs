@@ -15,7 +15,7 @@ use crate::store::StoreError;
 const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
 /// Every code that the API answers with, for its description.
-pub const ALL_CODES: [ErrorCode; 26] = [
+pub const ALL_CODES: [ErrorCode; 35] = [
     ErrorCode::Unauthorized,
     ErrorCode::Forbidden,
     ErrorCode::NotFound,
@@ -24,15 +24,24 @@ pub const ALL_CODES: [ErrorCode; 26] = [
     ErrorCode::GrantNotFound,
     ErrorCode::SessionNotFound,
     ErrorCode::KeyNotFound,
+    ErrorCode::SnapshotNotFound,
+    ErrorCode::FileNotFound,
     ErrorCode::WorkspaceExists,
     ErrorCode::TenantExists,
     ErrorCode::HandleExists,
+    ErrorCode::SnapshotExists,
+    ErrorCode::FileExists,
+    ErrorCode::NotADirectory,
+    ErrorCode::IsADirectory,
+    ErrorCode::DirectoryNotEmpty,
     ErrorCode::WorkspaceNotActive,
     ErrorCode::TicketInUse,
     ErrorCode::LockHeld,
     ErrorCode::Deadlock,
     ErrorCode::IdempotencyConflict,
     ErrorCode::StaleToken,
+    ErrorCode::PreconditionFailed,
+    ErrorCode::RangeNotSatisfiable,
     ErrorCode::InvalidRequest,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MethodNotAllowed,
@@ -54,17 +63,25 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::TenantNotFound
         | ErrorCode::GrantNotFound
         | ErrorCode::SessionNotFound
-        | ErrorCode::KeyNotFound => StatusCode::NOT_FOUND,
+        | ErrorCode::KeyNotFound
+        | ErrorCode::SnapshotNotFound
+        | ErrorCode::FileNotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::WorkspaceExists
         | ErrorCode::TenantExists
         | ErrorCode::HandleExists
+        | ErrorCode::SnapshotExists
+        | ErrorCode::FileExists
+        | ErrorCode::NotADirectory
+        | ErrorCode::IsADirectory
+        | ErrorCode::DirectoryNotEmpty
         | ErrorCode::WorkspaceNotActive
         | ErrorCode::TicketInUse
         | ErrorCode::LockHeld
         | ErrorCode::Deadlock
         | ErrorCode::IdempotencyConflict => StatusCode::CONFLICT,
-        ErrorCode::StaleToken => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::StaleToken | ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,

@@ -28,7 +28,7 @@ pub(super) struct EverythingRevoked {
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Timestamp>,
     /// The only API key of the account that still opens anything: the one of this call.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     kept_key_id: KeyId,
     /// The account's sessions.
     sessions: FencedSessions,

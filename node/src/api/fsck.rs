@@ -41,6 +41,8 @@ pub(super) struct Check {
     segments: u64,
     /// Objects in the workspace's place.
     objects: u64,
+    /// Those of them in which nothing of this workspace lives, only of forks and snapshots.
+    lent_objects: u64,
     /// Objects that nothing names; those that are young may still be named.
     unnamed_objects: u64,
     /// Bytes of data that were read and compared.
@@ -75,6 +77,7 @@ impl From<CheckReport> for Check {
             bytes: report.bytes,
             segments: report.segments,
             objects: report.objects,
+            lent_objects: report.lent_objects,
             unnamed_objects: report.unnamed_objects,
             verified_bytes: report.verified_bytes,
         }

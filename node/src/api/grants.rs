@@ -26,16 +26,16 @@ use crate::records::GrantRecord;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Grant {
     /// `grt_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^grt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: GrantId,
     /// `handle/name`.
     workspace: String,
     /// For whom.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: TenantSlug,
     /// For which of its runtimes; absent: for all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// How.
     #[schema(value_type = ModeSchema)]
@@ -78,7 +78,7 @@ impl From<GrantRecord> for Grant {
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateGrant {
     /// For whom; must exist.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: TenantSlug,
     /// For which of its runtimes; absent: for all.
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
@@ -126,10 +126,10 @@ pub(super) async fn create(
 #[into_params(parameter_in = Query)]
 pub(super) struct GrantsQuery {
     /// Those of this tenant.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Those made for this runtime.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// Those to this workspace: `name`, `handle/name` or `artifacts://handle/name`.
     #[param(value_type = Option<String>)]
@@ -169,7 +169,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct GrantPath {
     /// `grt_…`
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^grt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: GrantId,
 }
 
@@ -219,10 +219,10 @@ pub(super) async fn revoke_one(
 #[serde(deny_unknown_fields)]
 pub(super) struct RevokeGrants {
     /// Those of this tenant.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: TenantSlug,
     /// Of those, the ones made for this runtime. Grants for all runtimes of the tenant stay.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// Of those, the ones to this workspace: `name`, `handle/name` or `artifacts://handle/name`.
     #[schema(value_type = Option<String>)]

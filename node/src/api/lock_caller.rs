@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use artifacts_core::name::Subpath;
 use artifacts_core::ticket::{Mode, TicketClaims};
 use artifacts_core::{AccountId, ErrorCode, Timestamp};
 use axum::extract::FromRequestParts;
@@ -108,10 +109,21 @@ impl LockCaller {
                     return Err(ControlError::WorkspaceNotActive(workspace.address()).into());
                 }
                 if !ticket.claims.mode.allows(needed) {
-                    return Err(ApiError::new(ErrorCode::Forbidden, "a ticket of mode `ro` takes locks in mode `shared` only"));
+                    return Err(ApiError::new(
+                        ErrorCode::Forbidden,
+                        "a ticket of mode `ro` only reads, and takes locks in mode `shared` only",
+                    ));
                 }
                 Ok(workspace)
             }
+        }
+    }
+
+    /// The directory that it sees as the root, from that of the workspace.
+    pub(super) fn root(&self) -> Option<&Subpath> {
+        match &self.who {
+            Who::Key(_) => None,
+            Who::Ticket(ticket) => ticket.claims.subpath.as_ref().or(ticket.grant.subpath.as_ref()),
         }
     }
 

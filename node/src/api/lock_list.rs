@@ -25,7 +25,7 @@ pub(super) struct Lock {
     kind: Kind,
     /// Of a named lock.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
     name: Option<LockName>,
     /// Of a lock on a file: its inode number, as `stat` shows it on a mount.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ enum Kind {
 pub(super) struct LockParty {
     /// `lck_…`, of a named lock; to API keys, and to the ticket that took it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^lck_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     lock_id: Option<LockId>,
     /// The `key_…` or `tkt_…` that took it; to the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub(super) struct LockParty {
     note: Option<String>,
     /// The mount, of a lock on a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^ses_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     session: Option<SessionId>,
     /// The process, as its mount sees it.
     #[serde(skip_serializing_if = "Option::is_none")]

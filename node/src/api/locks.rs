@@ -28,10 +28,10 @@ const MOST_PERMITS: u32 = 10_000;
 #[into_params(parameter_in = Path)]
 pub(super) struct LockPath {
     /// The owner's handle.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
     /// The workspace's name.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// The lock's name.
     #[param(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
@@ -96,7 +96,7 @@ pub(super) struct AcquireLock {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeldLock {
     /// `lck_…`; renews and releases it.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^lck_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     lock_id: LockId,
     /// Greater than every one given in the workspace before. Hand it to what the lock protects, to refuse latecomers.
     fencing_token: u64,
@@ -239,7 +239,7 @@ fn describe_cycle(cycle: &[Waiting]) -> String {
 #[serde(deny_unknown_fields)]
 pub(super) struct RenewLock {
     /// What acquiring it gave.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^lck_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     lock_id: LockId,
     /// How long it is held from now on, in milliseconds.
     #[schema(minimum = 1_000, maximum = 86_400_000)]
@@ -269,7 +269,7 @@ pub(super) async fn renew(
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseLock {
     /// What acquiring it gave.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^lck_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     lock_id: LockId,
 }
 
@@ -277,7 +277,7 @@ pub(super) struct ReleaseLock {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReleasedLock {
     /// What acquiring it gave.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^lck_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     lock_id: LockId,
 }
 

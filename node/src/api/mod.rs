@@ -16,6 +16,7 @@ mod api_keys;
 mod audit;
 mod audit_events;
 mod body;
+mod byte_range;
 mod caller;
 mod change;
 mod cluster;
@@ -25,6 +26,12 @@ mod elsewhere;
 mod error;
 mod everything;
 mod fenced;
+mod file_entry;
+mod file_list;
+mod file_moves;
+mod file_path;
+mod file_version;
+mod files;
 mod fsck;
 mod gate;
 mod grants;
@@ -49,6 +56,7 @@ pub mod scope;
 mod sessions;
 mod shell;
 mod signing_keys;
+mod snapshots;
 mod state;
 mod tenants;
 mod token_bucket;
@@ -64,7 +72,7 @@ pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
-pub(crate) use schema::ModeSchema;
+pub(crate) use schema::{AuditActorSchema, ModeSchema};
 pub(crate) use shell::{name, surround};
 pub use state::ApiState;
 
@@ -79,7 +87,7 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
     let (open, _) = routes::open().split_for_parts();
     let (of_keys, _) = routes::of_keys().split_for_parts();
     let (of_admin, _) = routes::of_admin().split_for_parts();
-    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (of_locks, _) = routes::of_locks().merge(routes::of_files()).split_for_parts();
     let (waiting, _) = routes::waiting_for_locks().split_for_parts();
     // The layer added last is the outermost.
     let admitted = |calls: Router<ApiState>| {
@@ -106,9 +114,9 @@ pub fn router_with(state: ApiState, others: Router) -> Router {
         .layer(from_fn_with_state(state.surroundings(), shell::surround))
 }
 
-/// The calls about locks that the owner of an account passes on to the owner of a workspace, each with its [`Attested`].
+/// The calls about locks and files that the owner of an account passes on to the owner of a workspace, each with its [`Attested`].
 pub(crate) fn passed_on_router(state: ApiState) -> Router {
-    let (of_locks, _) = routes::of_locks().split_for_parts();
+    let (of_locks, _) = routes::of_locks().merge(routes::of_files()).split_for_parts();
     let (waiting, _) = routes::waiting_for_locks().split_for_parts();
     of_locks
         .route_layer(from_fn_with_state(state.clone(), change::carry_through))

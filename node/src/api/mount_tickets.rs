@@ -31,7 +31,7 @@ pub(super) struct RuntimePath {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateMountTicket {
-    /// `name`, `handle/name` or `artifacts://handle/name`.
+    /// `name`, `handle/name` or `artifacts://handle/name`, and `@snapshot` behind it for a snapshot, which is mounted `ro`.
     #[schema(value_type = String, example = "acme/task-1")]
     workspace: WorkspaceAddress,
     /// What the mount may do.
@@ -58,7 +58,7 @@ pub(super) struct CreatedMountTicket {
 /// Signs a mount ticket for a runtime. Makes the tenant and a grant for this runtime if they are missing.
 #[utoipa::path(post, path = "/v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets", tag = "tickets", operation_id = "create_mount_ticket", params(RuntimePath), request_body = CreateMountTicket, responses(
     (status = 201, description = "The ticket", body = CreatedMountTicket),
-    (status = 404, description = "`workspace_not_found`", body = ErrorBody),
+    (status = 404, description = "`workspace_not_found`, `snapshot_not_found`", body = ErrorBody),
     (status = 409, description = "`workspace_not_active`", body = ErrorBody),
 ))]
 pub(super) async fn create(
@@ -67,10 +67,11 @@ pub(super) async fn create(
     PathParams(path): PathParams<RuntimePath>,
     JsonBody(body): JsonBody<CreateMountTicket>,
 ) -> Result<(StatusCode, Json<CreatedMountTicket>), ApiError> {
-    let workspace = caller.own_address(&body.workspace)?;
+    let workspace = caller.own(body.workspace.handle.as_ref(), &body.workspace.name)?;
     caller.may(Action::HandOut(Subject::access(workspace, &path.slug), body.mode))?;
     let order = TicketOrder {
         workspace: workspace.clone(),
+        snapshot: body.workspace.snapshot.clone(),
         tenant: path.slug,
         runtime: path.runtime_id,
         mode: body.mode,

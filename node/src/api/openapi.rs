@@ -55,9 +55,13 @@ pub(crate) async fn show() -> Response {
 /// The whole description.
 pub(super) fn document() -> OpenApi {
     let mut document = Base::openapi();
-    for described in [routes::open(), routes::of_keys(), routes::of_locks(), routes::waiting_for_locks(), routes::of_admin()] {
+    let all = [routes::open(), routes::of_keys(), routes::of_locks(), routes::of_files(), routes::waiting_for_locks(), routes::of_admin()];
+    for described in all {
         document.merge(described.into_openapi());
     }
+    // A parameter that spans slashes has no form of its own in a description.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     let components = document.components.get_or_insert_default();
     for (name, description) in [
         (API_KEY, "An API key"),
@@ -80,6 +84,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
         (HttpMethod::Get, &mut item.get),
         (HttpMethod::Post, &mut item.post),
         (HttpMethod::Patch, &mut item.patch),
+        (HttpMethod::Put, &mut item.put),
         (HttpMethod::Delete, &mut item.delete),
     ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
@@ -89,13 +94,16 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if path.starts_with("/v1/") {
         let schemes: &[&str] = match path {
             "/v1/accounts" | "/v1/signing-keys/rotate" => &[ADMIN_TOKEN],
-            _ if path.starts_with("/v1/workspaces/{handle}/{name}/locks") => &[API_KEY, MOUNT_TICKET],
+            _ if ["locks", "files"].iter().any(|of| path.starts_with(&format!("/v1/workspaces/{{handle}}/{{name}}/{of}"))) => {
+                &[API_KEY, MOUNT_TICKET]
+            }
             _ => &[API_KEY],
         };
         operation.security = Some(schemes.iter().map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(*scheme, [])).collect());
         for (status, description) in COMMON_ERRORS {
             let needs_body = matches!(status, "413" | "415");
-            if !needs_body || operation.request_body.is_some() {
+            let has_json = operation.request_body.as_ref().is_some_and(|body| body.content.contains_key("application/json"));
+            if !needs_body || has_json {
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(|| error(description));
             }
         }

@@ -17,6 +17,7 @@ pub(super) struct PageBody<T> {
     /// In the list's order.
     items: Vec<T>,
     /// Give this as `cursor` to go on; null at the end. A page with few items, even none, may still have one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 

@@ -1,11 +1,12 @@
 //! Every call, by who may make it. The description of the API is made from the same lists.
 
+use axum::routing;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, audit, audit_events, cluster, everything, fsck, grants, jwks, lock_events, lock_list, locks, monitoring,
-    mount_tickets, openapi, sessions, signing_keys, tenants, usage, workspaces,
+    ApiState, accounts, api_keys, audit, audit_events, cluster, everything, file_list, file_moves, files, fsck, grants, jwks, lock_events,
+    lock_list, locks, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage, workspaces,
 };
 
 /// The calls that take no credential.
@@ -32,6 +33,16 @@ pub(super) fn of_locks() -> OpenApiRouter<ApiState> {
         .routes(routes!(lock_events::stream))
 }
 
+/// As [`of_locks`], about files.
+pub(super) fn of_files() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(file_list::list))
+        .routes(routes!(files::get, files::put, files::delete))
+        .routes(routes!(file_moves::run))
+        // A file may have this name, too.
+        .route("/v1/workspaces/{handle}/{name}/files/move", routing::get(files::get).put(files::put).delete(files::delete))
+}
+
 /// Those of them that wait for others.
 pub(super) fn waiting_for_locks() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(locks::acquire))
@@ -51,6 +62,9 @@ pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::usage))
         .routes(routes!(workspaces::create, workspaces::list))
         .routes(routes!(workspaces::show, workspaces::change, workspaces::delete))
+        .routes(routes!(snapshots::create, snapshots::list))
+        .routes(routes!(snapshots::show, snapshots::delete))
+        .routes(routes!(snapshots::fork))
         .routes(routes!(fsck::run))
         .routes(routes!(usage::list))
         .routes(routes!(usage::show))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ALL_CODES;
@@ -17,6 +17,35 @@ pub(crate) enum ModeSchema {
     Ro,
     /// Reading and writing.
     Rw,
+}
+
+/// Who did what an entry of the audit trail tells of.
+#[derive(ToSchema)]
+#[schema(as = AuditActor)]
+#[allow(dead_code, reason = "stands for the entry's type in the description")]
+pub(crate) struct AuditActorSchema {
+    /// What kind of one.
+    #[schema(inline)]
+    kind: AuditActorKind,
+    /// Which API key.
+    key_id: Option<String>,
+    /// Which mount ticket.
+    ticket_id: Option<String>,
+}
+
+/// What can do something.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "stands for the entry's type in the description")]
+enum AuditActorKind {
+    /// Whoever bears the API key.
+    ApiKey,
+    /// Whoever bears the mount ticket.
+    Ticket,
+    /// Whoever bears the admin token.
+    Operator,
+    /// A control node, by itself.
+    Node,
 }
 
 /// The file that a runtime mounts with; inject it as it is.
@@ -79,3 +108,14 @@ impl ToSchema for ErrorCodeSchema {
         Cow::Borrowed("ErrorCode")
     }
 }
+
+/// Bytes as they are.
+pub(super) struct Binary;
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+    }
+}
+
+impl ToSchema for Binary {}

@@ -56,9 +56,10 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The name in `handle/name`.
+/// The name in `handle/name`, or in `handle/name@snapshot`.
 fn name_in(address: &str) -> &str {
-    address.rsplit('/').next().unwrap_or(address)
+    let label = address.rsplit('/').next().unwrap_or(address);
+    label.split('@').next().unwrap_or(label)
 }
 
 /// What somebody wants to do.

@@ -24,29 +24,29 @@ use crate::sessions::SessionStatus;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Session {
     /// `ses_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^ses_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: SessionId,
     /// `handle/name`.
     workspace: String,
     /// For whom; absent when it was opened with an API key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// In which runtime.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// The grant that it stands on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^grt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     grant_id: Option<GrantId>,
     /// The ticket that opened it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^tkt_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     ticket_id: Option<TicketId>,
     /// The API key that opened it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^key_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     key_id: Option<KeyId>,
     /// What it may do.
     #[schema(value_type = ModeSchema)]
@@ -117,10 +117,10 @@ impl From<SessionStatus> for Session {
 #[into_params(parameter_in = Query)]
 pub(super) struct SessionsQuery {
     /// Those of this tenant.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Those of this runtime.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     runtime_id: Option<RuntimeId>,
     /// Those of this workspace: `name`, `handle/name` or `artifacts://handle/name`.
     #[param(value_type = Option<String>)]
@@ -189,7 +189,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct SessionPath {
     /// `ses_…`
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^ses_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: SessionId,
 }
 

@@ -15,6 +15,7 @@ use super::shell::Surroundings;
 use crate::audit::By;
 use crate::context::SharedContext;
 use crate::control::Control;
+use crate::files::Files;
 use crate::ring::Ring;
 
 /// What the handlers need. Cheap to clone.
@@ -27,6 +28,7 @@ struct Inner {
     control: Control,
     ring: Option<Ring>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    files: Option<Files>,
     operator: AccountId,
     idempotency: Arc<Idempotency>,
     rate_limits: RateLimits,
@@ -45,22 +47,28 @@ impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
     /// removed in the background for as long as the state lives.
     pub fn new(control: Control) -> Self {
-        Self::with(control, None, None, AccountId::from_bits(0))
+        Self::with(control, None, None, None, AccountId::from_bits(0))
     }
 
-    /// As [`ApiState::new`], for a node that has others around it.
-    pub fn in_ring(control: Control, ring: Option<Ring>) -> Self {
-        Self::with(control, ring, None, AccountId::from_bits(0))
+    /// As [`ApiState::new`], with the files of these workspaces, for a node that may have others around it.
+    pub fn in_ring(control: Control, files: Files, ring: Option<Ring>) -> Self {
+        Self::with(control, Some(files), ring, None, AccountId::from_bits(0))
     }
 
     /// As [`ApiState::new`], for the accounts of one shard, whose workspaces may be elsewhere.
-    pub(crate) fn of_shard(control: Control, shard: Shard, elsewhere: Arc<dyn Elsewhere>) -> Self {
+    pub(crate) fn of_shard(control: Control, files: Files, shard: Shard, elsewhere: Arc<dyn Elsewhere>) -> Self {
         let map = control.context().store.shards();
         let operator = (0..).map(AccountId::from_bits).find(|id| map.of(*id) == shard);
-        Self::with(control, None, Some(elsewhere), operator.unwrap_or(AccountId::from_bits(0)))
+        Self::with(control, Some(files), None, Some(elsewhere), operator.unwrap_or(AccountId::from_bits(0)))
     }
 
-    fn with(control: Control, ring: Option<Ring>, elsewhere: Option<Arc<dyn Elsewhere>>, operator: AccountId) -> Self {
+    fn with(
+        control: Control,
+        files: Option<Files>,
+        ring: Option<Ring>,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
+        operator: AccountId,
+    ) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
         let prometheus = monitoring::install();
         let changes = Arc::new(Semaphore::new(MOST_CHANGES));
@@ -69,6 +77,7 @@ impl ApiState {
             control,
             ring,
             elsewhere,
+            files,
             operator,
             idempotency,
             rate_limits: RateLimits::default(),
@@ -101,6 +110,10 @@ impl ApiState {
 
     pub(super) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
         self.inner.elsewhere.as_ref()
+    }
+
+    pub(super) fn files_here(&self) -> Option<&Files> {
+        self.inner.files.as_ref()
     }
 
     /// What stands for the operator where answers are kept by account: an id in the shard that this is the API of, and no

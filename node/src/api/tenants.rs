@@ -26,10 +26,10 @@ use crate::records::{Quotas, TenantRecord, WorkspaceRecord};
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Tenant {
     /// `ten_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^ten_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: TenantId,
     /// Unique in the account.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     slug: TenantSlug,
     /// The platform's own id for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,10 +70,10 @@ pub(super) struct CreateTenant {
     #[schema(value_type = Option<Object>)]
     metadata: Option<serde_json::Map<String, serde_json::Value>>,
     /// How many bytes of data its workspaces may be given together: each of them then needs a quota of its own.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// How many inodes, likewise.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct TenantPath {
     /// The tenant's slug.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     slug: TenantSlug,
 }
 

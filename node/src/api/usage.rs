@@ -56,6 +56,7 @@ pub(super) struct UsageBody {
     /// One by one, by name.
     items: Vec<Item>,
     /// Give this as `cursor` to go on; null at the end. A page with few items, even none, may still have one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct UsageBody {
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
     /// Those that the standing grants of this tenant name; absent: all of the account.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// How many items; 50 unless given. At most 200 are given, however many are asked for.
     #[param(minimum = 1, maximum = 1000)]

@@ -26,22 +26,22 @@ use crate::store::StoreError;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Workspace {
     /// `ws_…`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^ws_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: WorkspaceId,
     /// Unique in the account.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
     /// The owner's handle.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     handle: Handle,
     /// `handle/name`.
     address: String,
-    /// `active`; `deleting` while its data is being removed, then it is gone.
+    /// `active`; `creating` while it is copied from another; `deleting` while its data is being removed, then it is gone.
     #[schema(value_type = StatusSchema)]
     status: WorkspaceStatus,
     /// The tenant whose quotas it is given a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Where its data lives.
     region: String,
@@ -54,6 +54,9 @@ pub(super) struct Workspace {
     /// What it holds now; absent in a list, and when it is deleted, while its region is out of reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<WorkspaceUsage>,
+    /// What it is a fork of, as that was called then: `handle/name`, or a snapshot `handle/name@snapshot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from: Option<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -63,7 +66,9 @@ pub(super) struct Workspace {
 #[derive(ToSchema)]
 #[schema(as = WorkspaceStatus, rename_all = "snake_case")]
 #[allow(dead_code, reason = "stands for the record's type in the description")]
-enum StatusSchema {
+pub(super) enum StatusSchema {
+    /// Being copied from another.
+    Creating,
     /// In use.
     Active,
     /// No mount is admitted; its data is being removed.
@@ -85,7 +90,7 @@ pub(super) struct WorkspaceUsage {
 pub(super) const ASKED_AT_ONCE: usize = 16;
 
 /// A workspace with what it holds now.
-async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
+pub(super) async fn shown(state: &ApiState, record: WorkspaceRecord) -> Result<Workspace, ApiError> {
     let usage = state.control().data_plane().usage(&record).await?;
     Ok(with_usage(record, Some(usage)))
 }
@@ -110,6 +115,7 @@ fn with_usage(record: WorkspaceRecord, usage: Option<Usage>) -> Workspace {
         region: record.region,
         quota_bytes: record.quota_bytes,
         quota_inodes: record.quota_inodes,
+        forked_from: record.origin.map(|origin| origin.address),
         usage: usage.map(|usage| WorkspaceUsage { bytes: usage.bytes, inodes: usage.inodes }),
         created_at: record.created_at,
     }
@@ -124,13 +130,13 @@ pub(super) struct CreateWorkspace {
     name: WorkspaceName,
     /// The tenant that it belongs to: it is given a part of the tenant's quotas. Must exist. If the tenant has a quota, so must
     /// the workspace.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant_slug: Option<TenantSlug>,
     /// Hard limit on bytes of data.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
     /// Hard limit on inodes.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<u64>,
     /// Where its data is to live; the account's region unless given.
     region: Option<String>,
@@ -186,10 +192,10 @@ pub(super) async fn list(
 #[into_params(parameter_in = Path)]
 pub(super) struct WorkspacePath {
     /// The owner's handle.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
     pub(super) handle: Handle,
     /// The workspace's name.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     pub(super) name: WorkspaceName,
 }
 
@@ -215,11 +221,11 @@ pub(super) async fn show(
 pub(super) struct ChangeQuotas {
     /// Hard limit on bytes of data.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<Option<u64>>,
     /// Hard limit on inodes.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_inodes: Option<Option<u64>>,
 }
 
@@ -269,7 +275,7 @@ pub(super) struct DeletedWorkspace {
     sessions: FencedSessions,
 }
 
-/// Deletes a workspace: ends its sessions, then removes its data in the background. The name is free once that is done.
+/// Deletes a workspace with its snapshots: ends its sessions, then removes its data in the background. The name is free once that is done.
 #[utoipa::path(delete, path = "/v1/workspaces/{handle}/{name}", tag = "workspaces", operation_id = "delete_workspace", params(WorkspacePath, WaitQuery), responses(
     (status = 202, description = "The workspace, in status `deleting`", body = DeletedWorkspace),
     (status = 404, description = "`workspace_not_found`", body = ErrorBody),

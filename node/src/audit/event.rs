@@ -23,13 +23,13 @@ pub enum AuditKind {
     TenantChanged,
     /// A tenant was deleted.
     TenantDeleted,
-    /// A workspace was made.
+    /// A workspace was made, also as a fork of another; or a snapshot of one, whose address is `handle/name@snapshot`.
     WorkspaceCreated,
     /// A workspace's quotas were changed.
     WorkspaceChanged,
-    /// The deletion of a workspace has begun.
+    /// The deletion of a workspace or of a snapshot has begun.
     WorkspaceDeleted,
-    /// The data of a deleted workspace is gone.
+    /// What a deleted workspace, a deleted snapshot, or an attempt to make one held is gone.
     WorkspaceRemoved,
     /// A grant was made.
     GrantCreated,
@@ -50,19 +50,17 @@ pub enum AuditKind {
 }
 
 /// Who did it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum By {
     /// Whoever bears this API key.
     ApiKey {
         /// Which.
-        #[schema(value_type = String)]
         key_id: KeyId,
     },
     /// Whoever bears this mount ticket.
     Ticket {
         /// Which.
-        #[schema(value_type = String)]
         ticket_id: TicketId,
     },
     /// Whoever bears the admin token.
@@ -84,10 +82,14 @@ pub struct AuditEvent {
     /// What has happened.
     pub kind: AuditKind,
     /// Who did it.
+    #[schema(value_type = crate::api::AuditActorSchema)]
     pub by: By,
     /// Which workspace: `handle/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
+    /// What it is a copy of, as that was called then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<String>,
     /// For which tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -140,6 +142,7 @@ impl AuditEvent {
             kind,
             by,
             workspace: None,
+            copied_from: None,
             tenant_slug: None,
             runtime_id: None,
             grant_id: None,
@@ -170,7 +173,8 @@ impl AuditEvent {
     /// The same, of a workspace.
     #[must_use]
     pub(crate) fn of_workspace(self, workspace: &WorkspaceRecord) -> Self {
-        Self { workspace: Some(workspace.address()), tenant_slug: workspace.tenant.clone(), ..self }
+        let copied_from = workspace.origin.as_ref().map(|origin| origin.address.clone());
+        Self { workspace: Some(workspace.address()), copied_from, tenant_slug: workspace.tenant.clone(), ..self }
     }
 
     /// The same, of a grant.

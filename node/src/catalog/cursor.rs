@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 /// A cursor longer than this was not made here.
-const LONGEST_TEXT: usize = 1_024;
+const LONGEST_TEXT: usize = 8_192;
 const MARK_BYTES: usize = 8;
 
 /// Which list a cursor goes on with.
@@ -17,6 +17,8 @@ pub enum ListKind {
     Sessions,
     Locks,
     Audit,
+    Files,
+    Snapshots,
 }
 
 impl ListKind {
@@ -29,6 +31,8 @@ impl ListKind {
             Self::Sessions => "sessions",
             Self::Locks => "locks",
             Self::Audit => "audit",
+            Self::Files => "files",
+            Self::Snapshots => "snapshots",
         }
     }
 
@@ -86,7 +90,7 @@ mod tests {
     fn broken_cursors_are_refused() {
         let cursor = ListKind::Keys.cursor(AccountId::from_bits(1), b"xyz");
         let cut = &cursor[..cursor.len() - 1];
-        for bad in ["", "a", "%%%", "AAAA", cut, &format!("{cursor}A"), &"A".repeat(2_000)] {
+        for bad in ["", "a", "%%%", "AAAA", cut, &format!("{cursor}A"), &"A".repeat(10_000)] {
             assert_eq!(ListKind::Keys.position(AccountId::from_bits(1), bad), Err(BadCursor), "{bad}");
         }
     }

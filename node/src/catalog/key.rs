@@ -156,9 +156,14 @@ pub(super) fn workspace_names(account: AccountId) -> Bytes {
     Builder::new(Table::WorkspaceByName).id(account).done()
 }
 
-/// Holds the id of the workspace that has this name and is not deleted.
-pub(super) fn workspace_by_name(account: AccountId, name: &WorkspaceName) -> Bytes {
-    Builder::new(Table::WorkspaceByName).id(account).name(name.as_str()).done()
+/// Holds the position of the workspace or snapshot that has this label and is not deleted.
+pub(super) fn workspace_by_name(account: AccountId, label: &str) -> Bytes {
+    Builder::new(Table::WorkspaceByName).id(account).name(label).done()
+}
+
+/// The names of all snapshots of a workspace.
+pub(super) fn snapshot_names(account: AccountId, workspace: &WorkspaceName) -> Bytes {
+    Builder::new(Table::WorkspaceByName).id(account).bytes(workspace.as_str().as_bytes()).byte(b'@').done()
 }
 
 /// The workspaces of a tenant that are not deleted.

@@ -40,7 +40,7 @@ fn current(row_key: &Bytes, value: &Bytes) -> Result<Batch, StoreError> {
             rows.put(position.clone(), json(&workspace));
             // The name of one that is deleted may be another's.
             if workspace.status != WorkspaceStatus::Deleted {
-                rows.put(key::workspace_by_name(workspace.account, &workspace.name), position);
+                rows.put(key::workspace_by_name(workspace.account, &workspace.label()), position);
             }
         }
         // Its value is the position of a record, which begins with the record's table and account.
@@ -148,6 +148,7 @@ mod tests {
             region: "local".into(),
             abroad: false,
             tenant: None,
+            origin: None,
             quota_bytes: None,
             quota_inodes: None,
             created_at: AT,
@@ -167,7 +168,7 @@ mod tests {
             let position = old(b'V', &[&workspace.id.bits().to_be_bytes()]);
             rows.put(position.clone(), json(&workspace));
             if status == WorkspaceStatus::Active {
-                rows.put(key::workspace_by_name(ACCOUNT, &workspace.name), position);
+                rows.put(key::workspace_by_name(ACCOUNT, workspace.name.as_str()), position);
             }
         }
         let grant = GrantRecord {
@@ -213,7 +214,10 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(bring_up_to_date(&*store).await.unwrap(), LayoutState::Current);
             let catalog = Catalog::new(store.clone());
-            assert_eq!(catalog.workspace_by_name(ACCOUNT, &"w".parse().unwrap()).await.unwrap(), Some(workspace(WorkspaceStatus::Active)));
+            assert_eq!(
+                catalog.workspace_by_name(ACCOUNT, &"w".parse().unwrap(), None).await.unwrap(),
+                Some(workspace(WorkspaceStatus::Active))
+            );
             assert!(catalog.workspace(ACCOUNT, workspace(WorkspaceStatus::Deleted).id).await.unwrap().is_some());
             assert!(catalog.grant(ACCOUNT, GrantId::from_bits(3)).await.unwrap().is_some());
             assert!(catalog.key(ACCOUNT, KeyId::from_bits(4)).await.unwrap().is_some());

@@ -20,13 +20,13 @@ mod write;
 use std::sync::Arc;
 
 use artifacts_core::cluster::Region;
-use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
+use artifacts_core::name::{Handle, SnapshotName, TenantSlug, WorkspaceName};
 use artifacts_core::{AccountId, GrantId, KeyId, WorkspaceId};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::random::{secret_hash, secret_matches};
-use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
+use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus, label};
 use crate::store::{KeyRange, Store, StoreError, shard_of};
 
 pub use answers::{AnswerHead, ExpiredAnswer};
@@ -153,12 +153,17 @@ impl Catalog {
         self.record(&key::workspace(account, id)).await
     }
 
-    /// The workspace that has this name and is not deleted.
+    /// The workspace that has this name and is not deleted, or the snapshot of it.
     ///
     /// # Errors
     /// The store's.
-    pub async fn workspace_by_name(&self, account: AccountId, name: &WorkspaceName) -> Result<Option<WorkspaceRecord>, StoreError> {
-        self.record_at(&key::workspace_by_name(account, name)).await
+    pub async fn workspace_by_name(
+        &self,
+        account: AccountId,
+        name: &WorkspaceName,
+        snapshot: Option<&SnapshotName>,
+    ) -> Result<Option<WorkspaceRecord>, StoreError> {
+        self.record_at(&key::workspace_by_name(account, &label(name, snapshot))).await
     }
 
     /// The workspaces that belong to a tenant and are not deleted.
@@ -173,14 +178,27 @@ impl Catalog {
         Ok(workspaces)
     }
 
-    /// The workspaces whose data was being removed when the node stopped.
+    /// All snapshots of a workspace that are not deleted.
     ///
     /// # Errors
     /// The store's.
-    pub async fn workspaces_in_deletion(&self) -> Result<Vec<WorkspaceRecord>, StoreError> {
+    pub async fn all_snapshots(&self, workspace: &WorkspaceRecord) -> Result<Vec<WorkspaceRecord>, StoreError> {
+        let mut snapshots = Vec::new();
+        for (_, position) in self.rows(KeyRange::prefix(&key::snapshot_names(workspace.account, &workspace.name))).await? {
+            let found: Option<WorkspaceRecord> = self.record(&position).await?;
+            snapshots.extend(found.filter(|snapshot| is_snapshot_of(snapshot, workspace.id)));
+        }
+        Ok(snapshots)
+    }
+
+    /// The workspaces that were being made or removed when the node stopped.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unsettled_workspaces(&self) -> Result<Vec<WorkspaceRecord>, StoreError> {
         let rows = self.rows(KeyRange::prefix(&key::workspaces())).await?;
         let all: Vec<WorkspaceRecord> = rows.iter().map(|(key, value)| decode(key, value)).collect::<Result<_, _>>()?;
-        Ok(all.into_iter().filter(|workspace| workspace.status == WorkspaceStatus::Deleting).collect())
+        Ok(all.into_iter().filter(|workspace| matches!(workspace.status, WorkspaceStatus::Creating | WorkspaceStatus::Deleting)).collect())
     }
 
     /// Whether the store answers.
@@ -218,6 +236,11 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Whether this is a snapshot, and of this workspace: an earlier one may have had the name.
+fn is_snapshot_of(record: &WorkspaceRecord, workspace: WorkspaceId) -> bool {
+    record.origin.as_ref().is_some_and(|origin| origin.snapshot.is_some() && origin.workspace == workspace)
 }
 
 /// Reads a record; one that does not parse is damage, which nobody must mistake for absence.

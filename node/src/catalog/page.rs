@@ -2,7 +2,7 @@ use artifacts_core::AccountId;
 use artifacts_core::name::TenantSlug;
 use bytes::Bytes;
 
-use super::{BadCursor, Catalog, ListKind, SCAN_ROWS, decode, key};
+use super::{BadCursor, Catalog, ListKind, SCAN_ROWS, decode, is_snapshot_of, key};
 use crate::records::{GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord};
 use crate::store::{KeyRange, StoreError};
 
@@ -85,8 +85,31 @@ impl Catalog {
         request: &PageRequest,
         keep: impl Fn(&WorkspaceRecord) -> bool + Send,
     ) -> Result<Page<WorkspaceRecord>, ListError> {
-        let mut search = Search::new(ListKind::Workspaces, account, &key::workspace_names(account), request)?;
-        let mut range = search.range(&key::workspace_names(account));
+        let is_wanted = move |found: &WorkspaceRecord| found.snapshot().is_none() && keep(found);
+        self.by_name(ListKind::Workspaces, account, key::workspace_names(account), request, is_wanted).await
+    }
+
+    /// The snapshots of a workspace that are not deleted, by name.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn snapshots(&self, workspace: &WorkspaceRecord, request: &PageRequest) -> Result<Page<WorkspaceRecord>, ListError> {
+        let names = key::snapshot_names(workspace.account, &workspace.name);
+        let is_wanted = |found: &WorkspaceRecord| is_snapshot_of(found, workspace.id);
+        self.by_name(ListKind::Snapshots, workspace.account, names, request, is_wanted).await
+    }
+
+    /// A page of the workspaces whose names stand there.
+    async fn by_name(
+        &self,
+        kind: ListKind,
+        account: AccountId,
+        names: Bytes,
+        request: &PageRequest,
+        keep: impl Fn(&WorkspaceRecord) -> bool + Send,
+    ) -> Result<Page<WorkspaceRecord>, ListError> {
+        let mut search = Search::new(kind, account, &names, request)?;
+        let mut range = search.range(&names);
         loop {
             let names = self.store.scan(range.clone(), SCAN_ROWS).await?;
             for (name, position) in &names {

@@ -41,6 +41,8 @@ struct Inner {
     /// How long the store took to answer the last question, in milliseconds.
     answer_ms: AtomicU64,
     lost: watch::Sender<bool>,
+    /// When the first question was put of those that no answer has come to.
+    asked_ms: Mutex<Option<u64>>,
     /// The question that is under way, or the last one.
     asking: Mutex<Option<Asking>>,
 }
@@ -52,6 +54,8 @@ const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 /// An answer that takes longer than a proof counts is worth nothing; but not less than this is waited for one.
 const ANSWER_MIN_MS: u64 = 2_000;
+/// So long a question is put in vain before it is doubtful whether a shard without a proof is still this node's.
+const DOUBTFUL_AFTER_MS: u64 = 1_000;
 
 impl OwnedStore {
     /// Opens the shard's database with `open`, which takes it from the owner before.
@@ -76,6 +80,7 @@ impl OwnedStore {
             ownership: Mutex::new(ownership),
             used: AtomicBool::new(false),
             lost: watch::Sender::new(false),
+            asked_ms: Mutex::default(),
             asking: Mutex::default(),
         });
         tokio::spawn(keep_proven(Arc::downgrade(&inner), period));
@@ -132,6 +137,11 @@ impl Inner {
         self.ownership.lock().claim(self.rules.clock.monotonic_ms())
     }
 
+    fn is_doubtful(&self) -> bool {
+        let waits = |asked_ms: u64| self.rules.clock.monotonic_ms().saturating_sub(asked_ms) >= DOUBTFUL_AFTER_MS;
+        self.claim() == Claim::Unproven && self.asked_ms.lock().is_some_and(waits)
+    }
+
     /// Passes an outcome on if this node was the owner when it came about.
     async fn vouched<T>(self: &Arc<Self>, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         self.used.store(true, Ordering::Relaxed);
@@ -177,6 +187,7 @@ impl Inner {
         let mut outcome = Ok(());
         for _ in 0..ATTEMPTS {
             let asked_at_ms = self.rules.clock.monotonic_ms();
+            self.asked_ms.lock().get_or_insert(asked_at_ms);
             let last_ms = self.ownership.lock().proven_at_ms();
             let is_recent = asked_at_ms.saturating_sub(last_ms) < LOOK_AT_NEXT_WITHIN.as_millis() as u64;
             let limit = Duration::from_millis(self.rules.ttl_ms.max(ANSWER_MIN_MS));
@@ -187,6 +198,7 @@ impl Inner {
             match &outcome {
                 Ok(()) => {
                     self.ownership.lock().prove(asked_at_ms);
+                    *self.asked_ms.lock() = None;
                     self.answer_ms.store(self.rules.clock.monotonic_ms().saturating_sub(asked_at_ms), Ordering::Relaxed);
                     metrics::counter!("artifacts_shard_proofs_total").increment(1);
                     break;
@@ -269,6 +281,10 @@ impl Store for OwnedStore {
     fn holds(&self, _: Shard) -> bool {
         self.inner.used.store(true, Ordering::Relaxed);
         matches!(self.claim(), Claim::Holds { .. })
+    }
+
+    fn is_doubtful(&self, _: Shard) -> bool {
+        self.inner.is_doubtful()
     }
 
     fn vouch(&self, _: Shard) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use artifacts_core::cluster::Region;
-use artifacts_core::name::{TenantSlug, WorkspaceName};
+use artifacts_core::name::{SnapshotName, TenantSlug, WorkspaceName};
 use artifacts_core::revocation::{Issue, Target};
 use artifacts_core::{KeyId, Timestamp, WorkspaceId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -13,7 +13,7 @@ use super::{ControlError, NewKey, durable, quota_rules};
 use crate::audit::{AuditEvent, AuditKind};
 use crate::catalog::Records;
 use crate::records::{
-    AccountRecord, GrantRecord, KeyRecord, KeyScope, Quotas, SessionRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus,
+    AccountRecord, GrantRecord, KeyRecord, KeyScope, Origin, Quotas, SessionRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus, label,
 };
 use crate::store::Batch;
 
@@ -56,9 +56,22 @@ pub(super) enum AccountMessage {
         change: QuotaChange,
         reply: Reply<WorkspaceRecord>,
     },
+    /// Makes the record of a copy, whose data is to be copied next.
+    BeginCopy {
+        wish: CopyWish,
+        reply: Reply<WorkspaceRecord>,
+    },
+    /// That has been done, or has failed.
+    EndCopy {
+        id: WorkspaceId,
+        is_done: bool,
+        reply: Reply<WorkspaceRecord>,
+    },
+    /// The workspace itself comes first in the answer, then its snapshots, which go with it.
     DeleteWorkspace {
         name: WorkspaceName,
-        reply: Reply<WorkspaceRecord>,
+        snapshot: Option<SnapshotName>,
+        reply: Reply<Vec<WorkspaceRecord>>,
     },
     /// Its data is gone: gives the name free.
     FinishWorkspace {
@@ -130,6 +143,31 @@ pub struct WorkspaceWish {
     pub region: Region,
 }
 
+/// A copy of a workspace that is asked for: a fork, or a snapshot if it has such a name.
+#[derive(Debug, Clone)]
+pub struct CopyWish {
+    /// Of what: a workspace or a snapshot.
+    pub source: WorkspaceRecord,
+    /// Its own name; of a snapshot that of the workspace.
+    pub name: WorkspaceName,
+    /// As which snapshot of it.
+    pub snapshot: Option<SnapshotName>,
+    /// Hard limit on bytes of data.
+    pub quota_bytes: Option<u64>,
+    /// Hard limit on inodes.
+    pub quota_inodes: Option<u64>,
+    /// Its id: it lies where its source does.
+    pub(super) id: WorkspaceId,
+}
+
+impl CopyWish {
+    /// A copy with the quotas of its source.
+    pub fn new(source: WorkspaceRecord, name: WorkspaceName, snapshot: Option<SnapshotName>) -> Self {
+        let (quota_bytes, quota_inodes) = (source.quota_bytes, source.quota_inodes);
+        Self { id: source.id, source, name, snapshot, quota_bytes, quota_inodes }
+    }
+}
+
 /// The only writer of one account's API keys, tenants and workspace names. Whatever it answers is durable.
 ///
 /// It keeps nothing in memory: each message reads what it needs, so an error of the store leaves no doubt behind.
@@ -165,7 +203,11 @@ impl Actor for AccountActor {
             AccountMessage::ChangeTenant { slug, change, reply } => answer(reply, state.change_tenant(asker, slug, change).await),
             AccountMessage::CreateWorkspace { wish, reply } => answer(reply, state.create_workspace(asker, wish).await),
             AccountMessage::ChangeWorkspace { name, change, reply } => answer(reply, state.change_workspace(asker, &name, change).await),
-            AccountMessage::DeleteWorkspace { name, reply } => answer(reply, state.delete_workspace(asker, &name).await),
+            AccountMessage::BeginCopy { wish, reply } => answer(reply, state.begin_copy(wish).await),
+            AccountMessage::EndCopy { id, is_done, reply } => answer(reply, state.end_copy(asker, id, is_done).await),
+            AccountMessage::DeleteWorkspace { name, snapshot, reply } => {
+                answer(reply, state.delete_workspace(asker, &name, snapshot.as_ref()).await)
+            }
             AccountMessage::FinishWorkspace { id, reply } => answer(reply, state.finish_workspace(asker, id).await),
             AccountMessage::RevokeSession { session, reply } => answer(reply, state.revoke_session(asker, &session).await),
             AccountMessage::RevokeEverything { but, reply } => answer(reply, state.revoke_everything(asker, but).await),
@@ -281,9 +323,10 @@ impl State {
             region: wish.region.into(),
             quota_bytes: wish.quota_bytes,
             quota_inodes: wish.quota_inodes,
+            origin: None,
             created_at: context.clock.wall(),
         };
-        if context.catalog.workspace_by_name(self.account.id, &workspace.name).await?.is_some() {
+        if context.catalog.workspace_by_name(self.account.id, &workspace.name, None).await?.is_some() {
             return Err(ControlError::WorkspaceExists(workspace.address()));
         }
         self.fits(&workspace).await?;
@@ -314,10 +357,18 @@ impl State {
         Ok(quota_rules::fit(tenant.quotas, &others, workspace.quotas())?)
     }
 
+    /// As [`State::fits`], of a workspace whose tenant may have been deleted: then that limits nothing.
+    async fn still_fits(&self, workspace: &WorkspaceRecord) -> Result<(), ControlError> {
+        match self.fits(workspace).await {
+            Ok(()) | Err(ControlError::TenantNotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What it says is on record; the owner of the workspace is told next.
     async fn change_workspace(&self, asker: Asker, name: &WorkspaceName, change: QuotaChange) -> Result<WorkspaceRecord, ControlError> {
         let context = &self.shared.context;
-        let found = context.catalog.workspace_by_name(self.account.id, name).await?;
+        let found = context.catalog.workspace_by_name(self.account.id, name, None).await?;
         let mut workspace = found.ok_or_else(|| ControlError::WorkspaceNotFound(format!("{}/{name}", self.account.handle)))?;
         if workspace.status != WorkspaceStatus::Active {
             return Err(ControlError::WorkspaceNotActive(workspace.address()));
@@ -325,11 +376,7 @@ impl State {
         let before = workspace.quotas();
         let quotas = change.of(before);
         (workspace.quota_bytes, workspace.quota_inodes) = (quotas.bytes, quotas.inodes);
-        match self.fits(&workspace).await {
-            // Its tenant was deleted, and limits nothing.
-            Ok(()) | Err(ControlError::TenantNotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
+        self.still_fits(&workspace).await?;
         if quotas != before {
             let mut batch = Batch::new();
             batch.put_workspace(&workspace);
@@ -338,20 +385,92 @@ impl State {
         Ok(workspace)
     }
 
-    /// From the moment this answers no mount is admitted. A workspace that is being deleted already is answered as it
-    /// is, so the call can be repeated.
-    async fn delete_workspace(&self, asker: Asker, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
+    /// The record first, so that a copy which is interrupted is found and removed; nobody can use it before it is whole.
+    async fn begin_copy(&self, wish: CopyWish) -> Result<WorkspaceRecord, ControlError> {
         let context = &self.shared.context;
-        let found = context.catalog.workspace_by_name(self.account.id, name).await?;
-        let mut workspace = found.ok_or_else(|| ControlError::WorkspaceNotFound(format!("{}/{name}", self.account.handle)))?;
-        if workspace.status == WorkspaceStatus::Active {
-            workspace.status = WorkspaceStatus::Deleting;
-            let mut batch = Batch::new();
-            batch.put_workspace(&workspace);
-            let event = asker.event(context, AuditKind::WorkspaceDeleted).of_workspace(&workspace);
-            self.shared.revoker.revoke(self.account.id, [Target::Workspace(workspace.id)], [event], batch).await?;
+        let found = context.catalog.workspace(self.account.id, wish.source.id).await?;
+        let is_active = |source: &WorkspaceRecord| source.status == WorkspaceStatus::Active;
+        let source = found.filter(is_active).ok_or_else(|| ControlError::WorkspaceNotActive(wish.source.address()))?;
+        let copy = WorkspaceRecord {
+            id: wish.id,
+            account: self.account.id,
+            handle: self.account.handle.clone(),
+            name: wish.name,
+            status: WorkspaceStatus::Creating,
+            tenant: source.tenant.clone(),
+            region: source.region.clone(),
+            abroad: source.abroad,
+            quota_bytes: wish.quota_bytes,
+            quota_inodes: wish.quota_inodes,
+            origin: Some(Origin { workspace: source.id, address: source.address(), snapshot: wish.snapshot }),
+            created_at: context.clock.wall(),
+        };
+        if context.catalog.workspace_by_name(self.account.id, &copy.name, copy.snapshot()).await?.is_some() {
+            let address = copy.address();
+            return Err(if copy.snapshot().is_some() {
+                ControlError::SnapshotExists(address)
+            } else {
+                ControlError::WorkspaceExists(address)
+            });
         }
-        Ok(workspace)
+        if copy.snapshot().is_none() {
+            self.still_fits(&copy).await?;
+        }
+        let mut batch = Batch::new();
+        batch.put_workspace(&copy);
+        durable::write(context, batch).await?;
+        Ok(copy)
+    }
+
+    /// The audit trail tells of a copy when there is one.
+    async fn end_copy(&self, asker: Asker, id: WorkspaceId, is_done: bool) -> Result<WorkspaceRecord, ControlError> {
+        let context = &self.shared.context;
+        let found = context.catalog.workspace(self.account.id, id).await?;
+        let mut copy = found.ok_or(ControlError::Interrupted)?;
+        if copy.status != WorkspaceStatus::Creating {
+            // Deleted meanwhile, with the workspace that it is a snapshot of.
+            return Err(ControlError::WorkspaceNotActive(copy.address()));
+        }
+        copy.status = if is_done { WorkspaceStatus::Active } else { WorkspaceStatus::Deleting };
+        let made = is_done.then(|| asker.event(context, AuditKind::WorkspaceCreated).of_workspace(&copy));
+        let mut batch = Batch::new();
+        batch.put_workspace(&copy);
+        durable::write_noted(context, self.account.id, made, batch).await?;
+        Ok(copy)
+    }
+
+    /// From the moment this answers no mount is admitted, of the workspace or of a snapshot of it. A workspace that is being
+    /// deleted already is answered as it is, so the call can be repeated.
+    async fn delete_workspace(
+        &self,
+        asker: Asker,
+        name: &WorkspaceName,
+        snapshot: Option<&SnapshotName>,
+    ) -> Result<Vec<WorkspaceRecord>, ControlError> {
+        let context = &self.shared.context;
+        let catalog = &context.catalog;
+        let found = catalog.workspace_by_name(self.account.id, name, snapshot).await?;
+        let address = || format!("{}/{}", self.account.handle, label(name, snapshot));
+        let workspace = found.ok_or_else(|| match snapshot {
+            Some(_) => ControlError::SnapshotNotFound(address()),
+            None => ControlError::WorkspaceNotFound(address()),
+        })?;
+        let snapshots = if snapshot.is_some() { Vec::new() } else { catalog.all_snapshots(&workspace).await? };
+        let mut going: Vec<WorkspaceRecord> = [workspace].into_iter().chain(snapshots).collect();
+        let mut batch = Batch::new();
+        let (mut targets, mut events) = (Vec::new(), Vec::new());
+        for workspace in &mut going {
+            if matches!(workspace.status, WorkspaceStatus::Creating | WorkspaceStatus::Active) {
+                workspace.status = WorkspaceStatus::Deleting;
+                batch.put_workspace(workspace);
+                targets.push(Target::Workspace(workspace.id));
+                events.push(asker.event(context, AuditKind::WorkspaceDeleted).of_workspace(workspace));
+            }
+        }
+        if !targets.is_empty() {
+            self.shared.revoker.revoke(self.account.id, targets, events, batch).await?;
+        }
+        Ok(going)
     }
 
     async fn finish_workspace(&self, asker: Asker, id: WorkspaceId) -> Result<(), ControlError> {

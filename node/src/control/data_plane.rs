@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use artifacts_core::SessionId;
 use artifacts_core::name::Handle;
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
+use artifacts_core::{SessionId, WorkspaceId};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
@@ -47,6 +47,12 @@ pub trait DataPlane: Send + Sync + 'static {
     /// From when this returns the workspace's quotas are those of its record, for every mount.
     fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// An id for a copy of a workspace: where that lies the copy will lie.
+    fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>>;
+
+    /// Copies what `source` holds into `copy`, which nobody uses yet; see [`Sessions::copy`].
+    fn copy<'a>(&'a self, source: &'a WorkspaceRecord, copy: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// What a workspace holds.
     fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>>;
 
@@ -83,6 +89,14 @@ impl DataPlane for Sessions {
         Sessions::set_quotas(self, workspace).boxed()
     }
 
+    fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {
+        ready(Ok(Sessions::id_beside(self, workspace.id))).boxed()
+    }
+
+    fn copy<'a>(&'a self, source: &'a WorkspaceRecord, copy: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        Sessions::copy(self, source, copy.id).boxed()
+    }
+
     fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
         Sessions::usage(self, workspace.id).boxed()
     }
@@ -116,7 +130,7 @@ mod tests {
     use artifacts_core::revocation::Issue;
     use artifacts_core::session::{InodeRanges, Phase};
     use artifacts_core::ticket::Mode;
-    use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp, WorkspaceId};
+    use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp};
 
     use super::*;
 

@@ -24,8 +24,12 @@ pub enum ControlError {
     WorkspaceExists(String),
     #[error("there is no workspace `{0}`; create it first, or check its name")]
     WorkspaceNotFound(String),
-    #[error("the workspace `{0}` is being deleted; wait until it is gone, or use another one")]
+    #[error("the workspace `{0}` is being made or deleted; wait until that is done, or use another one")]
     WorkspaceNotActive(String),
+    #[error("there is already a snapshot `{0}`; use it, or choose another name")]
+    SnapshotExists(String),
+    #[error("there is no snapshot `{0}`; list the snapshots of the workspace to see which there are")]
+    SnapshotNotFound(String),
     #[error("there is no grant `{0}` that stands; list the grants to see which do")]
     GrantNotFound(GrantId),
     #[error("there is no API key `{0}` in use; list the keys to see which are")]
@@ -56,6 +60,8 @@ impl ControlError {
             Self::WorkspaceExists(_) => ErrorCode::WorkspaceExists,
             Self::WorkspaceNotFound(_) => ErrorCode::WorkspaceNotFound,
             Self::WorkspaceNotActive(_) => ErrorCode::WorkspaceNotActive,
+            Self::SnapshotExists(_) => ErrorCode::SnapshotExists,
+            Self::SnapshotNotFound(_) => ErrorCode::SnapshotNotFound,
             Self::GrantNotFound(_) => ErrorCode::GrantNotFound,
             Self::KeyNotFound(_) => ErrorCode::KeyNotFound,
             Self::SessionNotFound(_) => ErrorCode::SessionNotFound,

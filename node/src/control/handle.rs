@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::Region;
-use artifacts_core::name::{Handle, RuntimeId, Subpath, TenantSlug, WorkspaceName};
+use artifacts_core::name::{Handle, RuntimeId, SnapshotName, Subpath, TenantSlug, WorkspaceName};
 use artifacts_core::revocation::{Issue, Target};
 use artifacts_core::ticket::{Mode, TicketFile};
-use artifacts_core::{AccountId, GrantId, KeyId, SessionId, Timestamp};
+use artifacts_core::{AccountId, GrantId, KeyId, SessionId, SnapshotId, Timestamp, WorkspaceId};
 use parking_lot::Mutex;
 use ractor::RpcReplyPort;
 use tokio::task::JoinSet;
 
-use super::account_actor::{AccountActor, AccountMessage, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
+use super::account_actor::{AccountActor, AccountMessage, CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 use super::asked::{Asked, Asker};
 use super::grant_rules::{RevokeChoice, TicketWish};
 use super::revoker::Revoker;
@@ -80,8 +80,8 @@ impl Control {
             signing::load(context).await?;
         }
         for revocation in context.catalog.revocations().await? {
-            context.log.lock().push(revocation.record.clone());
-            context.revocations.write().admit(revocation.record);
+            context.revocations.write().admit(revocation.record.clone());
+            context.log.lock().push(revocation);
         }
         Ok(housekeeping::forget_revocations(context).await?)
     }
@@ -109,7 +109,14 @@ impl Control {
         let inner = Arc::new(Inner { shared, accounts, creating_account, rotating: tokio::sync::Mutex::new(()), tasks: Mutex::default() });
         let control = Self { inner, by: By::Node };
         control.inner.tasks.lock().spawn(housekeeping::run(Arc::downgrade(&control.inner)));
-        for workspace in control.context().catalog.workspaces_in_deletion().await? {
+        for mut workspace in control.context().catalog.unsettled_workspaces().await? {
+            if workspace.status == WorkspaceStatus::Creating {
+                // Whoever asked for the copy has not heard that it is there, nor will.
+                workspace.status = WorkspaceStatus::Deleting;
+                let mut batch = Batch::new();
+                batch.put_workspace(&workspace);
+                durable::write(control.context(), batch).await?;
+            }
             control.remove_in_background(workspace);
         }
         Ok(control)
@@ -322,10 +329,57 @@ impl Control {
         name: WorkspaceName,
         wait: Duration,
     ) -> Result<(WorkspaceRecord, FenceReport), ControlError> {
-        let workspace = self.ask_account(account, |reply| AccountMessage::DeleteWorkspace { name, reply }).await?;
-        let report = self.fence([Target::Workspace(workspace.id)], wait).await;
-        self.remove_in_background(workspace.clone());
-        Ok((workspace, report))
+        self.delete(account, name, None, wait).await
+    }
+
+    /// As [`Control::delete_workspace`], of a snapshot.
+    ///
+    /// # Errors
+    /// [`ControlError::SnapshotNotFound`], or the store's.
+    pub async fn delete_snapshot(
+        &self,
+        account: &AccountRecord,
+        name: WorkspaceName,
+        snapshot: SnapshotName,
+        wait: Duration,
+    ) -> Result<(WorkspaceRecord, FenceReport), ControlError> {
+        self.delete(account, name, Some(snapshot), wait).await
+    }
+
+    async fn delete(
+        &self,
+        account: &AccountRecord,
+        name: WorkspaceName,
+        snapshot: Option<SnapshotName>,
+        wait: Duration,
+    ) -> Result<(WorkspaceRecord, FenceReport), ControlError> {
+        let mut going = self.ask_account(account, |reply| AccountMessage::DeleteWorkspace { name, snapshot, reply }).await?;
+        let report = self.fence(going.iter().map(|workspace| Target::Workspace(workspace.id)), wait).await;
+        for workspace in &going {
+            self.remove_in_background(workspace.clone());
+        }
+        Ok((going.swap_remove(0), report))
+    }
+
+    /// Makes a fork or a snapshot: a workspace that holds what its source holds at some moment of this call, after all that mounts
+    /// had done before it.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceExists`], [`ControlError::SnapshotExists`], [`ControlError::WorkspaceNotActive`], or the store's.
+    pub async fn copy_workspace(&self, account: &AccountRecord, wish: CopyWish) -> Result<WorkspaceRecord, ControlError> {
+        let source = wish.source.clone();
+        let wish = CopyWish { id: self.data_plane().id_beside(&source).await?, ..wish };
+        let copy = self.ask_account(account, |reply| AccountMessage::BeginCopy { wish, reply }).await?;
+        let id = copy.id;
+        match self.data_plane().copy(&source, &copy).await {
+            Ok(()) => self.ask_account(account, |reply| AccountMessage::EndCopy { id, is_done: true, reply }).await,
+            Err(error) => {
+                tracing::warn!(workspace = %source.id, copy = %id, %error, "a workspace could not be copied");
+                let failed = self.ask_account(account, |reply| AccountMessage::EndCopy { id, is_done: false, reply }).await?;
+                self.remove_in_background(failed);
+                Err(error.into())
+            }
+        }
     }
 
     /// The workspace of this name, if it is in use.
@@ -333,11 +387,48 @@ impl Control {
     /// # Errors
     /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
     pub async fn active_workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
-        let workspace = self.workspace(account, name).await?;
-        match workspace.status {
-            WorkspaceStatus::Active => Ok(workspace),
-            WorkspaceStatus::Deleting | WorkspaceStatus::Deleted => Err(ControlError::WorkspaceNotActive(workspace.address())),
+        active(self.workspace(account, name).await?)
+    }
+
+    /// As [`Control::active_workspace`], or a snapshot of it.
+    ///
+    /// # Errors
+    /// As there; [`ControlError::SnapshotNotFound`].
+    pub async fn active_place(
+        &self,
+        account: &AccountRecord,
+        name: &WorkspaceName,
+        snapshot: Option<&SnapshotName>,
+    ) -> Result<WorkspaceRecord, ControlError> {
+        match snapshot {
+            None => self.active_workspace(account, name).await,
+            Some(snapshot) => active(self.snapshot(account, name, snapshot).await?),
         }
+    }
+
+    /// A snapshot of a workspace, unless it is deleted.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], [`ControlError::SnapshotNotFound`], or the store's.
+    pub async fn snapshot(
+        &self,
+        account: &AccountRecord,
+        name: &WorkspaceName,
+        snapshot: &SnapshotName,
+    ) -> Result<WorkspaceRecord, ControlError> {
+        let workspace = self.workspace(account, name).await?;
+        let catalog = &self.context().catalog;
+        let found = match snapshot.as_str().parse::<SnapshotId>() {
+            // A snapshot's id is that of the copy that it is.
+            Ok(id) => catalog.workspace(account.id, WorkspaceId::from_bits(id.bits())).await?,
+            Err(_) => catalog.workspace_by_name(account.id, name, Some(snapshot)).await?,
+        };
+        let is_its = |found: &WorkspaceRecord| {
+            found.snapshot().is_some()
+                && found.status != WorkspaceStatus::Deleted
+                && found.origin.as_ref().is_some_and(|origin| origin.workspace == workspace.id)
+        };
+        found.filter(is_its).ok_or_else(|| ControlError::SnapshotNotFound(format!("{}@{snapshot}", workspace.address())))
     }
 
     /// The workspace of this name, unless it is deleted.
@@ -345,7 +436,7 @@ impl Control {
     /// # Errors
     /// [`ControlError::WorkspaceNotFound`], or the store's.
     pub async fn workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
-        let found = self.context().catalog.workspace_by_name(account.id, name).await?;
+        let found = self.context().catalog.workspace_by_name(account.id, name, None).await?;
         found.ok_or_else(|| ControlError::WorkspaceNotFound(format!("{}/{name}", account.handle)))
     }
 
@@ -394,7 +485,10 @@ impl Control {
     /// # Errors
     /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
     pub async fn create_ticket(&self, account: &AccountRecord, order: TicketOrder) -> Result<TicketFile, ControlError> {
-        let workspace = self.active_workspace(account, &order.workspace).await?;
+        let workspace = self.active_place(account, &order.workspace, order.snapshot.as_ref()).await?;
+        if workspace.snapshot().is_some() && order.mode != Mode::Ro {
+            return Err(ControlError::Invalid { field: "mode", problem: "must be `ro`: a snapshot can only be read".to_owned() });
+        }
         let TicketOrder { tenant, runtime, mode, subpath, ttl_seconds, renewable, .. } = order;
         let wish = TicketWish { workspace: workspace.id, runtime, mode, subpath, ttl_seconds, renewable };
         let attempt = async || {
@@ -511,6 +605,10 @@ impl Control {
     }
 }
 
+fn active(workspace: WorkspaceRecord) -> Result<WorkspaceRecord, ControlError> {
+    if workspace.status == WorkspaceStatus::Active { Ok(workspace) } else { Err(ControlError::WorkspaceNotActive(workspace.address())) }
+}
+
 /// A grant as the API is asked for it.
 #[derive(Debug, Clone)]
 pub struct GrantOrder {
@@ -533,6 +631,8 @@ pub struct GrantOrder {
 pub struct TicketOrder {
     /// To what.
     pub workspace: WorkspaceName,
+    /// To which snapshot of that.
+    pub snapshot: Option<SnapshotName>,
     /// For whom.
     pub tenant: TenantSlug,
     /// For which of its runtimes.

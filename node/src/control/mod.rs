@@ -30,7 +30,7 @@ mod signing;
 mod tenant_actor;
 mod workspace_removal;
 
-pub use account_actor::{KeyWish, QuotaChange, TenantWish, WorkspaceWish};
+pub use account_actor::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 pub use admin_token::ADMIN_TOKEN_FILE;
 pub use data_plane::{DataPlane, hits};
 pub use error::ControlError;

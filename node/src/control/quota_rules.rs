@@ -89,6 +89,7 @@ mod tests {
             tenant: Some("t".parse().unwrap()),
             region: "local".into(),
             abroad: false,
+            origin: None,
             quota_bytes: bytes,
             quota_inodes: inodes,
             created_at: Timestamp::from_unix_ms(0),

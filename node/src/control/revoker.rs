@@ -53,8 +53,8 @@ impl Revoker {
         metrics::counter!("artifacts_revocations_total").increment(signed.len() as u64);
         let mut register = self.context.revocations.write();
         for revocation in signed {
-            self.context.log.lock().push(revocation.record.clone());
-            register.admit(revocation.record);
+            register.admit(revocation.record.clone());
+            self.context.log.lock().push(revocation);
         }
         drop(register);
         if written.is_err() {

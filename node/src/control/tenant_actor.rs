@@ -238,7 +238,9 @@ impl State {
             ..issued
         };
         metrics::counter!("artifacts_tickets_total").increment(1);
-        Ok((TicketFile::new(&claims, token, self.context.endpoints_for(claims.region.as_ref())), event))
+        let file = TicketFile::new(&claims, token, self.context.endpoints_for(claims.region.as_ref()));
+        // What it says for people.
+        Ok((TicketFile { workspace: workspace.address(), ..file }, event))
     }
 
     async fn revoke_grant(&mut self, asker: Asker, id: GrantId) -> Result<GrantRecord, ControlError> {

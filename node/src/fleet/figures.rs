@@ -27,11 +27,11 @@ impl Fleet {
             }
         });
         let now_ms = self.clock().monotonic_ms();
-        let following = self.0.following.lock();
+        let (following, evidence) = (self.0.following.lock(), self.0.evidence.lock());
         let feeds = following.iter().map(|(seat, following)| FeedStatus {
             region: seat.region.to_string(),
             shard: seat.shard.0,
-            age_ms: following.age_ms(now_ms),
+            age_ms: following.age_ms(now_ms).into_iter().chain(evidence.age_ms(seat, now_ms)).min(),
         });
         Holdings { units: units.collect(), feeds: feeds.collect() }
     }

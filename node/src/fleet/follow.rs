@@ -2,8 +2,8 @@
 //!
 //! A revocation is pushed to all nodes as it is made, which ends access at once. This is for whoever the push did not reach: the
 //! owners of the accounts of all open sessions are asked several times a second what is new. **A session is vouched for only
-//! while the last answer was asked for within [`CURRENT_MS`]**, so a node that is cut off from an account's owner stops to
-//! vouch by itself, and its mounts stall.
+//! while the last answer was asked for within [`CURRENT_MS`]**, or gossip proves as much ([`super::beacons`]); so a node that hears
+//! nothing of an account's owner stops to vouch by itself, and its mounts stall.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,16 +37,30 @@ impl Fleet {
             Some(unit) => unit.is_proven(),
             None => {
                 let now_ms = self.clock().monotonic_ms();
-                self.0.following.lock().get(seat).is_some_and(|following| following.is_current(now_ms, CURRENT_MS))
+                let is_told = self.0.following.lock().get(seat).is_some_and(|following| following.is_current(now_ms, CURRENT_MS));
+                is_told || self.0.evidence.lock().age_ms(seat, now_ms).is_some_and(|age_ms| age_ms < CURRENT_MS)
             }
         }
     }
 
-    /// Asks one member about some shards of its region once.
+    /// Asks one member about some shards of its region once; by way of another node if there is no answer and gossip tells of
+    /// revocations that are not known here.
     async fn follow(&self, member: &Member, wanted: Vec<(Shard, Position)>) {
         let Some(region) = member.facts.as_ref().map(|facts| Region::from(facts.region.as_str())) else { return };
-        let asked_at_ms = self.clock().monotonic_ms();
-        let answer = self.ask_member(member, &PeerCall::News(wanted), Duration::from_millis(CURRENT_MS)).await;
+        let mut asked_at_ms = self.clock().monotonic_ms();
+        let mut answer = self.ask_member(member, &PeerCall::News(wanted.clone()), Duration::from_millis(CURRENT_MS)).await;
+        let lacks = |(shard, _): &(Shard, Position)| {
+            let seat = Seat { region: region.clone(), shard: *shard };
+            self.0.evidence.lock().lacks_records(&seat)
+        };
+        if answer.is_err()
+            && wanted.iter().any(lacks)
+            && let Some(between) = self.somebody_else(member)
+        {
+            asked_at_ms = self.clock().monotonic_ms();
+            let call = PeerCall::NewsOf(member.id.name.clone(), wanted);
+            answer = self.ask_member(&between, &call, Duration::from_millis(2 * CURRENT_MS)).await;
+        }
         let told = answer.and_then(|value| {
             let told = serde_json::from_value::<Vec<(Shard, News)>>(value);
             told.map_err(|error| super::peer::PeerError::Failed(error.to_string()))
@@ -63,18 +77,38 @@ impl Fleet {
             self.enforce(&records, Duration::ZERO).await;
         }
         // Only now: whoever is vouched for from here on stands on none of them.
-        let mut following = self.0.following.lock();
+        let (mut following, mut evidence) = (self.0.following.lock(), self.0.evidence.lock());
         for (shard, news) in told {
             let seat = Seat { region: region.clone(), shard };
-            following.entry(seat).or_default().take(&news, asked_at_ms);
+            let known = following.entry(seat.clone()).or_default();
+            if known.position().feed != news.position.feed {
+                evidence.begin_anew(&seat);
+            }
+            news.records.iter().for_each(|record| evidence.admit(&seat, record));
+            if let Some((clock, at_ms)) = news.clock {
+                evidence.read_clock(clock, asked_at_ms, at_ms, self.clock().monotonic_ms());
+            }
+            known.take(&news, asked_at_ms);
         }
     }
 
-    /// The shards of the accounts whose sessions are served here.
-    fn accounts_in_use(&self) -> BTreeSet<Seat> {
+    /// A node that may reach one that this node does not; another one each time.
+    fn somebody_else(&self, member: &Member) -> Option<Member> {
+        let mut others = self.ring().view().members;
+        others.retain(|other| other.live && other.id.name != member.id.name && other.id.name != *self.ring().me());
+        let mut drawn = [0; 2];
+        self.entropy().fill(&mut drawn);
+        let turn = usize::from(u16::from_le_bytes(drawn)) % others.len().max(1);
+        (!others.is_empty()).then(|| others.swap_remove(turn))
+    }
+
+    /// The shards of the accounts whose sessions are served here, or get proofs here.
+    pub(super) fn accounts_in_use(&self) -> BTreeSet<Seat> {
         let accounts = self.units().into_iter().flat_map(|unit| unit.sessions.accounts());
         let home = |(region, account): (Option<Region>, _)| Home::of(region.as_ref().unwrap_or(self.regions().here()), account);
-        accounts.filter_map(|account| self.seat(&home(account))).collect()
+        let mut in_use: BTreeSet<Seat> = accounts.filter_map(|account| self.seat(&home(account))).collect();
+        in_use.extend(self.0.witnessed.lock().keys().cloned());
+        in_use
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! What is passed on to another node bears a mark that only a member of the ring can make, once, for that node: it holds what is
 //! secret in the request, what was found out about it, and how often it was passed on. A request without a mark is a client's.
+//!
+//! The body of a request is read whole, so that it can be sent again to another node while none has taken it; but not that of a file,
+//! which may be of any length. It streams through, to one node: if that turns out not to be the owner, the client hears so.
 
 use artifacts_core::ErrorCode;
 use artifacts_core::cluster::Shard;
@@ -10,7 +13,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,6 +21,7 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
@@ -28,6 +32,11 @@ use crate::api::{ApiError, Attested};
 use crate::catalog::KeyPosition;
 use crate::store::StoreError;
 use crate::stream::SEGMENT_MAX_BYTES;
+
+/// Whether this is the address of a file, whose content may be of any length.
+fn is_file(path: &str) -> bool {
+    path.starts_with("/v1/workspaces/") && path.split('/').nth(5) == Some("files")
+}
 
 /// The header with the mark.
 const MARK: HeaderName = HeaderName::from_static("artifacts-passed-on");
@@ -45,8 +54,8 @@ struct Mark {
     shard: Shard,
     method: String,
     target: String,
-    /// Of the body.
-    digest: [u8; 32],
+    /// Of the body; none of one that streams through.
+    digest: Option<[u8; 32]>,
     /// The header `authorization`, in base64.
     authorization: Option<String>,
     attested: Option<Attested>,
@@ -55,10 +64,36 @@ struct Mark {
     key: Option<KeyPosition>,
 }
 
-/// A request with all of its body, so that it can be sent again to another node while none has taken it.
+/// What a request brings.
+enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// It is on its way; whoever takes it has it alone.
+    Stream(Mutex<Option<Body>>),
+}
+
+impl Content {
+    fn whole(&self) -> &[u8] {
+        if let Self::Whole(bytes) = self { bytes } else { &[] }
+    }
+
+    fn digest(&self) -> Option<[u8; 32]> {
+        if let Self::Whole(bytes) = self { Some(*blake3::hash(bytes).as_bytes()) } else { None }
+    }
+
+    /// For one attempt to have it answered. None of a stream that an attempt before has taken.
+    fn take(&self) -> Option<Body> {
+        match self {
+            Self::Whole(bytes) => Some(Body::from(bytes.clone())),
+            Self::Stream(body) => body.lock().take(),
+        }
+    }
+}
+
+/// A request on its way to whoever answers it.
 pub(super) struct Parcel {
     parts: Parts,
-    body: Bytes,
+    body: Content,
     attested: Option<Attested>,
     key: Option<KeyPosition>,
     hops: u8,
@@ -71,8 +106,12 @@ impl Parcel {
     /// As the call itself would answer.
     pub(super) async fn read(request: Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
+        if parts.method == Method::PUT && is_file(parts.uri.path()) {
+            let body = Content::Stream(Mutex::new(Some(body)));
+            return Ok(Self { parts, body, attested: None, key: None, hops: 0 });
+        }
         let body = match Limited::new(body, SEGMENT_MAX_BYTES).collect().await {
-            Ok(whole) => whole.to_bytes(),
+            Ok(whole) => Content::Whole(whole.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the request body is longer than any call takes; send less"));
             }
@@ -98,7 +137,7 @@ impl Parcel {
 
     /// What says where it belongs.
     pub(super) fn as_asked(&self) -> Asked<'_> {
-        Asked { method: &self.parts.method, path: self.path(), headers: &self.parts.headers, body: &self.body }
+        Asked { method: &self.parts.method, path: self.path(), headers: &self.parts.headers, body: self.body.whole() }
     }
 
     fn path(&self) -> &str {
@@ -114,9 +153,9 @@ impl Parcel {
         self.parts.method.is_safe() || (self.path().contains("/locks/") && self.path().ends_with("/acquire"))
     }
 
-    /// For a unit of this node.
-    fn request(&self) -> Request {
-        let mut request = Request::new(Body::from(self.body.clone()));
+    /// For a unit of this node; `None` if the body has gone elsewhere.
+    fn request(&self) -> Option<Request> {
+        let mut request = Request::new(self.body.take()?);
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();
@@ -129,7 +168,7 @@ impl Parcel {
         if let Some(position) = &self.key {
             request.extensions_mut().insert(position.clone());
         }
-        request
+        Some(request)
     }
 }
 
@@ -140,7 +179,9 @@ enum Attempt {
     NotThere,
     /// Perhaps it was carried out.
     Broken,
-    /// The same, because the object store does not say who owns the shard.
+    /// Nothing was done, and what was to be sent has gone to a node before.
+    Spent,
+    /// Perhaps it was carried out, because the object store does not say who owns the shard.
     Unproven,
     /// Nothing was done: the API key that it bears is on record there.
     KeyIsAt(KeyPosition),
@@ -151,7 +192,7 @@ impl Attempt {
     fn outcome(&self) -> &'static str {
         match self {
             Self::Answered(_) => "answered",
-            Self::NotThere | Self::KeyIsAt(_) => "not_there",
+            Self::NotThere | Self::KeyIsAt(_) | Self::Spent => "not_there",
             Self::Broken | Self::Unproven => "broken",
         }
     }
@@ -160,6 +201,7 @@ impl Attempt {
 /// Why a call is not answered.
 const NO_STORE: &str = "the object store does not answer at the moment";
 const NO_OWNER: &str = "what this is about has no owner at the moment";
+const MOVED: &str = "what this is about has just got another owner, and nothing was done";
 const FAILED: &str = "the node that serves this has failed";
 
 impl Fleet {
@@ -175,9 +217,7 @@ impl Fleet {
             refused()
         })?;
         let mark: Mark = serde_json::from_slice(&opened).map_err(|_| refused())?;
-        let is_this = mark.method == parcel.parts.method.as_str()
-            && mark.target == parcel.target()
-            && mark.digest == *blake3::hash(&parcel.body).as_bytes();
+        let is_this = mark.method == parcel.parts.method.as_str() && mark.target == parcel.target() && mark.digest == parcel.body.digest();
         if !is_this {
             return Err(refused());
         }
@@ -208,6 +248,7 @@ impl Fleet {
             let reason = match attempt {
                 Attempt::Answered(response) => return response,
                 Attempt::Broken if !parcel.can_be_repeated() => return unanswered(FAILED, true),
+                Attempt::Spent => return unanswered(MOVED, false),
                 Attempt::Unproven if !parcel.can_be_repeated() => return unanswered(NO_STORE, true),
                 Attempt::KeyIsAt(position) => {
                     let home = Home::shard(self.regions().here(), position.shard(self.map()));
@@ -232,8 +273,15 @@ impl Fleet {
     /// Lets a unit of this node answer.
     async fn serve(&self, unit: &Unit, parcel: &Parcel) -> Attempt {
         let Some(under_way) = unit.enter() else { return Attempt::NotThere };
+        if matches!(parcel.body, Content::Stream(_))
+            && let Some(position) = unit.key_elsewhere(parcel).await
+        {
+            // Found out before the body is taken: it can be sent once only.
+            return Attempt::KeyIsAt(position);
+        }
+        let Some(request) = parcel.request() else { return Attempt::Spent };
         let router = if parcel.attested.is_some() { &unit.passed_on } else { &unit.api };
-        let response = match router.clone().oneshot(parcel.request()).await {
+        let response = match router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -261,7 +309,7 @@ impl Fleet {
             shard,
             method: parcel.parts.method.as_str().to_owned(),
             target: parcel.target(),
-            digest: *blake3::hash(&parcel.body).as_bytes(),
+            digest: parcel.body.digest(),
             authorization: authorization.filter(|_| parcel.attested.is_none()),
             attested: parcel.attested.clone(),
             key: parcel.key.clone(),
@@ -274,8 +322,15 @@ impl Fleet {
             headers.remove(name);
         }
         headers.insert(MARK, sealed);
+        let body = match &parcel.body {
+            Content::Whole(bytes) => reqwest::Body::from(bytes.clone()),
+            Content::Stream(body) => match body.lock().take() {
+                Some(body) => reqwest::Body::wrap_stream(body.into_data_stream()),
+                None => return Attempt::Spent,
+            },
+        };
         let url = format!("{api}{}", parcel.target());
-        let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(parcel.body.clone()).send();
+        let sending = http.request(parcel.parts.method.clone(), url).headers(headers).body(body).send();
         let sent = tokio::select! {
             sent = sending => sent,
             () = self.is_silent(member) => {
@@ -318,7 +373,7 @@ impl Fleet {
     }
 
     /// Returns when a member is not heard any more.
-    async fn is_silent(&self, member: &Member) {
+    pub(super) async fn is_silent(&self, member: &Member) {
         let mut view = self.ring().watch();
         while self.is_heard(member) {
             if view.changed().await.is_err() {

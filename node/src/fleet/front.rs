@@ -32,6 +32,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// How long it may take to prove that a workspace is here before its mount is sent away. A node that is cut off from the store is
 /// to be left soon.
 const VOUCH_LIMIT: Duration = Duration::from_millis(1_500);
+/// The same where the store has not answered for a while.
+const DOUBTFUL_LIMIT: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 struct Front {
@@ -56,7 +58,8 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
         .merge(others)
         .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::surround));
     // What is passed to a unit has all of that around it already.
-    own.route("/v1/stream", get(open_stream).with_state(fleet.clone())).fallback_service(
+    let streams = own.route("/v1/stream", get(open_stream).with_state(fleet.clone()));
+    streams.route("/v1/proofs", get(super::witness::open).with_state(fleet.clone())).fallback_service(
         Router::new()
             .fallback(dispatch)
             .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::name))
@@ -184,7 +187,8 @@ impl Fleet {
         loop {
             match self.find(&home) {
                 Found::Here(unit) if !unit.is_closing() => {
-                    return match tokio::time::timeout(VOUCH_LIMIT, unit.vouch()).await {
+                    let limit = if unit.is_doubtful() { DOUBTFUL_LIMIT } else { VOUCH_LIMIT };
+                    return match tokio::time::timeout(limit, unit.vouch()).await {
                         Ok(Ok(())) => Ok(unit.agents.clone()),
                         Ok(Err(_)) | Err(_) => {
                             Err(Refusal::new(ErrorCode::Unavailable, "the workspace may be at another node by now; try that"))

@@ -2,12 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use artifacts_core::RevocationId;
 use artifacts_core::cluster::{Reach, Region, Regions, Seat, Shard, ShardMap, Strangers, UnitPhase};
 use artifacts_core::mesh::{Member, NodePhase};
 use artifacts_core::protocol::{FenceReason, VersionRange};
-use artifacts_core::revocation::{Following, RevocationRecord, RevocationRegister, Target};
+use artifacts_core::revocation::{ClockId, Evidence, Following, RevocationRecord, RevocationRegister, Target};
 use artifacts_core::ticket::KeyRing;
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, join_all};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
@@ -21,8 +23,15 @@ use crate::encryption::ClusterKeys;
 use crate::random::SharedEntropy;
 use crate::records::WorkspaceRecord;
 use crate::ring::Ring;
+use crate::server::Shutdown;
 use crate::sessions::FenceReport;
 use crate::time::SharedClock;
+
+/// How long mounts are waited for whose revocation was heard of by gossip, what it may take besides, and for how long it is known
+/// what came of it. The owner of the account waits for a second more than it wants mounts to be waited for.
+const HEARD_WAIT: Duration = Duration::from_millis(500);
+const HEARD_GRACE: Duration = Duration::from_millis(200);
+const HEARD_FOR_MS: u64 = 10_000;
 
 /// What all units of a node share.
 #[derive(Clone)]
@@ -35,6 +44,8 @@ pub(crate) struct Common {
     pub(crate) admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// Where agents can connect to.
     pub(crate) endpoints: Arc<RwLock<Vec<String>>>,
+    /// Those of them that are other nodes.
+    pub(crate) peers: Arc<RwLock<Vec<String>>>,
     /// What is known of other regions.
     pub(crate) abroad: SharedAbroad,
     /// The versions of the session protocol that are spoken now: what all nodes of the ring can go on with.
@@ -49,6 +60,7 @@ impl Common {
             revocations: Arc::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::default(),
+            peers: Arc::default(),
             abroad: SharedAbroad::default(),
             speaks: Arc::new(RwLock::new(speaks)),
         }
@@ -87,7 +99,24 @@ pub(super) struct Inner {
     reach: Mutex<Reach>,
     /// Somebody waits to be vouched for.
     pub(super) follow_now: Notify,
+    /// Of this process.
+    pub(super) clock_id: ClockId,
+    /// What is known of revocations by gossip.
+    pub(super) evidence: Mutex<Evidence>,
+    /// What came of revocations that were heard of by gossip, and when: whoever pushes them later is told.
+    heard: Mutex<BTreeMap<RevocationId, (u64, Enforcing)>>,
+    /// Something was revoked here, of which all are to hear.
+    pub(super) say_now: Notify,
+    /// Grows with each revocation that is learned of.
+    pub(super) revoked: watch::Sender<u64>,
+    /// The shards of the accounts whose mounts get proofs here, without being served here.
+    pub(super) witnessed: Mutex<BTreeMap<Seat, usize>>,
+    /// The node stops.
+    pub(super) end: Shutdown,
 }
+
+/// What comes of a revocation, for whoever asks.
+type Enforcing = Shared<BoxFuture<'static, FenceReport>>;
 
 /// Where the host is with each shard.
 #[derive(Default)]
@@ -98,7 +127,16 @@ struct Phases {
 
 impl Fleet {
     pub(crate) fn new(parts: FleetParts) -> Self {
+        let mut clock_id = ClockId([0; 16]);
+        parts.entropy.fill(&mut clock_id.0);
         Self(Arc::new(Inner {
+            clock_id,
+            evidence: Mutex::default(),
+            heard: Mutex::default(),
+            say_now: Notify::new(),
+            revoked: watch::Sender::new(0),
+            witnessed: Mutex::default(),
+            end: Shutdown::new(),
             parts,
             units: RwLock::default(),
             changed: watch::Sender::new(0),
@@ -224,6 +262,9 @@ impl Fleet {
     /// Why this node should not be sent calls, if so.
     pub(super) fn not_ready(&self) -> Option<&'static str> {
         let view = self.ring().view();
+        if !view.is_heard {
+            return Some("the other nodes do not hear this one");
+        }
         let phase = view.member(&view.me).and_then(|me| me.facts.as_ref()).map(|facts| facts.phase);
         match phase {
             Some(NodePhase::Serving) => {}
@@ -259,11 +300,14 @@ impl Fleet {
             self.common().abroad.write().learn_nodes(region, facts.into_iter().map(|facts| facts.stream).collect(), map);
         }
         let mut urls = self.0.parts.own_urls.clone();
+        let mut peers = Vec::new();
         for url in self.others().into_iter().filter_map(|member| member.facts).map(|facts| facts.stream) {
             if !urls.contains(&url) {
-                urls.push(url);
+                urls.push(url.clone());
+                peers.push(url);
             }
         }
+        *self.common().peers.write() = peers;
         *self.common().endpoints.write() = urls;
     }
 
@@ -277,6 +321,27 @@ impl Fleet {
         }
     }
 
+    /// As [`Fleet::enforce`], of what was heard by gossip. Does not wait.
+    pub(super) fn enforce_heard(&self, record: RevocationRecord) {
+        let (id, now_ms, fleet) = (record.id, self.clock().monotonic_ms(), self.clone());
+        let enforcing = async move { fleet.enforce(&[record], HEARD_WAIT).await }.boxed().shared();
+        let mut heard = self.0.heard.lock();
+        heard.retain(|_, (at_ms, _)| now_ms.saturating_sub(*at_ms) < HEARD_FOR_MS);
+        heard.insert(id, (now_ms, enforcing.clone()));
+        tokio::spawn(enforcing);
+    }
+
+    /// As [`Fleet::enforce`], for the owner of the account. What was ended because gossip was faster counts as well.
+    pub(super) async fn enforce_pushed(&self, records: &[RevocationRecord], wait: Duration) -> FenceReport {
+        let heard = {
+            let heard = self.0.heard.lock();
+            let earlier = records.iter().filter_map(|record| heard.get(&record.id)).map(|(_, enforcing)| enforcing.clone());
+            join_all(earlier.collect::<Vec<_>>())
+        };
+        let (now, earlier) = tokio::join!(self.enforce(records, wait), tokio::time::timeout(wait.max(HEARD_WAIT) + HEARD_GRACE, heard));
+        earlier.unwrap_or_default().into_iter().fold(now, add)
+    }
+
     /// Learns of revocations, and ends what stands on them in every unit of this node.
     pub(super) async fn enforce(&self, records: &[RevocationRecord], wait: Duration) -> FenceReport {
         {
@@ -285,6 +350,7 @@ impl Fleet {
                 register.admit(record.clone());
             }
         }
+        self.0.revoked.send_modify(|count| *count += 1);
         let (workspaces, others): (BTreeSet<_>, BTreeSet<_>) =
             records.iter().map(|record| record.target).partition(|target| matches!(target, Target::Workspace(_)));
         let mut sum = FenceReport::default();

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
 use super::place::Home;
-use super::{Fleet, Unit, follow, store_watch};
+use super::{Fleet, Unit, beacons, follow, store_watch};
 use crate::cluster::ClusterError;
 use crate::store::{Store as _, StoreError};
 use crate::time::pause;
@@ -70,6 +70,7 @@ impl Host {
         let tasks = vec![
             tokio::spawn(task.run(heard)),
             tokio::spawn(follow::run(fleet.weak())),
+            tokio::spawn(beacons::run(fleet.weak())),
             tokio::spawn(keep_secrets(fleet.clone())),
             tokio::spawn(learn_of_regions(fleet.clone())),
             tokio::spawn(store_watch::run(fleet.weak())),
@@ -89,6 +90,7 @@ impl Host {
         if tokio::time::timeout(LEAVE_LIMIT, is_done).await.is_err() {
             tracing::warn!("not all shards were handed over in time");
         }
+        self.fleet.0.end.start();
     }
 }
 
@@ -174,7 +176,9 @@ impl HostTask {
         let (view, map) = (self.fleet.ring().view(), self.fleet.map());
         let placement = view.placement(self.fleet.ring().region());
         let are_others_stranded = view.others_in(self.fleet.ring().region(), NodePhase::Stranded).next().is_some();
-        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_stranded));
+        let is_one_of_many = view.members.len() > 1;
+        let are_others_away = are_others_stranded || (is_one_of_many && self.fleet.others().is_empty());
+        let follows = self.fleet.reach(|reach, now_ms| reach.follows_others(now_ms, are_others_away));
         let is_own = |shard: &Shard| match () {
             () if self.is_leaving => false,
             () if follows => placement.owner(shard.0) == Some(&view.me),

@@ -10,11 +10,12 @@
 //! - **Where a thing is, is a guess until its owner answers.** A node that is asked for what it does not have says so, and
 //!   whoever asked looks again.
 //! - **No session is vouched for unless everything that was revoked in its account until a moment ago is known here**
-//!   ([`follow`]).
+//!   ([`follow`], [`beacons`]).
 //!
 //! `docs/design/0013-failover.md` tells why.
 
 mod authority;
+mod beacons;
 mod elsewhere;
 mod figures;
 mod find;
@@ -28,6 +29,7 @@ mod place;
 mod plane;
 mod store_watch;
 mod unit;
+mod witness;
 
 pub(crate) use front::router;
 pub(crate) use handle::{Common, Fleet, FleetParts};

@@ -26,15 +26,18 @@ use tokio::sync::{mpsc, oneshot};
 use super::find::Found;
 use super::host::HostEvent;
 use super::place::Home;
+use super::witness::Witnessed;
 use super::{Fleet, Unit};
 use crate::abroad::RegionKeys;
 use crate::audit::AuditEvent;
 use crate::catalog::KeyPosition;
 use crate::records::WorkspaceRecord;
 use crate::ring;
-use crate::sessions::{Authority as _, CheckOptions, Right, fenced};
+use crate::sessions::{Authority as _, CheckOptions, Right, fenced, standing};
 use crate::store::StoreError;
 
+/// How long a feed may take to be told on behalf of another node.
+const NEWS_LIMIT: Duration = Duration::from_secs(1);
 /// Where nodes ask each other.
 const PATH: &str = "/internal/v1/shards";
 /// The answer to a call for a shard that is not here.
@@ -70,6 +73,8 @@ pub(super) enum PeerCall {
     Destroy(WorkspaceId),
     /// See [`Authority::record`](crate::sessions::Authority::record).
     Record(AccountId, Vec<AuditEvent>),
+    IdBeside(WorkspaceId),
+    Copy(WorkspaceRecord, WorkspaceId),
     Session(SessionId),
     Sessions(Option<AccountId>),
     /// End what stands on these, in all units of the node.
@@ -77,8 +82,12 @@ pub(super) enum PeerCall {
         records: Vec<RevocationRecord>,
         wait_ms: u64,
     },
+    /// What a session stands on whose secret this is; answered with [`Witnessed`].
+    Witness(SessionId, String),
     /// What is new in the feeds of these shards; one that is not here is left out of the answer.
     News(Vec<(Shard, Position)>),
+    /// The same, of feeds of another node, for one that does not reach it.
+    NewsOf(NodeName, Vec<(Shard, Position)>),
 }
 
 /// What the nodes of a cluster share.
@@ -125,7 +134,10 @@ impl Fleet {
         loop {
             let outcome = match self.find(home) {
                 Found::Here(unit) => self.answer_for(&unit, call).await,
-                Found::There(member) => self.ask_member(&member, call, limit).await,
+                Found::There(member) => tokio::select! {
+                    answer = self.ask_member(&member, call, limit) => answer,
+                    () = self.is_silent(&member) => Err(PeerError::Failed(format!("{} has fallen silent", member.id.name))),
+                },
                 Found::Nowhere => Err(PeerError::NotHere),
                 Found::OutOfReach(region) => return Err(PeerError::OutOfReach(region)),
             };
@@ -160,8 +172,12 @@ impl Fleet {
                 let _ = is_done.await;
                 json(())
             }
-            PeerCall::Fence { records, wait_ms } => json(self.enforce(records, Duration::from_millis(*wait_ms)).await),
+            PeerCall::Fence { records, wait_ms } => json(self.enforce_pushed(records, Duration::from_millis(*wait_ms)).await),
             PeerCall::News(wanted) => json(self.news(sender, wanted).await),
+            PeerCall::NewsOf(owner, wanted) => {
+                let member = self.ring().view().member(owner).cloned().ok_or(PeerError::NotHere)?;
+                self.ask_member(&member, &PeerCall::News(wanted.clone()), NEWS_LIMIT).await
+            }
             PeerCall::Sessions(account) => {
                 let units = self.units();
                 let all = units.iter().flat_map(|unit| unit.sessions.list());
@@ -176,9 +192,12 @@ impl Fleet {
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
                     PeerCall::RightOfKeyAt(_, position) => position.shard(map),
                     PeerCall::Confirm(account, _) | PeerCall::Record(account, _) => map.of(*account),
-                    PeerCall::Format(workspace) | PeerCall::SetQuotas(workspace) | PeerCall::Check(workspace, _) => map.of(workspace.id),
-                    PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) => map.of(*id),
-                    PeerCall::Session(id) => map.of(*id),
+                    PeerCall::Format(workspace)
+                    | PeerCall::SetQuotas(workspace)
+                    | PeerCall::Check(workspace, _)
+                    | PeerCall::Copy(workspace, _) => map.of(workspace.id),
+                    PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) | PeerCall::IdBeside(id) => map.of(*id),
+                    PeerCall::Session(id) | PeerCall::Witness(id, _) => map.of(*id),
                     PeerCall::Claim(handle, _) => map.of_bytes(handle.as_str().as_bytes()),
                     _ => map.of_cluster(),
                 };
@@ -218,9 +237,22 @@ impl Fleet {
             PeerCall::Storage(id) => json(sessions.storage(*id).await?)?,
             PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,
             PeerCall::Destroy(id) => json(sessions.destroy(*id).await?)?,
+            PeerCall::IdBeside(id) => json(sessions.id_beside(*id))?,
+            PeerCall::Copy(source, copy) => json(sessions.copy(source, *copy).await?)?,
+            PeerCall::Witness(id, secret) => {
+                let unknown = || Refusal::new(ErrorCode::SessionNotFound, "there is no such session, or the secret is not its own");
+                let witnessed = sessions.authenticate(*id, secret).map(|handle| Witnessed {
+                    standing: standing(&handle.record),
+                    account: handle.record.account,
+                    account_region: handle.record.account_region.clone(),
+                });
+                json(witnessed.ok_or_else(unknown))?
+            }
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
             // Of the whole node, not of one shard.
-            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) => return Err(PeerError::NotHere),
+            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) | PeerCall::NewsOf(..) => {
+                return Err(PeerError::NotHere);
+            }
         };
         // What memory says counts only if nobody else has taken the shard.
         unit.vouch().await?;
@@ -246,7 +278,8 @@ impl Fleet {
         for (shard, position) in wanted {
             let Some(unit) = self.unit(*shard) else { continue };
             unit.follows(sender, self.clock().monotonic_ms());
-            let news = unit.context.log.lock().news(*position);
+            let clock = Some((self.0.clock_id, self.clock().monotonic_ms()));
+            let news = News { clock, ..unit.context.log.lock().news(*position) };
             if unit.vouch().await.is_ok() {
                 told.push((*shard, news));
             }

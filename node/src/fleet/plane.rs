@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::Duration;
 
-use artifacts_core::SessionId;
 use artifacts_core::cluster::{Region, Shard};
 use artifacts_core::mesh::Member;
-use artifacts_core::name::Handle;
+use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::namespace::Usage;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{RevocationRecord, Target};
+use artifacts_core::{SessionId, WorkspaceId};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
@@ -29,6 +29,10 @@ use crate::time::pause;
 const LIMIT: Duration = Duration::from_secs(5);
 /// One that waits for mounts to give back what they decide by themselves.
 const RECALL_LIMIT: Duration = Duration::from_secs(40);
+/// By how much the push goes before gossip, which is for whom it does not reach.
+const HEAD_START: Duration = Duration::from_millis(30);
+/// Whoever was not heard for so long has not heard a beacon for a good while either: gossip is a conversation.
+const HEARD_MS: u64 = 10_000;
 /// And one that makes a workspace's owner read all of it.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -50,7 +54,7 @@ impl FleetPlane {
 
     async fn ask_workspace<T: DeserializeOwned>(&self, workspace: &WorkspaceRecord, call: PeerCall) -> Result<T, StoreError> {
         let limit = match call {
-            PeerCall::Check(..) | PeerCall::Destroy(_) => LONG_LIMIT,
+            PeerCall::Check(..) | PeerCall::Copy(..) | PeerCall::Destroy(_) => LONG_LIMIT,
             PeerCall::SetQuotas(_) => RECALL_LIMIT,
             _ => LIMIT,
         };
@@ -84,6 +88,12 @@ impl FleetPlane {
     }
 
     async fn fence_everywhere(&self, fleet: &Fleet, records: Vec<RevocationRecord>, wait: Duration) -> FenceReport {
+        let made_ms = fleet.clock().monotonic_ms();
+        let saying = fleet.clone();
+        tokio::spawn(async move {
+            pause(HEAD_START).await;
+            saying.0.say_now.notify_one();
+        });
         let regions = self.concerned(fleet, &records).await;
         let mut others: Vec<Member> = regions.iter().flat_map(|region| fleet.members_of(region)).collect();
         others.retain(|member| member.id.name != *fleet.ring().me());
@@ -105,21 +115,24 @@ impl FleetPlane {
         });
         let (here, told) = tokio::join!(fleet.enforce(&records, wait), join_all(pushes));
         let told: Vec<_> = told.into_iter().flatten().collect();
-        self.outlast(fleet, &regions, &told.iter().map(|(name, _)| (*name).clone()).collect()).await;
+        self.outlast(fleet, &regions, &told.iter().map(|(name, _)| (*name).clone()).collect(), made_ms).await;
         told.into_iter().fold(here, |sum, (_, report)| add(sum, report))
     }
 
     /// Waits until a node that has not confirmed cannot vouch for anybody on the strength of what it knew before. Nodes that have
-    /// not asked lately cannot anyway.
-    async fn outlast(&self, fleet: &Fleet, regions: &BTreeSet<Region>, told: &BTreeSet<artifacts_core::name::NodeName>) {
+    /// neither asked nor been heard lately cannot anyway; one that is heard may go by beacons that were made before `made_ms`.
+    async fn outlast(&self, fleet: &Fleet, regions: &BTreeSet<Region>, told: &BTreeSet<NodeName>, made_ms: u64) {
         let Some(unit) = fleet.unit(self.shard) else { return };
         let now_ms = fleet.clock().monotonic_ms();
         let is_concerned = |member: &Member| {
             let region = member.facts.as_ref().map(|facts| Region::from(facts.region.as_str()));
             region.is_none_or(|region| regions.contains(&region)) && !told.contains(&member.id.name)
         };
-        let untold = fleet.ring().view().members.into_iter().filter(is_concerned);
-        let until_ms = untold.filter_map(|member| unit.followed_at_ms(&member.id.name)).max().map_or(0, |at_ms| at_ms + CURRENT_MS);
+        let me = fleet.ring().me();
+        let untold = fleet.ring().view().members.into_iter().filter(|member| member.id.name != *me && is_concerned(member));
+        let is_heard = |name: &NodeName| fleet.ring().silence_ms(name).is_some_and(|silent_ms| silent_ms < HEARD_MS);
+        let knew_ms = |name: &NodeName| unit.followed_at_ms(name).max(is_heard(name).then_some(made_ms));
+        let until_ms = untold.filter_map(|member| knew_ms(&member.id.name)).max().map_or(0, |at_ms| at_ms + CURRENT_MS);
         pause(Duration::from_millis(until_ms.saturating_sub(now_ms))).await;
     }
 }
@@ -224,6 +237,14 @@ impl DataPlane for FleetPlane {
 
     fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         self.ask_workspace(workspace, PeerCall::SetQuotas(workspace.clone())).boxed()
+    }
+
+    fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {
+        self.ask_workspace(workspace, PeerCall::IdBeside(workspace.id)).boxed()
+    }
+
+    fn copy<'a>(&'a self, source: &'a WorkspaceRecord, copy: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.ask_workspace(source, PeerCall::Copy(source.clone(), copy.id)).boxed()
     }
 
     fn usage<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {

@@ -19,6 +19,7 @@ use crate::cluster::OwnedStore;
 use crate::context::{Context, SharedContext};
 use crate::control::{Control, ControlError, StartError, hits};
 use crate::encryption::{DataKeys, EncryptionError, SealedBlobs, SealedStore};
+use crate::files::Files;
 use crate::server::Shutdown;
 use crate::sessions::{FenceReport, LocalAuthority, Sessions};
 use crate::store::{ShardedStore, Store as _, StoreError};
@@ -99,8 +100,10 @@ impl Unit {
             audit: crate::audit::Trail::default(),
             admin_token_hash: common.admin_token_hash.clone(),
             endpoints: common.endpoints.clone(),
+            peers: common.peers.clone(),
             regions: fleet.regions().clone(),
             abroad: common.abroad.clone(),
+            homes: Default::default(),
             is_home,
         });
         Control::load(&context).await?;
@@ -110,7 +113,7 @@ impl Unit {
         let end = Shutdown::new();
         let speaks = common.speaks.clone();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
-        let state = ApiState::of_shard(control.clone(), shard, Arc::new(ToOwner::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, Arc::new(ToOwner::new(fleet, shard)));
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),
@@ -180,6 +183,11 @@ impl Unit {
         self.store.holds(self.shard)
     }
 
+    /// Whether it is doubtful: the last proof is too old, and the store does not answer.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.store.is_doubtful(self.shard)
+    }
+
     /// Proves it.
     pub(super) async fn vouch(&self) -> Result<(), StoreError> {
         self.store.vouch(self.shard).await
@@ -200,6 +208,11 @@ impl Unit {
     /// A node has asked for the revocations of this shard.
     pub(super) fn follows(&self, node: &NodeName, now_ms: u64) {
         self.followers.lock().insert(node.clone(), now_ms);
+    }
+
+    /// Whether any node has asked for them since then.
+    pub(super) fn is_followed_since(&self, since_ms: u64) -> bool {
+        self.followers.lock().values().any(|at_ms| *at_ms >= since_ms)
     }
 
     /// When a node asked for them last.

@@ -147,13 +147,15 @@ impl LockState {
             for (key, value) in page {
                 let record: LockRecord =
                     serde_json::from_slice(&value).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
-                if record.expires_at <= now.wall || self.is_revoked(&record.right) {
+                let left_ms = record.left_ms(now.wall);
+                if left_ms == 0 || self.is_revoked(&record.right) {
                     batch.delete(key);
                     continue;
                 }
                 let holder = record.holder(record.until.map(|until| now.monotonic_of(until)));
                 let age_ms = now.wall.since_ms(record.acquired_at);
-                let (since_ms, expires_ms) = (now.monotonic_ms.saturating_sub(age_ms), now.monotonic_of(record.expires_at));
+                let (since_ms, expires_ms) = (now.monotonic_ms.saturating_sub(age_ms), now.monotonic_ms + left_ms);
+                let expires_ms = holder.until_ms.map_or(expires_ms, |until_ms| until_ms.min(expires_ms));
                 self.table.restore(record.name.clone(), holder, record.mode, record.fencing_token, since_ms, expires_ms);
                 self.named.restore(record);
             }

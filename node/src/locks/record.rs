@@ -87,9 +87,57 @@ pub(crate) struct LockRecord {
     pub(crate) expires_at: Timestamp,
 }
 
+/// By how much the wall clocks of two nodes may differ without a lock being taken from its holder too soon. Clocks that are kept
+/// by NTP differ by less than a tenth of that.
+const CLOCKS_DIFFER_MS: u64 = 2_000;
+
 impl LockRecord {
+    /// How long it is held from `now` on if it is not renewed, in milliseconds, to a node that finds it on record. Another node's
+    /// clock may have said when it ends, so it is held for longer by as much as the clocks may differ, though never for more than it
+    /// can last from now: no lock ends before its time, and one whose holder is gone ends a moment late.
+    pub(crate) fn left_ms(&self, now: Timestamp) -> u64 {
+        self.expires_at.plus_ms(CLOCKS_DIFFER_MS).since_ms(now).min(self.ttl_ms)
+    }
+
     /// Who holds it, to the table.
     pub(crate) fn holder(&self, until_ms: Option<u64>) -> NamedHolder {
         NamedHolder { lock_id: self.lock_id, owner: self.owner.clone(), note: self.note.clone(), ttl_ms: self.ttl_ms, until_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn record(ttl_ms: u64, acquired_ms: u64) -> LockRecord {
+        let at = Timestamp::from_unix_ms;
+        LockRecord {
+            lock_id: LockId::from_bits(1),
+            name: "turns".parse().unwrap(),
+            mode: Mode::Exclusive,
+            owner: None,
+            note: None,
+            right: LockRight::Key { key: KeyId::from_bits(2), issue: None },
+            ttl_ms,
+            until: None,
+            fencing_token: 7,
+            acquired_at: at(acquired_ms),
+            expires_at: at(acquired_ms + ttl_ms),
+        }
+    }
+
+    #[test]
+    fn a_lock_on_record_does_not_end_before_its_time_though_the_next_owners_clock_is_ahead() {
+        let record = record(5_000, 100_000);
+        let left_ms = |clock_ms| record.left_ms(Timestamp::from_unix_ms(clock_ms));
+        // Three of its five seconds have passed.
+        for ahead_ms in [0, 1_000, 2_000] {
+            assert!(left_ms(103_000 + ahead_ms) >= 2_000, "{ahead_ms}");
+        }
+        assert_eq!(left_ms(103_000), 4_000);
+        assert_eq!(left_ms(100_500), 5_000, "never more than a whole time to live");
+        assert_eq!(left_ms(60_000), 5_000, "a clock far behind makes it last no longer than that either");
+        assert_eq!((left_ms(106_999), left_ms(107_000)), (1, 0));
     }
 }

@@ -243,8 +243,10 @@ mod tests {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
+            peers: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
+            homes: Default::default(),
         });
         Locks::start(context, Arc::new(|_| false), |_| {}).await.unwrap()
     }

@@ -31,9 +31,16 @@ pub(crate) struct StatusAnswer {
     pub(crate) generation: u64,
     /// How many nodes it counts as alive, itself included.
     pub(crate) live: usize,
+    /// Whether the others hear it; a node of an earlier version does not know.
+    #[serde(default = "is_heard")]
+    pub(crate) is_heard: bool,
     /// What it has in hand.
     #[serde(flatten)]
     pub(crate) holdings: Holdings,
+}
+
+fn is_heard() -> bool {
+    true
 }
 
 /// What a node has in hand.
@@ -87,7 +94,7 @@ async fn status(State((ring, holdings)): State<(Ring, SeeHoldings)>, headers: He
     };
     let view = ring.view();
     let live = view.members.iter().filter(|member| member.live).count();
-    let status = StatusAnswer { generation: view.generation, live, holdings: holdings() };
+    let status = StatusAnswer { generation: view.generation, live, is_heard: view.is_heard, holdings: holdings() };
     answer(call, 200, &status)
 }
 

@@ -50,7 +50,7 @@ impl Default for RingConfig {
             key_file: None,
             api: None,
             gossip_interval_ms: 200,
-            suspect_after_ms: 2_000,
+            suspect_after_ms: 1_500,
         }
     }
 }

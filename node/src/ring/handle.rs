@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::caller::Caller;
 use super::lives::Lives;
-use super::task::{RingTask, Word};
-use super::{RingConfig, RingError, RingView, socket};
+use super::task::{RingTask, Shown, Word};
+use super::{RingConfig, RingError, RingView, Rumours, socket};
 use crate::random::SharedEntropy;
 use crate::time::SharedClock;
 
@@ -90,9 +90,9 @@ impl RingSeat {
         let (cluster, me) = (self.config.name.clone(), self.lives.node().clone());
         let seat = CallSeat::new(cluster.as_str(), self.keys.clone(), me.clone(), self.first);
         let caller = Caller::new(seat);
-        let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, members: Vec::new() });
+        let view = watch::Sender::new(RingView { me: me.clone(), generation: self.first.generation, is_heard: true, members: Vec::new() });
         let (words, heard) = mpsc::channel(4);
-        let silences = Silences::default();
+        let (silences, rumours) = (Silences::default(), watch::Sender::new(Rumours::default()));
         let inner = Inner {
             cluster,
             me,
@@ -100,10 +100,11 @@ impl RingSeat {
             keys: self.keys.clone(),
             view: view.subscribe(),
             silences: silences.clone(),
+            rumours: rumours.subscribe(),
             caller: caller.clone(),
             words,
         };
-        let task = tokio::spawn(RingTask::new(self, facts, caller, (view, silences), heard).run());
+        let task = tokio::spawn(RingTask::new(self, facts, caller, Shown { view, silences, rumours }, heard).run());
         Ring { inner: Arc::new(inner), task: Arc::new(Mutex::new(Some(task))) }
     }
 }
@@ -118,6 +119,7 @@ struct Inner {
     keys: MeshKeys,
     view: watch::Receiver<RingView>,
     silences: Silences,
+    rumours: watch::Receiver<Rumours>,
     caller: Caller,
     words: mpsc::Sender<Word>,
 }
@@ -172,6 +174,7 @@ impl Ring {
             let count = view.members.iter().filter(|member| state_of(member) == state).count();
             metrics::gauge!("artifacts_ring_members", "state" => state).set(count as f64);
         }
+        metrics::gauge!("artifacts_ring_heard").set(f64::from(u8::from(view.is_heard)));
         let longest_ms = view.members.iter().filter(|member| member.live).filter_map(|member| self.silence_ms(&member.id.name)).max();
         metrics::gauge!("artifacts_ring_silence_seconds").set(longest_ms.unwrap_or(0) as f64 / 1000.0);
     }
@@ -193,6 +196,18 @@ impl Ring {
     pub async fn strand(&self, is_stranded: bool) {
         // It fails only when the task has ended, and then nobody hears anything.
         let _ = self.inner.words.send(Word::Stranded(is_stranded)).await;
+    }
+
+    /// Says something to all: each pair takes the place of what was said under its key. It goes to so many at once, and from there
+    /// on with the rest. Keys begin with `rev-`.
+    pub async fn say(&self, pairs: Vec<(String, String)>, at_once: usize) {
+        // As above.
+        let _ = self.inner.words.send(Word::Say(pairs, at_once)).await;
+    }
+
+    /// What others say, whenever that changes.
+    pub fn rumours(&self) -> watch::Receiver<Rumours> {
+        self.inner.rumours.clone()
     }
 
     /// Ends the gossip instance as a panic would.

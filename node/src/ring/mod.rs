@@ -10,6 +10,8 @@
 //!   interval its state is read, under its lock, into a [`RingView`] that others watch.
 //! - **The ring only suggests.** Who owns a shard is decided by the store.
 //!
+//! - **What others say besides is passed on unread** ([`Rumours`]).
+//!
 //! `docs/design/0012-ring.md` tells why.
 
 mod caller;
@@ -19,6 +21,7 @@ mod config;
 mod error;
 mod handle;
 mod lives;
+mod rumours;
 mod socket;
 mod task;
 mod view;
@@ -30,6 +33,7 @@ pub use caller::{CallFailed, Caller};
 pub use config::RingConfig;
 pub use error::RingError;
 pub use handle::{Ring, RingSeat};
+pub use rumours::Rumours;
 pub use view::RingView;
 
 pub(crate) use calls::{FeedStatus, Holdings, STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};

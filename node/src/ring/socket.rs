@@ -11,7 +11,7 @@ use chitchat::transport::{Socket, Transport};
 use parking_lot::Mutex;
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::codec;
 use crate::time::{SharedClock, pause};
@@ -41,6 +41,9 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     UdpSocket::from_std(socket)
 }
 
+/// This node's end of the mesh in one life: the transport speaks through it, and the task looks at how it is heard.
+pub(super) type SharedEndpoint = Arc<Mutex<Endpoint>>;
+
 /// Opens the socket for one life.
 pub(super) struct SealedTransport {
     parts: Mutex<Option<SealedSocket>>,
@@ -50,13 +53,15 @@ impl SealedTransport {
     pub(super) fn new(
         cluster: &str,
         socket: Arc<UdpSocket>,
-        endpoint: Endpoint,
+        endpoint: SharedEndpoint,
         deaf_after_ms: u64,
         clock: SharedClock,
         ending: watch::Sender<Option<Ending>>,
+        news: Arc<Notify>,
     ) -> Self {
         let buffer = vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice();
-        let socket = SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, buffer };
+        let socket =
+            SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, news, has_news: false, buffer };
         Self { parts: Mutex::new(Some(socket)) }
     }
 }
@@ -72,10 +77,13 @@ impl Transport for SealedTransport {
 struct SealedSocket {
     cluster: String,
     socket: Arc<UdpSocket>,
-    endpoint: Endpoint,
+    endpoint: SharedEndpoint,
     deaf_after_ms: u64,
     clock: SharedClock,
     ending: watch::Sender<Option<Ending>>,
+    /// Told when chitchat has taken in what others have changed.
+    news: Arc<Notify>,
+    has_news: bool,
     buffer: Box<[u8]>,
 }
 
@@ -83,16 +91,23 @@ struct SealedSocket {
 impl Socket for SealedSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let Some(mut message) = codec::from_chitchat(&message) else { return Ok(()) };
-        if self.endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
-            message.still(&self.endpoint.me().name);
-        }
-        let datagram = self.endpoint.seal(to, message)?;
+        let datagram = {
+            let mut endpoint = self.endpoint.lock();
+            if endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
+                message.still(&endpoint.me().name);
+            }
+            endpoint.seal(to, message)?
+        };
         self.post(to, &datagram);
         Ok(())
     }
 
     /// May be dropped at any await: a datagram is received and judged without one in between.
     async fn recv(&mut self) -> anyhow::Result<(SocketAddr, ChitchatMessage)> {
+        // Whoever receives again is done with what it has received.
+        if std::mem::take(&mut self.has_news) {
+            self.news.notify_one();
+        }
         loop {
             match self.socket.recv_from(&mut self.buffer).await {
                 Ok((len, source)) => {
@@ -113,9 +128,11 @@ impl Socket for SealedSocket {
 
 impl SealedSocket {
     fn judge(&mut self, source: SocketAddr, len: usize) -> Option<(SocketAddr, ChitchatMessage)> {
-        match self.endpoint.open(source, &self.buffer[..len], self.clock.monotonic_ms()) {
+        let opened = self.endpoint.lock().open(source, &self.buffer[..len], self.clock.monotonic_ms());
+        match opened {
             Ok(Opened::Gossip { from, message }) => {
                 count("accepted");
+                self.has_news |= message.delta().iter().any(|entry| !entry.changes.is_empty());
                 return Some((from, codec::to_chitchat(&message, &self.cluster)?));
             }
             Ok(Opened::Introduce { to, datagram }) => {

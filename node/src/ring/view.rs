@@ -9,6 +9,8 @@ pub struct RingView {
     pub me: NodeName,
     /// Its current life.
     pub generation: u64,
+    /// Whether the others hear it. If not, it has no part in the ring, whatever else it sees.
+    pub is_heard: bool,
     /// Everybody in their latest life, this node included, by name.
     pub members: Vec<Member>,
 }

@@ -107,6 +107,8 @@ impl LocalAuthority {
         if !key.stands(&account, now) {
             return Err(unauthorized());
         }
+        // A snapshot can only be read, whatever was asked for.
+        let mode = if address.snapshot.is_some() { Mode::Ro } else { mode };
         let scope = &key.scope;
         let in_scope = scope.tenant.is_none()
             && scope.mode.is_none_or(|allowed| allowed.allows(mode))
@@ -118,7 +120,8 @@ impl LocalAuthority {
         if address.handle.as_ref().is_some_and(|handle| *handle != account.handle) {
             return Err(missing());
         }
-        let workspace = context.catalog.workspace_by_name(account.id, &address.name).await.map_err(unavailable)?.ok_or_else(missing)?;
+        let found = context.catalog.workspace_by_name(account.id, &address.name, address.snapshot.as_ref()).await;
+        let workspace = found.map_err(unavailable)?.ok_or_else(missing)?;
         Ok(Right {
             account_region: None,
             workspace: self.active_workspace(account.id, workspace.id).await?,
@@ -134,8 +137,8 @@ impl LocalAuthority {
         let record = self.context.catalog.workspace(account, id).await.map_err(unavailable)?;
         match record {
             Some(record) if record.status == WorkspaceStatus::Active => Ok(record),
-            Some(record) if record.status == WorkspaceStatus::Deleting => {
-                Err(refuse(ErrorCode::WorkspaceNotActive, "the workspace is being deleted"))
+            Some(record) if matches!(record.status, WorkspaceStatus::Creating | WorkspaceStatus::Deleting) => {
+                Err(refuse(ErrorCode::WorkspaceNotActive, "the workspace is being made or deleted"))
             }
             _ => Err(refuse(ErrorCode::WorkspaceNotFound, "the workspace does not exist any more")),
         }

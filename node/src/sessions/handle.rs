@@ -6,6 +6,7 @@ use ractor::ActorRef;
 
 use super::SessionMessage;
 use crate::records::SessionRecord;
+use crate::server::Shutdown;
 
 /// What a session's actor, its stream and the registry read of each other without asking.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub(crate) struct Shared {
     heard_ms: AtomicU64,
     connections: AtomicU64,
     phase: Mutex<Phase>,
-    /// Held while a stream takes the place of the one before.
-    attaching: tokio::sync::Mutex<()>,
+    /// Held while a stream takes the place of the one before; what ends the one that did so last.
+    attaching: tokio::sync::Mutex<Option<Shutdown>>,
 }
 
 impl Shared {
@@ -26,7 +27,7 @@ impl Shared {
             heard_ms: AtomicU64::new(now_ms),
             connections: AtomicU64::new(0),
             phase: Mutex::new(phase),
-            attaching: tokio::sync::Mutex::new(()),
+            attaching: tokio::sync::Mutex::default(),
         }
     }
 
@@ -65,9 +66,14 @@ impl Shared {
     }
 
     /// One stream at a time takes the place of the one before, at the workspace and at the session. Otherwise each of two that come
-    /// together could have one of the places: the mount would hear proofs, and no answers.
-    pub(super) async fn attach_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.attaching.lock().await
+    /// together could have one of the places: the mount would hear proofs, and no answers. The one before ends first: what of it
+    /// waits for its turn is sent again over the new one, and must not come after what is said there.
+    pub(super) async fn attach_alone(&self, end: Shutdown) -> tokio::sync::MutexGuard<'_, Option<Shutdown>> {
+        let mut attached = self.attaching.lock().await;
+        if let Some(before) = attached.replace(end) {
+            before.start();
+        }
+        attached
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -11,7 +11,9 @@ mod keys;
 mod opening;
 mod registry;
 mod standing_ticket;
+mod stays;
 mod turns;
+mod visits;
 
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,9 @@ mod tests;
 pub(crate) use actor::{Connection, SessionActor, SessionArguments, SessionMessage};
 pub use authority::{Authority, LocalAuthority, Right};
 pub(crate) use handle::{Handle, Shared};
-pub(crate) use opening::{Opened, fenced};
+pub(crate) use opening::{Opened, fenced, standing};
 pub(crate) use registry::ask;
 pub use registry::{FenceReport, SessionStatus, Sessions};
 pub(crate) use standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
 
-pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, Storage};
+pub use crate::workspace::{CheckFinding, CheckOptions, CheckReport, SegmentHomes, Storage};

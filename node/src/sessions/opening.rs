@@ -85,7 +85,7 @@ impl Sessions {
         let workspace_record = self.0.authority.confirm(record, &standing).await?;
         let workspace = self.workspace(&workspace_record).await.map_err(unavailable)?;
         handle.shared.hear(context.clock.monotonic_ms());
-        let alone = handle.shared.attach_alone().await;
+        let alone = handle.shared.attach_alone(connection.end.clone()).await;
         let attachment = Attachment {
             session: record.id,
             mode: record.mode,
@@ -126,6 +126,7 @@ impl Sessions {
             expires_in_ms: record.expires_at.map(|at| at.since_ms(context.clock.wall())),
             inodes,
             durable_seq: attached.durable_seq,
+            peers: context.peers.read().clone(),
             // Whoever seals is the node, so the data passes it.
             data_path: if is_encrypted { DataPath::Proxied } else { context.config.data_path() },
             keep_off_disk: is_encrypted,
@@ -209,7 +210,7 @@ impl Sessions {
             account: right.workspace.account,
             account_region: right.account_region,
             workspace: right.workspace.id,
-            workspace_name: format!("{}/{}", right.workspace.handle, right.workspace.name),
+            workspace_name: right.workspace.address(),
             right: right.right,
             generation: right.generation,
             mode: right.mode,
@@ -238,7 +239,7 @@ impl Sessions {
 }
 
 /// What a session stands on.
-fn standing(record: &SessionRecord) -> Standing {
+pub(crate) fn standing(record: &SessionRecord) -> Standing {
     let (grant, key) = match &record.right {
         SessionRight::Ticket { grant, .. } => (Some(*grant), None),
         SessionRight::Key { key } => (None, Some(*key)),

@@ -16,11 +16,11 @@ use tokio::sync::oneshot;
 
 use super::authority::{Authority, LocalAuthority};
 use super::handles::Handles;
+use super::stays::Stays;
 use super::turns::Turns;
 use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys};
 use crate::actors::Family;
 use crate::audit::Forwarder;
-use crate::blob::BlobError;
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::{SessionRecord, WorkspaceRecord};
@@ -67,6 +67,8 @@ pub(super) struct Registry {
     pub(super) opening: Turns,
     writers: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
     connections: AtomicU64,
+    /// Who uses a workspace without a session.
+    pub(super) stays: Arc<Stays>,
     pub(super) locks: Locks,
     pub(super) authority: Arc<dyn Authority>,
     pub(super) forwarder: Forwarder,
@@ -128,6 +130,7 @@ impl Sessions {
             opening: Turns::default(),
             writers: Mutex::default(),
             connections: AtomicU64::new(0),
+            stays: Arc::default(),
             locks,
             authority,
             forwarder,
@@ -252,16 +255,18 @@ impl Sessions {
 
     /// Whether a mount that may still send what it holds is away, unless it has been for longer than is asked.
     fn absent_writers(&self, workspace: WorkspaceId) -> AbsentWriters {
-        let (handles, clock) = (self.0.handles.clone(), self.0.context.clock.clone());
+        let (handles, clock, stays) = (self.0.handles.clone(), self.0.context.clock.clone(), self.0.stays.clone());
         Arc::new(move |longest| {
             let now_ms = clock.monotonic_ms();
-            handles.read().values().any(|handle| {
-                handle.record.workspace == workspace
-                    && handle.record.mode == Mode::Rw
-                    && handle.shared.accepts()
-                    && !handle.shared.connected()
-                    && u128::from(now_ms.saturating_sub(handle.shared.heard_ms())) <= longest.as_millis()
-            })
+            // What is uploaded without a mount is named in the end.
+            stays.are_any(workspace)
+                || handles.read().values().any(|handle| {
+                    handle.record.workspace == workspace
+                        && handle.record.mode == Mode::Rw
+                        && handle.shared.accepts()
+                        && !handle.shared.connected()
+                        && u128::from(now_ms.saturating_sub(handle.shared.heard_ms())) <= longest.as_millis()
+                })
         })
     }
 
@@ -435,44 +440,17 @@ impl Sessions {
     /// # Errors
     /// The store's.
     pub async fn destroy(&self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        let stays = self.0.stays.of(workspace);
+        let _alone = stays.write().await;
         if let Some(actor) = self.0.workspaces.get(&workspace) {
             let _ = ask(&actor, WorkspaceMessage::Drain).await;
             let _ = actor.stop_and_wait(None, None).await;
         }
         self.0.locks.remove(workspace).await;
-        let context = &self.0.context;
-        self.delete_objects(workspace).await?;
-        let range = KeyRange::prefix(&WorkspaceKeys(workspace).all());
-        loop {
-            let page = context.store.scan(range.clone(), PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            let mut batch = Batch::new();
-            for (key, _) in page {
-                batch.delete(key);
-            }
-            context.store.write(batch, Durability::Visible).await?;
-        }
-        // The name is given free in another shard: that must not outlast a crash which brings records back.
-        context.store.write(Batch::new(), Durability::Durable).await?;
-        self.delete_objects(workspace).await?;
+        workspace::remove(&self.0.context, workspace).await?;
         self.0.writers.lock().remove(&workspace);
+        self.0.stays.forget(workspace);
         Ok(())
-    }
-
-    async fn delete_objects(&self, workspace: WorkspaceId) -> Result<(), StoreError> {
-        let blobs = &self.0.context.blobs;
-        let prefix = format!("{workspace}/");
-        loop {
-            let listed = blobs.list(&prefix, None, PAGE).await.map_err(blob_error)?;
-            if listed.is_empty() {
-                return Ok(());
-            }
-            for key in &listed {
-                blobs.delete(key).await.map_err(blob_error)?;
-            }
-        }
     }
 
     /// Makes everything that was applied durable and stops all actors.
@@ -494,10 +472,6 @@ impl Sessions {
 fn fence_lapsed(handle: &Handle) {
     let ((sealed, _), (confirmed, _)) = (oneshot::channel(), oneshot::channel());
     let _ = handle.actor.cast(SessionMessage::Fence { reason: FenceReason::LeaseLost, sealed, confirmed });
-}
-
-fn blob_error(error: BlobError) -> StoreError {
-    StoreError::Unavailable { reason: error.to_string() }
 }
 
 /// Asks an actor; one that is gone makes the caller come again.

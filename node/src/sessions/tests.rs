@@ -66,8 +66,10 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
+        peers: Arc::default(),
         regions: artifacts_core::cluster::Regions::one("local"),
         abroad: Arc::default(),
+        homes: Default::default(),
     })
 }
 
@@ -129,6 +131,7 @@ fn workspace() -> WorkspaceRecord {
         region: "local".into(),
         abroad: false,
         tenant: None,
+        origin: None,
         quota_bytes: None,
         quota_inodes: None,
         created_at: Timestamp::from_unix_ms(START),

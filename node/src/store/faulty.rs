@@ -89,6 +89,10 @@ impl Store for FaultyStore {
         self.inner.holds(shard)
     }
 
+    fn is_doubtful(&self, shard: Shard) -> bool {
+        self.inner.is_doubtful(shard)
+    }
+
     fn vouch(&self, shard: Shard) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.vouch(shard)
     }

@@ -96,6 +96,11 @@ pub trait Store: Send + Sync + 'static {
         ready(Ok(())).boxed()
     }
 
+    /// Whether the proof has run out and a new one is asked for in vain: another process may own the shard by now.
+    fn is_doubtful(&self, _shard: Shard) -> bool {
+        false
+    }
+
     /// Makes everything durable and lets go of the underlying resources; every later call answers
     /// [`StoreError::Closed`]. Closing twice is allowed.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -116,6 +116,10 @@ impl Store for ShardedStore {
         self.store(shard).is_ok_and(|store| store.holds(shard))
     }
 
+    fn is_doubtful(&self, shard: Shard) -> bool {
+        self.store(shard).is_ok_and(|store| store.is_doubtful(shard))
+    }
+
     fn vouch(&self, shard: Shard) -> BoxFuture<'_, Result<(), StoreError>> {
         async move { self.store(shard)?.vouch(shard).await }.boxed()
     }

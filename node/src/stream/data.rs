@@ -72,7 +72,7 @@ pub(super) async fn get_segment(
     let bounded = range.filter(|(first, last)| first <= last && last - first < SEGMENT_MAX_BYTES as u64);
     let (first, last) =
         bounded.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "a segment is read by `Range: bytes=first-last`"))?;
-    let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let key = state.context.homes.key(&*state.context.store, handle.record.workspace, id).await?;
     // A reader that wants what lies beside something may ask beyond the end.
     let blobs = &state.context.blobs;
     let wanted = first..last + 1;

@@ -1,6 +1,6 @@
 //! Signed requests with which an agent reaches one segment at the object store itself.
 //!
-//! Always true: a request is signed for a session that stands, for a segment below its own workspace, for reading or,
+//! Always true: a request is signed for a session that stands, for a segment that its own workspace has, for reading or,
 //! in a session that may write, for creating it with the length that was named; and it is good for
 //! [`DIRECT_URL_MAX_MS`] at most, and not beyond the end of the session that is known by now.
 
@@ -68,7 +68,10 @@ pub(super) async fn segment_url(
     let ends_in_ms = handle.record.expires_at.map_or(u64::MAX, |at| at.since_ms(state.context.clock.wall()));
     // The signature counts whole seconds.
     let valid_for = Duration::from_secs((ends_in_ms.min(DIRECT_URL_MAX_MS) / 1_000).max(1));
-    let key = segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let key = match wanted.op {
+        Op::Get => state.context.homes.key(&*state.context.store, handle.record.workspace, id).await?,
+        Op::Put => segment_key(handle.record.workspace, id).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?,
+    };
     let signed: DirectUrl = state.context.blobs.direct_url(&key, op, valid_for).await.map_err(blob_error)?.ok_or_else(not_here)?;
     let op = if wanted.op == Op::Put { "put" } else { "get" };
     metrics::counter!("artifacts_segment_urls_total", "op" => op).increment(1);

@@ -8,6 +8,7 @@ mod direct;
 mod socket;
 
 pub(crate) use data::SEGMENT_MAX_BYTES;
+pub(crate) use socket::{HELLO_WITHIN, read_hello};
 
 use artifacts_core::protocol::{FRAME_MAX_BYTES, Hello, Refusal, VersionRange};
 use axum::Router;

@@ -11,7 +11,7 @@ use artifacts_core::{ErrorCode, namespace::Errno};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{FindServer, StreamState};
 use crate::server::Shutdown;
@@ -21,7 +21,7 @@ use crate::time::pause;
 use crate::workspace::WorkspaceMessage;
 
 /// How long an agent may take to say hello.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// How many frames of one stream may wait for their answers to be written; one more is not read before. An answer
 /// holds about a megabyte at the most, so a peer that asks and never reads costs a bounded amount.
 pub(super) const QUESTIONS_MAX: usize = 256;
@@ -38,6 +38,9 @@ struct Close {
     code: u16,
     reason: &'static str,
 }
+
+/// Another node serves the workspace, or will soon. The mount begins its search with the others.
+const ELSEWHERE: Close = Close { code: close_code::AWAY, reason: "another node may own the workspace" };
 
 /// Serves one stream from its hello to its end. `find` says by whom it is served.
 pub(super) async fn serve(socket: WebSocket, remote: SocketAddr, find: impl FindServer) {
@@ -96,7 +99,7 @@ async fn serve_hello(
     if sent.is_ok() {
         let permits = Arc::new(Permits::default());
         let (end, ended) = mpsc::channel(1);
-        let owner = Owner { store: state.context.store.clone(), shard: state.context.store.shards().of(opened.handle.record.workspace) };
+        let owner = Owner::of(&state, &opened);
         let given = permits.clone();
         let writer = tokio::spawn(async move {
             write_frames(sink, frames, &given, ended, owner).await;
@@ -104,7 +107,8 @@ async fn serve_hello(
             given.questions.close();
             given.proofs.close();
         });
-        let session = Stream { state: &state, opened: &opened, outbound, permits, end: connection.end.clone() };
+        let owner = Owner::of(&state, &opened);
+        let session = Stream { state: &state, opened: &opened, outbound, permits, owner, end: connection.end.clone() };
         let reason = session.read_frames(&mut stream).await;
         let _ = end.send(reason).await;
         drop(end);
@@ -115,7 +119,8 @@ async fn serve_hello(
     let _ = opened.handle.actor.cast(SessionMessage::Disconnected { connection: connection.id });
 }
 
-async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusal> {
+/// Reads the first message of a stream.
+pub(crate) async fn read_hello(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Refusal> {
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -133,15 +138,17 @@ fn refuse(code: ErrorCode, message: impl Into<String>) -> Refusal {
     Refusal::new(code, message)
 }
 
-/// How much of a stream may be under way.
+/// How much of a stream may be under way, and what else the reading half has the writing half do.
 struct Permits {
     questions: Arc<Semaphore>,
     proofs: Semaphore,
+    /// Shows the mount that it is served here, though nothing can be told at the moment.
+    sign_of_life: Notify,
 }
 
 impl Default for Permits {
     fn default() -> Self {
-        Self { questions: Arc::new(Semaphore::new(QUESTIONS_MAX)), proofs: Semaphore::new(PROOFS_MAX) }
+        Self { questions: Arc::new(Semaphore::new(QUESTIONS_MAX)), proofs: Semaphore::new(PROOFS_MAX), sign_of_life: Notify::new() }
     }
 }
 
@@ -172,6 +179,7 @@ struct Stream<'a> {
     opened: &'a Opened,
     outbound: mpsc::UnboundedSender<ServerFrame>,
     permits: Arc<Permits>,
+    owner: Owner,
     /// On when the session's actor ends the connection: a fence was confirmed, another stream took over, or the
     /// workspace starts anew.
     end: Shutdown,
@@ -220,6 +228,7 @@ impl Stream<'_> {
             };
             self.opened.handle.shared.hear(self.state.context.clock.monotonic_ms());
             match frame {
+                ClientFrame::Heartbeat { .. } if self.owner.store.is_doubtful(self.owner.shard) => return Some(ELSEWHERE),
                 ClientFrame::Heartbeat { sent_ms } => {
                     Permits::take(&self.permits.proofs).await;
                     self.prove(sent_ms);
@@ -245,6 +254,10 @@ impl Stream<'_> {
             // What a mount says that ends is taken whether or not it is known what was revoked.
             if !matches!(frame, ClientFrame::Goodbye) {
                 self.becomes_current().await;
+            }
+            // Another stream has taken over meanwhile, where all of this is said again.
+            if self.end.is_started() {
+                return None;
             }
             if self.take(frame).await.is_err() {
                 return Some(Close { code: close_code::AGAIN, reason: "the workspace starts anew" });
@@ -310,8 +323,9 @@ impl Stream<'_> {
             return;
         }
         if !self.is_current() {
-            // What was revoked is known to a node that cannot be asked. The mount stalls, and asks again.
+            // What was revoked is known to a node that cannot be asked. The mount stalls, and asks again; elsewhere nobody knows more.
             self.permits.proofs.add_permits(1);
+            self.permits.sign_of_life.notify_one();
             return;
         }
         if self.state.context.revocations.read().stands(&self.opened.standing) {
@@ -342,6 +356,16 @@ const VOUCH_PAUSE: Duration = Duration::from_millis(100);
 const VOUCH_PAUSE_MIN: Duration = Duration::from_millis(2);
 
 impl Owner {
+    fn of(state: &StreamState, opened: &Opened) -> Self {
+        let store = state.context.store.clone();
+        let shard = store.shards().of(opened.handle.record.workspace);
+        Self { store, shard }
+    }
+
+    fn holds(&self) -> bool {
+        self.store.holds(self.shard)
+    }
+
     /// Waits until it is certain that this node owns the shard, or that it does not.
     async fn vouch(&self) -> bool {
         loop {
@@ -367,8 +391,14 @@ async fn write_frames(
         let first = tokio::select! {
             biased;
             frame = frames.recv() => frame,
+            () = permits.sign_of_life.notified() => {
+                if owner.holds() && sink.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             reason = ended.recv() => {
-                while let Ok(frame) = frames.try_recv() {
+                while owner.holds() && let Ok(frame) = frames.try_recv() {
                     let _ = feed(&mut sink, frame, permits).await;
                 }
                 let reason = reason.flatten().unwrap_or(Close { code: close_code::NORMAL, reason: "" });
@@ -377,13 +407,13 @@ async fn write_frames(
             }
         };
         let Some(first) = first else { return };
-        if !owner.store.holds(owner.shard) {
+        if !owner.holds() {
             let vouched = tokio::select! {
                 vouched = owner.vouch() => vouched,
                 _ = ended.recv() => false,
             };
             if !vouched {
-                let _ = close(&mut sink, &Close { code: close_code::AGAIN, reason: "another node owns the workspace" }).await;
+                let _ = close(&mut sink, &ELSEWHERE).await;
                 return;
             }
         }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::session::{Absent, Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::absent::Absent;
 use super::commit::Decider;
-use super::flush::{Meta, PENDING_MAX_BYTES, encode};
+use super::flush::{Durably, Meta, PENDING_MAX_BYTES, encode};
 use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
@@ -18,6 +17,7 @@ use super::member::Member;
 use super::message::{Attached, Attachment, WorkspaceMessage};
 use super::quotas;
 use super::upkeep::{AbsentWriters, Upkeep};
+use super::visitors::Visitors;
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::WorkspaceRecord;
@@ -32,8 +32,8 @@ const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 /// One session may hold so many files open.
 pub(super) const OPEN_MAX: usize = 1 << 20;
 
-/// In whose name the node looks at inodes by itself.
-const OUTSIDE: SessionId = SessionId::from_bits(0);
+/// In whose name the node looks at inodes and changes them by itself.
+pub(super) const OUTSIDE: SessionId = SessionId::from_bits(0);
 
 /// Owns one workspace; see the module.
 pub(crate) struct WorkspaceActor;
@@ -83,7 +83,9 @@ pub(crate) struct WorkspaceState {
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
     deferred: VecDeque<WorkspaceMessage>,
-    absent: Absent,
+    pub(super) absent: Absent,
+    /// Inodes without links are still to be looked for: some may be open on a mount that may come back.
+    pub(super) orphans_wait: bool,
     /// Who may decide by itself; while somebody may, what others want waits in `waiting_for_lease`.
     pub(super) lease: WorkspaceLease,
     pub(super) waiting_for_lease: VecDeque<WorkspaceMessage>,
@@ -96,6 +98,12 @@ pub(crate) struct WorkspaceState {
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
     pub(super) drains: Vec<RpcReplyPort<Result<(), StoreError>>>,
+    /// How many flushes have begun, and what waits for the end of which.
+    pub(super) flushes_begun: u64,
+    pub(super) until_flushed: Vec<(u64, Durably)>,
+    /// Inode numbers that visits may use.
+    pub(super) own_inodes: std::ops::Range<u64>,
+    pub(super) visitors: Visitors,
 }
 
 impl Actor for WorkspaceActor {
@@ -148,6 +156,7 @@ impl Actor for WorkspaceActor {
             recovery,
             deferred: VecDeque::new(),
             absent: Absent::new(known, lost),
+            orphans_wait: false,
             lease: WorkspaceLease::new(meta.next_order),
             waiting_for_lease: VecDeque::new(),
             lease_released: false,
@@ -158,9 +167,13 @@ impl Actor for WorkspaceActor {
             flush_wanted: false,
             flush_under_way: false,
             drains: Vec::new(),
+            flushes_begun: 0,
+            until_flushed: Vec::new(),
+            own_inodes: 0..0,
+            visitors: Visitors::default(),
         };
         if state.recovery.is_none() {
-            state.purge_orphans(&myself).await.map_err(|error| format!("{error}"))?;
+            state.purge_orphans_if_all_are_back(&myself).await.map_err(|error| format!("{error}"))?;
         }
         state.schedule_upkeep(&myself);
         Ok(state)
@@ -215,12 +228,16 @@ impl WorkspaceState {
 
     /// Puts on record who is away while somebody is served, before that is done.
     async fn note_served(&mut self, message: &WorkspaceMessage) -> Result<(), StoreError> {
-        let WorkspaceMessage::Frame(session, frame, _) = message else { return Ok(()) };
-        let is_served = self.recovery.is_none() && frame.waits_for_lease();
-        if !is_served || self.members.get(session).is_none_or(|member| member.is_refused) {
+        let is_admitted = |session| self.members.get(session).is_some_and(|member| !member.is_refused);
+        let served = match message {
+            WorkspaceMessage::Frame(session, frame, _) if frame.waits_for_lease() && is_admitted(session) => *session,
+            WorkspaceMessage::Visit(..) => OUTSIDE,
+            _ => return Ok(()),
+        };
+        if self.recovery.is_some() {
             return Ok(());
         }
-        let outlived = self.absent.outlived_by(*session);
+        let outlived = self.absent.outlived_by(served);
         if outlived.is_empty() {
             return Ok(());
         }
@@ -250,7 +267,10 @@ impl WorkspaceState {
         }
         let waits = self.recovery.is_some()
             && match &message {
-                WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) | WorkspaceMessage::SetQuotas(..) => true,
+                WorkspaceMessage::ResolveRoot { .. }
+                | WorkspaceMessage::Usage(_)
+                | WorkspaceMessage::SetQuotas(..)
+                | WorkspaceMessage::Visit(..) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
                 WorkspaceMessage::Frame(_, frame, _) => frame.waits_for_recovery(),
                 _ => false,
@@ -267,7 +287,13 @@ impl WorkspaceState {
         // Frames keep their order: behind a commit that waits, all wait. A lease is not given back before what its holder
         // has decided.
         let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. } | ClientFrame::Decided { .. }, _));
-        let waits = if self.held.is_empty() { commits && self.falls_behind() } else { matches!(&message, WorkspaceMessage::Frame(..)) };
+        let waits = if matches!(&message, WorkspaceMessage::Visit(visit, _) if visit.changes()) {
+            self.falls_behind()
+        } else if self.held.is_empty() {
+            commits && self.falls_behind()
+        } else {
+            matches!(&message, WorkspaceMessage::Frame(..))
+        };
         if waits {
             self.held.push_back(message);
             return None;
@@ -345,6 +371,7 @@ impl WorkspaceState {
                 self.inodes_departed(myself, session);
                 let effects = self.lease.depart(session);
                 self.perform(myself, effects);
+                self.purge_waiting_orphans(myself).await?;
             }
             WorkspaceMessage::Lapsed(session) => {
                 self.settle(session);
@@ -366,6 +393,8 @@ impl WorkspaceState {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));
             }
+            WorkspaceMessage::Visit(visit, reply) => return self.visit(myself, visit, reply).await,
+            WorkspaceMessage::Leave(ino) => return self.leave(myself, ino).await,
             WorkspaceMessage::Upkeep(message) => return self.upkeep(myself, message).await,
             WorkspaceMessage::Drain(reply) => {
                 self.drains.push(reply);
@@ -416,7 +445,7 @@ impl WorkspaceState {
     }
 
     /// Numbers are given out only once that is durable: nobody may get them again after a crash.
-    async fn reserve_inodes(&mut self) -> Result<InodeRange, StoreError> {
+    pub(super) async fn reserve_inodes(&mut self) -> Result<InodeRange, StoreError> {
         let range = InodeRange { first: self.meta.next_ino, count: INODES_AT_A_TIME };
         let meta = Meta { next_ino: range.first + range.count, ..self.meta };
         let mut batch = Batch::new();
@@ -515,7 +544,7 @@ impl WorkspaceState {
                 }
                 self.inodes_resent(myself, session);
                 self.settle(session);
-                Ok(())
+                self.purge_waiting_orphans(myself).await
             }
             ClientFrame::Opened { inodes } => {
                 let room = OPEN_MAX.saturating_sub(self.open.count(session));
@@ -580,7 +609,7 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
-        self.purge_orphans(myself).await?;
+        self.purge_orphans_if_all_are_back(myself).await?;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
             Box::pin(self.route(myself, message)).await?;

@@ -19,8 +19,9 @@ use ractor::ActorRef;
 
 use super::actor::WorkspaceState;
 use super::errand::{ErrandContext, decode};
-use super::keys::{WorkspaceKeys, segment_key};
+use super::keys::WorkspaceKeys;
 use super::message::WorkspaceMessage;
+use super::sharing;
 use super::upkeep::{Errand, UpkeepMessage, millis};
 use crate::blob::BlobKey;
 use crate::store::{Batch, KeyRange, StoreError};
@@ -222,12 +223,8 @@ impl WorkspaceState {
 }
 
 async fn delete(errand: &ErrandContext, segment: SegmentId) -> bool {
-    let Ok(key) = segment_key(errand.keys.0, segment) else { return false };
-    match errand.context.blobs.delete(&key).await {
-        Ok(()) => {
-            metrics::counter!("artifacts_segments_deleted_total").increment(1);
-            true
-        }
+    match sharing::let_go(&errand.context, errand.keys.0, segment).await {
+        Ok(()) => true,
         Err(error) => {
             tracing::warn!(workspace = %errand.keys.0, %segment, %error, "an object could not be deleted; it is tried again");
             false
@@ -246,12 +243,12 @@ pub(super) fn segment_of_object(key: &BlobKey) -> Option<SegmentId> {
     key.components().next_back()?.parse().ok()
 }
 
-/// Whether a segment is known to the store, alive or dead.
+/// Whether a segment is known to the store, alive or dead, or lives elsewhere.
 async fn is_on_record(errand: &ErrandContext, segment: SegmentId) -> Result<bool, StoreError> {
     let store = &errand.context.store;
     let known = store.get(&errand.keys.namespace(&Key::Segment(segment).encode())).await?;
     if let Some(bytes) = known {
         return Ok(matches!(decode(&bytes)?, Record::Segment(_)));
     }
-    Ok(store.get(&errand.keys.dead(segment)).await?.is_some())
+    Ok(store.get(&errand.keys.dead(segment)).await?.is_some() || sharing::is_shared(&errand.context, errand.keys.0, segment).await?)
 }

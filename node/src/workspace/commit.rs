@@ -189,7 +189,7 @@ impl WorkspaceState {
             return Ok(());
         }
         for &ino in &outcome.orphaned {
-            self.purge_soon(myself, ino).await?;
+            self.purge_soon(myself, ino, self.members.len() > 1).await?;
         }
         Ok(())
     }

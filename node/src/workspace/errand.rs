@@ -32,7 +32,7 @@ pub(super) struct ErrandContext {
 
 impl ErrandContext {
     pub(super) fn reader(&self) -> SegmentReader {
-        SegmentReader::new(self.keys, self.context.blobs.clone())
+        SegmentReader::new(self.keys, self.context.clone())
     }
 
     pub(super) fn tell(&self, message: UpkeepMessage) {

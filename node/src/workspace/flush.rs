@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::WorkspaceState;
 use super::message::WorkspaceMessage;
+use super::visit::{VisitReply, Visited};
 use crate::store::{Batch, Durability, StoreError};
 
 /// A flush begins by itself when this much waits, in bytes.
@@ -39,6 +40,7 @@ impl WorkspaceState {
         self.flush_wanted = false;
         self.dirty = false;
         self.flush_under_way = true;
+        self.flushes_begun += 1;
         self.write(myself.clone(), batch);
     }
 
@@ -102,6 +104,10 @@ impl WorkspaceState {
         self.note_flushed(flushed);
         self.buried();
         self.open_snapshot();
+        let begun = self.flushes_begun;
+        for (_, waiting) in self.until_flushed.extract_if(.., |(until, _)| *until <= begun).collect::<Vec<_>>() {
+            self.settle_durably(waiting);
+        }
         for member in self.members.values_mut() {
             if member.flushing > member.durable {
                 member.durable = member.flushing;
@@ -117,6 +123,33 @@ impl WorkspaceState {
         let waited = !self.drains.is_empty();
         self.maybe_flush(myself, waited);
         Ok(())
+    }
+}
+
+/// What is done once everything is durable that had happened before.
+#[derive(Debug)]
+pub(super) enum Durably {
+    /// A visit that changed something is answered.
+    Visited(VisitReply, Visited),
+    /// A snapshot is opened.
+    Frozen(VisitReply),
+}
+
+impl WorkspaceState {
+    /// Does this when everything that has happened so far is durable, and no flush is under way.
+    pub(super) fn when_durable(&mut self, myself: &ActorRef<WorkspaceMessage>, waiting: Durably) {
+        if !self.dirty && !self.flush_under_way {
+            return self.settle_durably(waiting);
+        }
+        self.until_flushed.push((self.flushes_begun + u64::from(self.dirty), waiting));
+        self.maybe_flush(myself, true);
+    }
+
+    fn settle_durably(&mut self, waiting: Durably) {
+        match waiting {
+            Durably::Visited(reply, visited) => drop(reply.send(Ok(visited))),
+            Durably::Frozen(reply) => self.open_for_copy(reply),
+        }
     }
 }
 

@@ -11,14 +11,14 @@ use artifacts_core::namespace::check::{Check, FINDINGS_MAX};
 use artifacts_core::namespace::{Amendment, Key, Record, Source};
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 use super::collection::segment_of_object;
 use super::errand::decode;
-use super::keys::{WorkspaceKeys, segment_key};
+use super::keys::WorkspaceKeys;
 use super::message::WorkspaceMessage;
 use super::segment_reader::{SegmentReader, Unreadable};
-use super::snapshot::Snapshot;
+use super::sharing;
+use super::snapshot::{Opened, Snapshot};
 use super::upkeep::UpkeepMessage;
 use crate::context::SharedContext;
 use crate::sessions::ask;
@@ -64,22 +64,13 @@ pub struct CheckReport {
     pub segments: u64,
     /// Objects in the workspace's place.
     pub objects: u64,
+    /// Those of them that only forks and snapshots need.
+    #[serde(default)]
+    pub lent_objects: u64,
     /// Objects that nothing names, of whatever age.
     pub unnamed_objects: u64,
     /// Bytes of data that were read and compared.
     pub verified_bytes: u64,
-}
-
-/// An open snapshot, closed when dropped.
-struct Opened {
-    actor: ActorRef<WorkspaceMessage>,
-    snapshot: Arc<Snapshot>,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        let _ = self.actor.cast(WorkspaceMessage::Upkeep(UpkeepMessage::CloseSnapshot));
-    }
 }
 
 /// Checks a workspace.
@@ -93,7 +84,7 @@ pub(crate) async fn check(
     options: CheckOptions,
 ) -> Result<CheckReport, StoreError> {
     let snapshot = ask(actor, |reply| WorkspaceMessage::Upkeep(UpkeepMessage::OpenSnapshot(reply))).await??;
-    let opened = Opened { actor: actor.clone(), snapshot };
+    let opened = Opened::new(actor.clone(), snapshot);
     let keys = WorkspaceKeys(workspace);
     let mut fsck = Fsck { context, keys, actor, options, report: CheckReport::default(), segments: BTreeMap::new() };
     let amendments = fsck.metadata(&opened.snapshot).await?;
@@ -134,7 +125,7 @@ impl Fsck<'_> {
         let store: &dyn Store = &*self.context.store;
         let before = self.keys.all().len();
         let mut check = Check::default();
-        let mut reader = SegmentReader::new(self.keys, self.context.blobs.clone());
+        let mut reader = SegmentReader::new(self.keys, self.context.clone());
         loop {
             let (records, more) = snapshot.page(store, PAGE).await?;
             for (stored, value) in records {
@@ -191,7 +182,7 @@ impl Fsck<'_> {
     async fn objects(&mut self) -> Result<(), StoreError> {
         self.report.segments = self.segments.len() as u64;
         for (id, recorded) in self.segments.clone() {
-            let key = segment_key(self.keys.0, id).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
+            let key = self.context.homes.key(&*self.context.store, self.keys.0, id).await?;
             match self.context.blobs.len(&key).await.map_err(unavailable)? {
                 Some(len) if len == recorded => {}
                 Some(len) => drop(self.find(format!("{id}: its object has {len} bytes, recorded {recorded}"), false)),
@@ -213,6 +204,7 @@ impl Fsck<'_> {
             for key in &page {
                 match segment_of_object(key) {
                     Some(id) if self.segments.contains_key(&id) => {}
+                    Some(id) if sharing::is_shared(self.context, self.keys.0, id).await? => self.report.lent_objects += 1,
                     Some(id) => unnamed.push(id),
                     None => drop(self.find(format!("{key}: an object that is no segment"), false)),
                 }

@@ -14,10 +14,14 @@ const UNPACKED: u8 = b'D';
 const NAMED_LOCK: u8 = b'E';
 const LOCK_TOKENS: u8 = b'F';
 const OUTLIVED: u8 = b'G';
-const QUOTAS: u8 = b'H';
-const DATA_KEY: u8 = b'I';
+const HOME: u8 = b'H';
+const SHARE: u8 = b'I';
+const REMOVED: u8 = b'J';
+/// Behind [`REMOVED`]: what outlives a workspace in whose segments others have shares lies together.
+const DATA_KEY: u8 = b'K';
+const QUOTAS: u8 = b'L';
 /// The table's byte and the workspace's id.
-const HOME_BYTES: usize = 1 + 16;
+const PREFIX_BYTES: usize = 1 + 16;
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +79,7 @@ impl WorkspaceKeys {
         self.namespace(&[LOCK_TOKENS])
     }
 
-    /// That others were served while a session was away; see [`super::absent`].
+    /// That others were served while a session was away; see [`artifacts_core::session::Absent`].
     pub(crate) fn outlived(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
     }
@@ -92,7 +96,43 @@ impl WorkspaceKeys {
 
     /// Whether that is what stands in this row.
     pub(crate) fn is_data_key(row: &[u8]) -> bool {
-        row.first() == Some(&TABLE) && row.get(HOME_BYTES..) == Some(&[DATA_KEY])
+        row.first() == Some(&TABLE) && row.get(PREFIX_BYTES..) == Some(&[DATA_KEY])
+    }
+
+    /// In whose place a segment lies that is not the workspace's own; see [`super::sharing`].
+    pub(crate) fn home(self, segment: SegmentId) -> Vec<u8> {
+        [&self.all_homes()[..], &segment.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of such segments begin with.
+    pub(crate) fn all_homes(self) -> Vec<u8> {
+        self.namespace(&[HOME])
+    }
+
+    /// That another workspace has a share in a segment of this one.
+    pub(crate) fn share(self, segment: SegmentId, of: WorkspaceId) -> Vec<u8> {
+        [&self.shares_of(segment)[..], &of.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of all shares in a segment begin with.
+    pub(crate) fn shares_of(self, segment: SegmentId) -> Vec<u8> {
+        [&self.all_shares()[..], &segment.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of all shares begin with.
+    pub(crate) fn all_shares(self) -> Vec<u8> {
+        self.namespace(&[SHARE])
+    }
+
+    /// That the workspace is gone, and others have shares in its segments.
+    pub(crate) fn removed(self) -> Vec<u8> {
+        self.namespace(&[REMOVED])
+    }
+
+    /// Everything but the shares of others, that the workspace is gone, and its key.
+    pub(crate) fn all_but_shares(self) -> [KeyRange; 2] {
+        let rest = KeyRange::prefix(&self.all()).after(&self.data_key());
+        [KeyRange::between(&self.all(), &self.all_shares()), rest]
     }
 
     /// The workspace's counters.
@@ -108,13 +148,13 @@ impl WorkspaceKeys {
 
 /// The workspace that a row belongs to, if it belongs to one.
 pub(crate) fn workspace_of(row: &[u8]) -> Option<WorkspaceId> {
-    let home = row.get(..HOME_BYTES).filter(|home| home[0] == TABLE)?;
+    let home = row.get(..PREFIX_BYTES).filter(|home| home[0] == TABLE)?;
     Some(WorkspaceId::from_bits(u128::from_be_bytes(home[1..].try_into().ok()?)))
 }
 
 /// Whether a row of a workspace holds what a program has written.
 pub(crate) fn holds_data(row: &[u8]) -> bool {
-    row.get(HOME_BYTES..).is_some_and(Key::holds_data)
+    row.get(PREFIX_BYTES..).is_some_and(Key::holds_data)
 }
 
 /// Where a segment's object is.

@@ -8,7 +8,7 @@ use artifacts_core::session::LeaseEffect;
 use bytes::Bytes;
 use ractor::ActorRef;
 
-use super::actor::WorkspaceState;
+use super::actor::{OUTSIDE, WorkspaceState};
 use super::layers::Failure;
 use super::message::WorkspaceMessage;
 
@@ -36,6 +36,7 @@ impl WorkspaceState {
             WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::SetQuotas(..) if self.lease.holder().is_some() => {
                 Err(self.lease.wait())
             }
+            WorkspaceMessage::Visit(..) => self.lease.admit(OUTSIDE),
             _ => Ok(()),
         };
         match admitted {

@@ -7,6 +7,7 @@ use ractor::RpcReplyPort;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::upkeep::UpkeepMessage;
+use super::visit::{Visit, VisitReply};
 use crate::records::Quotas;
 use crate::store::StoreError;
 
@@ -66,6 +67,10 @@ pub(crate) enum WorkspaceMessage {
     Tick,
     /// Make everything durable and answer.
     Drain(RpcReplyPort<Result<(), StoreError>>),
+    /// The node itself looks at something or changes it.
+    Visit(Visit, VisitReply),
+    /// The node needs a file no more that it has found to read it.
+    Leave(Ino),
     /// About what goes on beside ops.
     Upkeep(UpkeepMessage),
 }

@@ -6,14 +6,15 @@
 //! and of how far each session has come, so a crash leaves exactly a prefix of the order. A mount that is alone may hold the
 //! workspace's lease and decide by itself; its ops then come in batches, and everybody else waits until it has given it back.
 
-mod absent;
 mod actor;
 mod collection;
 mod commit;
 mod compaction;
+mod copying;
 mod errand;
 mod flush;
 mod fsck;
+mod homes;
 mod inode_leases;
 mod keys;
 mod layers;
@@ -26,20 +27,27 @@ mod purging;
 mod questions;
 mod quotas;
 mod segment_reader;
+mod sharing;
 mod snapshot;
 mod storage;
 mod upkeep;
+mod visit;
+mod visitors;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use actor::{FenceSession, WorkspaceActor, WorkspaceArguments};
+pub(crate) use copying::copy;
 pub(crate) use fsck::check;
 pub use fsck::{CheckFinding, CheckOptions, CheckReport};
+pub use homes::SegmentHomes;
 pub(crate) use keys::{WorkspaceKeys, holds_data, segment_key, workspace_of};
 pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
 pub(crate) use quotas::encode_quotas;
+pub(crate) use sharing::remove;
 pub use storage::Storage;
 pub(crate) use storage::storage;
 pub(crate) use upkeep::AbsentWriters;
 pub use upkeep::UpkeepRules;
+pub(crate) use visit::{Condition, NewFile, Target, Version, Visit, VisitError, Visited};

@@ -16,6 +16,24 @@ const PAGE: usize = 256;
 const AT_ONCE: usize = 32;
 
 impl WorkspaceState {
+    /// Removes the inodes without links that nobody has open, once every session on record has said what it has open, or is over:
+    /// what one that was away too long has open it still has when it comes back.
+    pub(super) async fn purge_orphans_if_all_are_back(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        self.orphans_wait = true;
+        self.purge_waiting_orphans(myself).await
+    }
+
+    /// See [`Self::purge_orphans_if_all_are_back`].
+    pub(super) async fn purge_waiting_orphans(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
+        let may_be_open =
+            self.recovery.is_some() || self.absent.is_anybody_away() || self.members.values().any(|member| member.resending.is_some());
+        if !self.orphans_wait || may_be_open {
+            return Ok(());
+        }
+        self.orphans_wait = false;
+        self.purge_orphans(myself).await
+    }
+
     /// Removes the inodes without links that nobody has open: those of mounts that died with the node.
     pub(super) async fn purge_orphans(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
         let mut after = None;
@@ -38,10 +56,10 @@ impl WorkspaceState {
     }
 
     /// An inode has lost its last link. A program on another mount may just have found its name and be about to open it, so it
-    /// stays a moment, unless its room is counted.
-    pub(super) async fn purge_soon(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) -> Result<(), StoreError> {
+    /// stays a moment where there are others than who removed it, unless its room is counted.
+    pub(super) async fn purge_soon(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino, has_others: bool) -> Result<(), StoreError> {
         let has_quota = self.limits.bytes.is_some() || self.limits.inodes.is_some();
-        if self.members.len() < 2 || has_quota {
+        if !has_others || has_quota {
             return self.purge_if_orphan(myself, ino).await;
         }
         self.upkeep.lingering[0].push(ino);

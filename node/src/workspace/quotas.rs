@@ -6,33 +6,34 @@
 
 use std::collections::BTreeSet;
 
-use artifacts_core::SessionId;
 use artifacts_core::leases::Wants;
 use artifacts_core::namespace::{Errno, Ino, Limits};
 use ractor::{ActorRef, RpcReplyPort};
 
-use super::actor::WorkspaceState;
+use super::actor::{OUTSIDE, WorkspaceState};
 use super::keys::WorkspaceKeys;
 use super::message::WorkspaceMessage;
 use crate::records::{Quotas, WorkspaceRecord};
 use crate::store::{Batch, Durability, Store, StoreError};
-
-/// In whose name leases are asked back.
-const NOBODY: SessionId = SessionId::from_bits(0);
 
 /// Quotas as they are stored.
 pub(crate) fn encode_quotas(quotas: Quotas) -> Result<Vec<u8>, StoreError> {
     postcard::to_stdvec(&(quotas.bytes, quotas.inodes)).map_err(|error| StoreError::Corrupt { reason: error.to_string() })
 }
 
-/// The quotas that are in effect; those of the record in a workspace that was made before they were kept.
+/// The quotas that are in effect. One that has none on record, a copy that nobody has used yet, goes by its record from now on.
 pub(super) async fn in_effect(store: &dyn Store, record: &WorkspaceRecord) -> Result<Quotas, StoreError> {
     match store.get(&WorkspaceKeys(record.id).quotas()).await? {
         Some(stored) => {
             let (bytes, inodes) = postcard::from_bytes(&stored).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
             Ok(Quotas { bytes, inodes })
         }
-        None => Ok(record.quotas()),
+        None => {
+            let mut batch = Batch::new();
+            batch.put(WorkspaceKeys(record.id).quotas(), encode_quotas(record.quotas())?);
+            store.write(batch, Durability::Durable).await?;
+            Ok(record.quotas())
+        }
     }
 }
 
@@ -52,7 +53,7 @@ impl WorkspaceState {
         let reads: BTreeSet<Ino> = if quotas.is_none() { BTreeSet::new() } else { self.inode_leases.table.written().collect() };
         if !reads.is_empty() {
             self.quotas_wait = true;
-            self.wait_for_inodes(myself, NOBODY, Wants { reads, ..Wants::default() }, WorkspaceMessage::SetQuotas(quotas, reply));
+            self.wait_for_inodes(myself, OUTSIDE, Wants { reads, ..Wants::default() }, WorkspaceMessage::SetQuotas(quotas, reply));
             return Ok(());
         }
         self.quotas_wait = false;

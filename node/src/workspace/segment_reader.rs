@@ -1,15 +1,15 @@
 //! Reads blocks of segments and checks them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use artifacts_core::SegmentId;
 use artifacts_core::namespace::{Extent, Source};
 use bytes::Bytes;
 
-use super::keys::{WorkspaceKeys, segment_key};
+use super::keys::WorkspaceKeys;
 use super::packer::SEGMENT_MAX_BYTES;
-use crate::blob::{BlobError, BlobStore};
+use crate::blob::BlobError;
+use crate::context::{Context, SharedContext};
 use crate::store::StoreError;
 
 /// How many whole segments are kept: those of the files that are read at the moment.
@@ -33,14 +33,14 @@ pub(super) enum Unreadable {
 /// Reads in the order of keys, in which neighbours mostly lie in one segment.
 pub(super) struct SegmentReader {
     keys: WorkspaceKeys,
-    blobs: Arc<dyn BlobStore>,
+    context: SharedContext,
     whole: VecDeque<(SegmentId, Bytes)>,
     fetched: BTreeMap<SegmentId, u32>,
 }
 
 impl SegmentReader {
-    pub(super) fn new(keys: WorkspaceKeys, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { keys, blobs, whole: VecDeque::new(), fetched: BTreeMap::new() }
+    pub(super) fn new(keys: WorkspaceKeys, context: SharedContext) -> Self {
+        Self { keys, context, whole: VecDeque::new(), fetched: BTreeMap::new() }
     }
 
     /// The bytes that an extent stands for, of a block that was checked as a whole.
@@ -76,20 +76,21 @@ impl SegmentReader {
         if let Some((_, bytes)) = self.whole.iter().find(|(id, _)| *id == segment) {
             return within(bytes);
         }
-        let key = segment_key(self.keys.0, segment).map_err(|_| Unreadable::Missing)?;
+        let Context { homes, store, blobs, .. } = &*self.context;
+        let key = homes.key(&**store, self.keys.0, segment).await.map_err(Unreadable::Failed)?;
         let fetched = self.fetched.entry(segment).or_default();
         if is_small && *fetched < WHOLE_MAX {
             *fetched += 1;
-            let len = self.blobs.len(&key).await.map_err(unreadable)?.ok_or(Unreadable::Missing)?;
+            let len = blobs.len(&key).await.map_err(unreadable)?.ok_or(Unreadable::Missing)?;
             if len <= SEGMENT_MAX_BYTES as u64 {
-                let bytes = self.blobs.get(&key, 0..len).await.map_err(unreadable)?;
+                let bytes = blobs.get(&key, 0..len).await.map_err(unreadable)?;
                 let block = within(&bytes);
                 self.whole.truncate(KEPT - 1);
                 self.whole.push_front((segment, bytes));
                 return block;
             }
         }
-        self.blobs.get(&key, range).await.map_err(unreadable)
+        blobs.get(&key, range).await.map_err(unreadable)
     }
 }
 

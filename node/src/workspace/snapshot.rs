@@ -14,8 +14,11 @@ use bytes::Bytes;
 use ractor::ActorRef;
 
 use super::actor::{WorkspaceState, store_error};
+use super::flush::Durably;
 use super::layers::Failure;
 use super::message::WorkspaceMessage;
+use super::upkeep::UpkeepMessage;
+use super::visit::{VisitReply, Visited};
 use crate::store::{Batch, KeyRange, Store, StoreError};
 
 /// How much is kept at most, in bytes.
@@ -75,7 +78,7 @@ impl Snapshot {
         let more = found.len() >= limit;
         let mut state = self.state.lock().await;
         if state.gave_up {
-            let reason = "the workspace changes faster than it can be checked".to_owned();
+            let reason = "the workspace changes faster than it can be read".to_owned();
             return Err(StoreError::Unavailable { reason });
         }
         // The page ends with its last record; without more to come, with the range.
@@ -99,6 +102,24 @@ impl Snapshot {
     }
 }
 
+/// An open snapshot, closed when dropped.
+pub(super) struct Opened {
+    actor: ActorRef<WorkspaceMessage>,
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+impl Opened {
+    pub(super) fn new(actor: ActorRef<WorkspaceMessage>, snapshot: Arc<Snapshot>) -> Self {
+        Self { actor, snapshot }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let _ = self.actor.cast(WorkspaceMessage::Upkeep(UpkeepMessage::CloseSnapshot));
+    }
+}
+
 impl State {
     fn give_up(&mut self) {
         self.gave_up = true;
@@ -114,7 +135,7 @@ impl WorkspaceState {
         }
         for reply in std::mem::take(&mut self.upkeep.snapshot_wanted) {
             let answer = if self.upkeep.snapshot.is_some() {
-                Err(StoreError::Unavailable { reason: "another check of the workspace is under way".to_owned() })
+                Err(StoreError::Unavailable { reason: "another check or a copy of the workspace is under way".to_owned() })
             } else {
                 let snapshot = Arc::new(Snapshot::new(self.keys.whole_namespace()));
                 self.upkeep.snapshot = Some(snapshot.clone());
@@ -124,6 +145,28 @@ impl WorkspaceState {
                 // Nobody is there to close it.
                 self.upkeep.snapshot = None;
             }
+        }
+    }
+
+    /// Opens a snapshot for whoever copies the workspace; no flush is under way. If another one is open, when that is closed.
+    pub(super) fn open_for_copy(&mut self, reply: VisitReply) {
+        if self.upkeep.snapshot.is_some() {
+            self.upkeep.waiting_to_freeze.push(reply);
+            return;
+        }
+        let snapshot = Arc::new(Snapshot::new(self.keys.whole_namespace()));
+        self.upkeep.snapshot = Some(snapshot.clone());
+        if reply.send(Ok(Visited::Frozen(snapshot))).is_err() {
+            // Nobody is there to close it.
+            self.upkeep.snapshot = None;
+        }
+    }
+
+    /// The snapshot that was open is not needed any more: whoever waited for that takes the next one.
+    pub(super) fn close_snapshot(&mut self, myself: &ActorRef<WorkspaceMessage>) {
+        self.upkeep.snapshot = None;
+        for reply in std::mem::take(&mut self.upkeep.waiting_to_freeze) {
+            self.when_durable(myself, Durably::Frozen(reply));
         }
     }
 

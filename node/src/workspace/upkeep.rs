@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use super::actor::WorkspaceState;
 use super::message::WorkspaceMessage;
 use super::snapshot::Snapshot;
+use super::visit::VisitReply;
 use crate::store::StoreError;
 
 /// When the node tidies up.
@@ -155,6 +156,8 @@ pub(super) struct Upkeep {
     pub(super) linger_scheduled: bool,
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) snapshot_wanted: Vec<RpcReplyPort<Result<Arc<Snapshot>, StoreError>>>,
+    /// Who wants to copy the workspace, and waits for the end of another snapshot.
+    pub(super) waiting_to_freeze: Vec<VisitReply>,
 }
 
 impl Drop for Upkeep {
@@ -193,6 +196,7 @@ impl Upkeep {
             linger_scheduled: false,
             snapshot: None,
             snapshot_wanted: Vec::new(),
+            waiting_to_freeze: Vec::new(),
         }
     }
 }
@@ -250,7 +254,7 @@ impl WorkspaceState {
                 self.upkeep.snapshot_wanted.push(reply);
                 self.open_snapshot();
             }
-            UpkeepMessage::CloseSnapshot => self.upkeep.snapshot = None,
+            UpkeepMessage::CloseSnapshot => self.close_snapshot(myself),
             UpkeepMessage::Amend(amendment, reply) => {
                 let amended = self.amend(myself, &amendment).await;
                 let _ = reply.send(amended);

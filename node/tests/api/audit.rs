@@ -114,6 +114,23 @@ async fn a_list_is_filtered_confined_and_read_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_fork_and_a_snapshot_are_in_the_trail_when_they_are_there() {
+    let (node, owner) = node().await;
+    let key = owner.key.as_str();
+    node.post("/v1/workspaces/acme/w/snapshots", key, json!({ "name": "s" })).send().await.expect(201);
+    node.post("/v1/workspaces/acme/w/fork", key, json!({ "name": "f", "snapshot": "s" })).send().await.expect(201);
+    node.data_plane.set_uncopyable(true);
+    node.post("/v1/workspaces/acme/w/fork", key, json!({ "name": "g" })).send().await.expect_error(503, "unavailable");
+    node.delete("/v1/workspaces/acme/w/snapshots/s", key).send().await.expect(202);
+    let told = entries(&node, key, "?kind=workspace_created").await;
+    let of: Vec<_> = told.iter().map(|entry| (entry["workspace"].as_str().unwrap(), entry["copied_from"].as_str())).collect();
+    assert_eq!(of, [("acme/w", None), ("acme/w@s", Some("acme/w")), ("acme/f", Some("acme/w@s"))]);
+    assert!(told.iter().all(|entry| entry["by"]["key_id"] == owner.key_id.as_str()));
+    let deleted = entries(&node, key, "?kind=workspace_deleted&workspace=w").await;
+    assert_eq!(deleted[0]["workspace"], "acme/w@s");
+}
+
+#[tokio::test]
 async fn a_stream_tells_what_happens_and_goes_on_where_it_was() {
     let (node, owner) = node().await;
     let path = "/v1/audit/events";

@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 42] = [
+const CALLS: [&str; 52] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/sessions/{id}",
     "delete /v1/tenants/{slug}",
     "delete /v1/workspaces/{handle}/{name}",
+    "delete /v1/workspaces/{handle}/{name}/files/{path}",
+    "delete /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /.well-known/jwks.json",
     "get /healthz",
     "get /metrics",
@@ -30,8 +32,12 @@ const CALLS: [&str; 42] = [
     "get /v1/whoami",
     "get /v1/workspaces",
     "get /v1/workspaces/{handle}/{name}",
+    "get /v1/workspaces/{handle}/{name}/files",
+    "get /v1/workspaces/{handle}/{name}/files/{path}",
     "get /v1/workspaces/{handle}/{name}/locks",
     "get /v1/workspaces/{handle}/{name}/locks/events",
+    "get /v1/workspaces/{handle}/{name}/snapshots",
+    "get /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /v1/workspaces/{handle}/{name}/usage",
     "patch /v1/tenants/{slug}",
     "patch /v1/workspaces/{handle}/{name}",
@@ -43,11 +49,15 @@ const CALLS: [&str; 42] = [
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",
+    "post /v1/workspaces/{handle}/{name}/files/move",
+    "post /v1/workspaces/{handle}/{name}/fork",
     "post /v1/workspaces/{handle}/{name}/fsck",
     "post /v1/workspaces/{handle}/{name}/grants",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/acquire",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/release",
     "post /v1/workspaces/{handle}/{name}/locks/{lock}/renew",
+    "post /v1/workspaces/{handle}/{name}/snapshots",
+    "put /v1/workspaces/{handle}/{name}/files/{path}",
 ];
 
 async fn document() -> Value {
@@ -110,5 +120,31 @@ async fn every_reference_leads_somewhere() {
     }
     for scheme in ["api_key", "admin_token", "mount_ticket"] {
         assert_eq!(document["components"]["securitySchemes"][scheme]["scheme"], "bearer");
+    }
+}
+
+#[tokio::test]
+async fn ids_and_names_in_paths_say_how_they_look() {
+    let document = document().await;
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let named = |parameter: &&Value| ["slug", "runtime_id", "id", "lock"].iter().any(|name| parameter["name"] == *name);
+    let mut seen = 0;
+    for parameter in parameters.filter(named) {
+        let pattern = parameter["schema"]["pattern"].as_str().unwrap_or_default();
+        assert!(pattern.starts_with('^') && pattern.ends_with('$'), "{parameter}");
+        seen += 1;
+    }
+    assert!(seen > 8);
+}
+
+#[tokio::test]
+async fn a_part_of_a_list_always_says_how_to_go_on() {
+    let document = document().await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let lists: Vec<_> = schemas.values().filter(|schema| schema["properties"].get("next_cursor").is_some()).collect();
+    assert!(lists.len() > 5);
+    for list in lists {
+        assert!(list["required"].as_array().unwrap().iter().any(|field| field == "next_cursor"), "{list}");
     }
 }

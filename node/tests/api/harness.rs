@@ -65,6 +65,12 @@ struct FakeState {
     fences: Mutex<Vec<(BTreeSet<Target>, FenceReason, Duration)>>,
     destroyed: Mutex<Vec<WorkspaceId>>,
     quotas: Mutex<Vec<(WorkspaceId, Quotas)>>,
+    /// Of what, and as what.
+    copies: Mutex<Vec<(WorkspaceId, WorkspaceId)>>,
+    drawn: AtomicU64,
+    uncopyable: AtomicBool,
+    /// While held, nothing is copied.
+    copying: tokio::sync::Mutex<()>,
     /// While held, nothing is destroyed.
     destruction: tokio::sync::Mutex<()>,
     /// While held, nothing is fenced.
@@ -104,6 +110,23 @@ impl DataPlane for FakeDataPlane {
     fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         self.0.quotas.lock().push((workspace.id, workspace.quotas()));
         ready(Ok(())).boxed()
+    }
+
+    fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {
+        let drawn = 1 + u128::from(self.0.drawn.fetch_add(1, Ordering::SeqCst));
+        ready(Ok(WorkspaceId::from_bits(workspace.id.bits().wrapping_add(drawn)))).boxed()
+    }
+
+    fn copy<'a>(&'a self, source: &'a WorkspaceRecord, copy: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        if self.0.uncopyable.load(Ordering::SeqCst) {
+            return ready(Err(StoreError::Unavailable { reason: "planted".to_owned() })).boxed();
+        }
+        async move {
+            let _held = self.0.copying.lock().await;
+            self.0.copies.lock().push((source.id, copy.id));
+            Ok(())
+        }
+        .boxed()
     }
 
     fn usage<'a>(&'a self, _: &'a WorkspaceRecord) -> BoxFuture<'a, Result<Usage, StoreError>> {
@@ -146,6 +169,21 @@ impl FakeDataPlane {
     /// The quotas that it was told last.
     pub(crate) fn last_quotas(&self) -> Quotas {
         self.0.quotas.lock().last().expect("some were told").1
+    }
+
+    /// What was copied, and as what.
+    pub(crate) fn copies(&self) -> Vec<(WorkspaceId, WorkspaceId)> {
+        self.0.copies.lock().clone()
+    }
+
+    /// Nothing is copied until the guard is dropped.
+    pub(crate) async fn hold_copying(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.copying.lock().await
+    }
+
+    /// From now on nothing can be copied, or again.
+    pub(crate) fn set_uncopyable(&self, is: bool) {
+        self.0.uncopyable.store(is, Ordering::SeqCst);
     }
 
     pub(crate) fn destroyed(&self) -> Vec<WorkspaceId> {
@@ -322,8 +360,10 @@ impl TestNode {
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::new(parking_lot::RwLock::new(vec!["https://node.test".to_owned()])),
+            peers: Arc::default(),
             regions: artifacts_core::cluster::Regions::one("local"),
             abroad: Arc::default(),
+            homes: Default::default(),
         });
         Control::load(&context).await.unwrap();
         let locks = Locks::start(context.clone(), Arc::new(|_| false), |_| {}).await.unwrap();
@@ -397,7 +437,7 @@ impl TestNode {
     /// Plants the session that a mount with this API key would open.
     pub(crate) async fn mount_with_key(&self, owner: &Owner, key: &str, workspace: &str) -> SessionId {
         let key = self.context.catalog.key_by_secret(key).await.unwrap().unwrap();
-        let record = self.context.catalog.workspace_by_name(key.account, &workspace.parse().unwrap()).await.unwrap().unwrap();
+        let record = self.context.catalog.workspace_by_name(key.account, &workspace.parse().unwrap(), None).await.unwrap().unwrap();
         let id = self.context.entropy.id();
         let mut session = session(id, key.account, record.id, SessionRight::Key { key: key.id }, self.context.clock.wall());
         session.workspace_name = format!("{}/{workspace}", owner.handle);

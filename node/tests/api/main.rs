@@ -21,6 +21,7 @@ mod restart;
 mod revocation;
 mod scopes;
 mod signing_keys;
+mod snapshots;
 mod tickets;
 mod usage;
 mod validation;

@@ -78,10 +78,24 @@ async fn a_tenants_workspaces_are_given_no_more_than_it_has() {
     change(&node, tenant, &key, json!({ "quota_bytes": 1_000 })).await.expect_error(403, "forbidden");
     node.get("/v1/tenants/t/usage", &key).send().await.expect(200);
 
+    // A fork is one of its workspaces, a snapshot is none.
+    let fork = format!("{two}/fork");
+    change(&node, tenant, &owner.key, json!({ "quota_bytes": 95 })).await.expect(200);
+    node.post(format!("{two}/snapshots"), &owner.key, json!({ "name": "s" })).send().await.expect(201);
+    node.post(fork.as_str(), &owner.key, json!({ "name": "three" })).send().await.expect_error(507, "quota_exceeded");
+    let wish = json!({ "name": "three", "snapshot": "s", "quota_bytes": 5 });
+    let forked = node.post(fork.as_str(), &owner.key, wish).send().await.expect(201);
+    assert_eq!((&forked.body["tenant_slug"], &forked.body["quota_bytes"]), (&json!("t"), &json!(5)));
+    node.delete("/v1/workspaces/acme/three", &owner.key).send().await.expect(202);
+
     // What a workspace was given is free again when it is gone.
     node.delete("/v1/workspaces/acme/one", &owner.key).send().await.expect(202);
-    crate::harness::eventually("the workspace is gone", async || {
-        node.get("/v1/workspaces/acme/one", &owner.key).send().await.status == 404
+    crate::harness::eventually("the workspaces are gone", async || {
+        let mut gone = 0;
+        for name in ["one", "three"] {
+            gone += u8::from(node.get(format!("/v1/workspaces/acme/{name}"), &owner.key).send().await.status == 404);
+        }
+        gone == 2
     })
     .await;
     change(&node, two, &owner.key, json!({ "quota_bytes": 90 })).await.expect(200);

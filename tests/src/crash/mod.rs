@@ -12,7 +12,6 @@ mod checker;
 mod generator;
 mod image;
 mod op;
-mod random;
 mod state;
 mod writer;
 
@@ -23,6 +22,6 @@ pub use self::checker::{Cut, Fault, History, Kept, MountHistory, check};
 pub use self::generator::Generator;
 pub use self::image::{Image, Node};
 pub use self::op::{Errno, Op, Outcome, Payload, Record};
-pub use self::random::Random;
 pub use self::state::{OWN, SHARED, State};
 pub use self::writer::Writer;
+pub use artifacts_sim::Random;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,6 +25,7 @@ pub(crate) struct Cluster {
     places: Vec<Arc<Scratch>>,
     admin: String,
     net: Option<Net>,
+    gossip: Vec<SocketAddr>,
 }
 
 /// The machines of a cluster that has a network of its own. The test process is in it too, and reaches all of them.
@@ -46,6 +48,13 @@ pub(crate) struct Home {
     pub(crate) workspace_id: String,
 }
 
+impl Net {
+    /// Of machines that there are.
+    pub(crate) fn new(lan: Lan, nodes: Vec<Host>, s3: Host, server: S3Server) -> Self {
+        Self { lan, nodes, s3, _server: server }
+    }
+}
+
 fn map() -> Result<ShardMap> {
     ShardMap::new(SHARDS).context("shards")
 }
@@ -64,16 +73,26 @@ impl Cluster {
 
     /// The same with a machine for each node and one for the S3 server; `None` also where there are no network namespaces.
     pub(crate) fn start_apart(scratch: &Arc<Scratch>, count: usize, settings: &Value) -> Result<Option<Self>> {
+        Self::start_apart_on(scratch, count, settings, Lan::host)
+    }
+
+    /// The same on machines that `machine` makes.
+    pub(crate) fn start_apart_on(
+        scratch: &Arc<Scratch>,
+        count: usize,
+        settings: &Value,
+        mut machine: impl FnMut(&Lan, &str) -> Result<Host>,
+    ) -> Result<Option<Self>> {
         let Some(lan) = Lan::new()? else { return Ok(None) };
         let s3 = lan.host("s3")?;
         let Some(server) = S3Server::start_in(&s3)? else { return Ok(None) };
-        let nodes = (0..count).map(|number| lan.host(&format!("n{number}"))).collect::<Result<_>>()?;
+        let nodes = (0..count).map(|number| machine(&lan, &format!("n{number}"))).collect::<Result<_>>()?;
         let mut settings = settings.clone();
         settings["blobs"] = server.bucket()?;
-        Self::boot(scratch, count, Some(Net { lan, nodes, s3, _server: server }), &settings).map(Some)
+        Self::boot(scratch, count, Some(Net::new(lan, nodes, s3, server)), &settings).map(Some)
     }
 
-    /// Starts the nodes, with these settings beside those that make them a cluster.
+    /// Starts the nodes, with these settings beside those that make them a cluster; `regions` are those of the ring.
     pub(crate) fn boot(scratch: &Arc<Scratch>, count: usize, net: Option<Net>, settings: &Value) -> Result<Self> {
         Self::boot_each(scratch, count, net, None, |_| settings.clone())
     }
@@ -102,6 +121,9 @@ impl Cluster {
             for (name, value) in settings(index).as_object().context("settings")? {
                 config[name] = value.clone();
             }
+            if let Some(regions) = config.as_object_mut().and_then(|config| config.remove("regions")) {
+                config["ring"]["regions"] = regions;
+            }
             let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
             let options = NodeOptions { config, host: host(index), ..NodeOptions::default() };
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
@@ -109,9 +131,14 @@ impl Cluster {
         }
         let made = || nodes.first().context("no nodes")?.admin_token();
         let admin = admin.map_or_else(made, Ok)?;
-        let cluster = Self { nodes, places, admin, net };
+        let cluster = Self { nodes, places, admin, net, gossip };
         cluster.wait_settled(&(0..count).collect::<Vec<_>>())?;
         Ok(cluster)
+    }
+
+    /// Where its nodes receive datagrams.
+    pub(crate) fn gossip(&self) -> Vec<SocketAddr> {
+        self.gossip.clone()
     }
 
     /// Its machines.

@@ -3,9 +3,11 @@
 mod any_node;
 mod backup;
 mod figures;
+mod files;
 #[allow(dead_code, reason = "shared with the tests of partitions")]
 mod fixture;
 mod freeze;
+mod hostile;
 mod kill;
 mod load;
 mod loss;

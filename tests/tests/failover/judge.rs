@@ -23,6 +23,26 @@ pub(crate) fn judge(before: &[State], history: &[Op]) -> Verdict<State, Call, An
     first.unwrap_or(Verdict::Undecided { returned: 0 })
 }
 
+/// A mount of which `client` was a program has failed for good. What it had answered and nobody had saved goes with it: that has
+/// happened or not, and what its own programs saw of it says nothing. Everything from before the round was saved.
+pub(crate) fn forgive(history: &mut Vec<Op>, client: u16) {
+    let changes = |call: &Call| {
+        matches!(
+            call,
+            Call::Create { .. } | Call::Write { .. } | Call::Append { .. } | Call::Truncate { .. } | Call::Unlink(_) | Call::Rename { .. }
+        )
+    };
+    let is_lock = |call: &Call| matches!(call, Call::Lock { .. } | Call::TryLock { .. } | Call::Unlock { .. });
+    let fails = |op: &Op| matches!(op.answer, Some(Answer::Failed(_)));
+    history.retain(|op| op.client != client || is_lock(&op.call) || (changes(&op.call) && !fails(op)));
+    for op in history.iter_mut().filter(|op| op.client == client && changes(&op.call)) {
+        if let (Call::Create { id, .. }, Some(Answer::File(file))) = (&mut op.call, &op.answer) {
+            *id = Some(*file);
+        }
+        (op.answer, op.returned_ns) = (None, None);
+    }
+}
+
 /// What a group may hold when all programs have ended.
 pub(crate) fn at_rest(states: Vec<State>) -> Vec<State> {
     let rested = states.into_iter().map(|state| {
@@ -106,6 +126,27 @@ mod tests {
         assert!(judge(&[State::default()], &history).is_violation(), "nobody has removed it");
         let history = [create(1, 0, (0, 5)), lookup(0, (10, 11), slot_0), lookup(1, (12, 13), slot_1)];
         assert!(judge(&[State::default()], &history).is_violation(), "nobody made the second");
+    }
+
+    /// Nobody has saved what it wrote; another mount sees it, or does not. What others were answered counts as ever.
+    #[test]
+    fn what_a_mount_that_failed_for_good_had_answered_may_be_gone() {
+        let write = |client, at: (u64, u64), unit| op(client, at, Call::Append { file: 70, units: vec![unit] }, Some(Answer::Done));
+        let length = |client, at: (u64, u64), len| op(client, at, Call::Length(70), Some(Answer::Length(len)));
+        let slot = Slot::new(0, 0);
+        let made = op(2, (0, 1), Call::Create { slot, id: None }, Some(Answer::File(70)));
+        let history = |seen| {
+            let mut history =
+                vec![made.clone(), write(1, (2, 3), 5), length(1, (4, 5), 1), write(2, (20, 21), 6), length(2, (22, 23), seen)];
+            forgive(&mut history, 1);
+            for op in &mut history {
+                op.returned_ns.get_or_insert(90);
+            }
+            history
+        };
+        assert!(judge(&[State::default()], &history(1)).is_linearizable(), "it is gone");
+        assert!(judge(&[State::default()], &history(2)).is_linearizable(), "it is there");
+        assert!(judge(&[State::default()], &history(0)).is_violation(), "what the other has written is there");
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl Mounts {
     }
 
     /// Waits until each serves, and replaces those that will not. What a mount was asked before this has happened when it
-    /// returns, or never will.
-    pub(crate) fn recover(&mut self, site: &mut Site) -> Result<()> {
+    /// returns, or never will. Answers which were replaced.
+    pub(crate) fn recover(&mut self, site: &mut Site) -> Result<Vec<usize>> {
+        let mut replaced = Vec::new();
         for number in 0..MOUNTS {
             let start = now();
             while let Err(error) = settle(self.path(number), &format!("mount-{number}")) {
@@ -47,13 +48,14 @@ impl Mounts {
                 if health.contains("failed") {
                     println!("     mount {number} has {health}");
                     self.replace(site, number)?;
+                    replaced.push(number);
                     break;
                 }
                 ensure!(start.elapsed() < LIMIT, "mount {number} does not serve: {health}");
                 sleep(PAUSE);
             }
         }
-        Ok(())
+        Ok(replaced)
     }
 
     fn replace(&mut self, site: &mut Site, number: usize) -> Result<()> {

@@ -13,7 +13,7 @@ use artifacts_tests::{Scratch, Table, percentile};
 use crate::event::{Class, Event};
 use crate::holder::{self, final_count};
 use crate::journal::{self, Saved, compare};
-use crate::judge::{at_rest, judge};
+use crate::judge::{at_rest, forgive, judge};
 use crate::mounts::{MOUNTS, Mounts};
 use crate::round::{self, Numbers, Outcome};
 use crate::site::Site;
@@ -33,7 +33,7 @@ pub(crate) struct Run {
     numbers: Numbers,
     started: Instant,
     checking: Duration,
-    /// What each group may hold.
+    /// What each group may hold; nothing of one that is not judged any more, because a mount that was replaced left too much open.
     states: Vec<Vec<State>>,
     ops: u64,
     violations: usize,
@@ -100,6 +100,7 @@ impl Run {
     }
 
     fn event(&mut self, event: Event) -> Result<()> {
+        let first_client = self.numbers.client;
         let outcome = round::run(&mut self.site, &self.mounts, event, &mut self.numbers, &mut self.random)?;
         let Outcome { mut histories, saved, held, named, pauses_s, took } = outcome;
         let longest_s = pauses_s.iter().copied().fold(0.0, f64::max);
@@ -125,7 +126,10 @@ impl Run {
             self.lost_early += named.lost_early.len();
             self.complaints.extend(named.lost_early.into_iter().map(|lost| format!("a lock was lost before its time: {lost}")));
         }
-        self.mounts.recover(&mut self.site)?;
+        let replaced = self.mounts.recover(&mut self.site)?;
+        for &mount in &replaced {
+            histories.iter_mut().for_each(|history| forgive(history, first_client + mount as u16));
+        }
         add(&mut histories, self.look()?);
         let start = now();
         // What a mount was asked before it was looked at has happened by now, or never will.
@@ -133,7 +137,7 @@ impl Run {
         for op in histories.iter_mut().flatten() {
             op.returned_ns.get_or_insert(end_ns);
         }
-        self.judge(event, &histories)?;
+        self.judge(event, &histories, !replaced.is_empty())?;
         self.checking += start.elapsed();
         Ok(())
     }
@@ -152,8 +156,8 @@ impl Run {
         })
     }
 
-    fn judge(&mut self, event: Event, histories: &Histories) -> Result<()> {
-        for (group, history) in histories.iter().enumerate() {
+    fn judge(&mut self, event: Event, histories: &Histories, has_forgiven: bool) -> Result<()> {
+        for (group, history) in histories.iter().enumerate().filter(|(group, _)| !self.states[*group].is_empty()).collect::<Vec<_>>() {
             self.ops += history.len() as u64;
             let round = self.numbers.round;
             match judge(&self.states[group], history) {
@@ -163,6 +167,10 @@ impl Run {
                     let file = keep(&format!("failover-{}-{round}-{group}", self.seed), &about, history, &violation)?;
                     self.violations += 1;
                     self.complaints.push(format!("{about}: a violation, kept in {}", file.display()));
+                }
+                Verdict::Undecided { returned } if has_forgiven => {
+                    println!("     group {group} is not judged any more: undecided after {returned} of {} operations", history.len());
+                    self.states[group].clear();
                 }
                 Verdict::Undecided { returned } => bail!("undecided after {returned} of {} operations of group {group}", history.len()),
             }
@@ -198,6 +206,7 @@ impl Run {
         let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
         row("operations", self.ops.to_string());
         row("violations of one order", self.violations.to_string());
+        row("groups not judged to the end", self.states.iter().filter(|states| states.is_empty()).count().to_string());
         row("fsynced bytes compared", found.bytes.to_string());
         row("fsynced bytes lost", found.lost_bytes.to_string());
         row("lock grants", grants.to_string());

@@ -55,7 +55,7 @@ impl Operation {
 
     /// Whether a mount ticket of the workspace is a credential for it.
     pub(crate) fn takes_tickets(&self) -> bool {
-        self.template.contains("/locks")
+        self.template.contains("/locks") || self.template.contains("/{name}/files")
     }
 
     /// For messages.
@@ -86,7 +86,7 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 36] = [
+const CONTRACT: [&str; 46] = [
     "POST /v1/accounts",
     "GET /v1/cluster",
     "GET /v1/whoami",
@@ -111,6 +111,16 @@ const CONTRACT: [&str; 36] = [
     "POST /v1/workspaces/{handle}/{name}/locks/{lock}/acquire",
     "POST /v1/workspaces/{handle}/{name}/locks/{lock}/renew",
     "POST /v1/workspaces/{handle}/{name}/locks/{lock}/release",
+    "GET /v1/workspaces/{handle}/{name}/files",
+    "GET /v1/workspaces/{handle}/{name}/files/{path}",
+    "PUT /v1/workspaces/{handle}/{name}/files/{path}",
+    "DELETE /v1/workspaces/{handle}/{name}/files/{path}",
+    "POST /v1/workspaces/{handle}/{name}/files/move",
+    "POST /v1/workspaces/{handle}/{name}/snapshots",
+    "GET /v1/workspaces/{handle}/{name}/snapshots",
+    "GET /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
+    "DELETE /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
+    "POST /v1/workspaces/{handle}/{name}/fork",
     "GET /v1/usage",
     "GET /v1/audit",
     "GET /v1/audit/events",
@@ -166,6 +176,23 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         }
         ("POST", "/v1/workspaces/{handle}/{name}/locks/{lock}/release") => {
             (About::Named, format!("/v1/workspaces/{address}/locks/{lock}/release"), Some(json!({ "lock_id": lock_id })))
+        }
+        ("GET", "/v1/workspaces/{handle}/{name}/files") => (About::Named, format!("/v1/workspaces/{address}/files"), None),
+        ("GET" | "PUT" | "DELETE", "/v1/workspaces/{handle}/{name}/files/{path}") => {
+            (About::Named, format!("/v1/workspaces/{address}/files/secret"), None)
+        }
+        ("POST", "/v1/workspaces/{handle}/{name}/files/move") => {
+            (About::Named, format!("/v1/workspaces/{address}/files/move"), Some(json!({ "from": "secret", "to": "another" })))
+        }
+        ("GET", "/v1/workspaces/{handle}/{name}/snapshots") => (About::Named, format!("/v1/workspaces/{address}/snapshots"), None),
+        ("POST", "/v1/workspaces/{handle}/{name}/snapshots") => {
+            (About::Named, format!("/v1/workspaces/{address}/snapshots"), Some(json!({ "name": "another" })))
+        }
+        ("GET" | "DELETE", "/v1/workspaces/{handle}/{name}/snapshots/{snapshot}") => {
+            (About::Named, format!("/v1/workspaces/{address}/snapshots/first"), None)
+        }
+        ("POST", "/v1/workspaces/{handle}/{name}/fork") => {
+            (About::Named, format!("/v1/workspaces/{address}/fork"), Some(json!({ "name": "another" })))
         }
         ("POST", "/v1/workspaces/{handle}/{name}/grants") => (About::Named, format!("/v1/workspaces/{address}/grants"), Some(grant_body)),
         ("GET", "/v1/grants") => (About::Named, format!("/v1/grants?tenant_slug={tenant}&runtime_id={runtime}&workspace={address}"), None),

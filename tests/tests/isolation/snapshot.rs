@@ -26,6 +26,8 @@ impl Victim {
         let (session, welcome) = RawStream::open_with_ticket(lab.node.port(), &ticket)?;
         let wanted = json!({ "mode": "exclusive", "ttl_ms": 3_600_000, "note": "the victim's" });
         let held = lab.api.post(&format!("/v1/workspaces/{address}/locks/deploy/acquire"), &wanted)?;
+        lab.api.send("PUT", &format!("/v1/workspaces/{address}/files/secret"), None)?.success()?;
+        lab.api.post(&format!("/v1/workspaces/{address}/snapshots"), &json!({ "name": "first" }))?;
         let names = Names {
             lock: "deploy".to_owned(),
             lock_id: held["lock_id"].as_str().context("a lock without an id")?.to_owned(),
@@ -85,7 +87,11 @@ pub(crate) fn snapshot(api: &Api) -> Result<Vec<(String, Value)>> {
         for holder in locks.iter_mut().filter_map(|lock| lock["holders"].as_array_mut()).flatten().filter_map(Value::as_object_mut) {
             holder.retain(|name, _| name != "age_ms" && name != "since" && name != "expires_at");
         }
-        lists.push((path, Value::Array(locks)));
+        lists.push((path.clone(), Value::Array(locks)));
+        for below in ["files", "snapshots"] {
+            let path = path.replace("/locks", &format!("/{below}"));
+            lists.push((path.clone(), Value::Array(api.list(&path)?)));
+        }
     }
     Ok(lists)
 }

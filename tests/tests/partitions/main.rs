@@ -14,6 +14,7 @@ mod load;
 #[path = "../locks/locker.rs"]
 #[allow(dead_code, reason = "shared with the tests of locks")]
 mod locker;
+mod mesh;
 mod object_store;
 mod owners;
 mod probe;

@@ -27,8 +27,10 @@ pub(crate) struct Probe {
     thread: Option<JoinHandle<()>>,
 }
 
-fn look(file: &File, path: &Path, number: u64) -> std::io::Result<()> {
-    file.write_all_at(&number.to_be_bytes(), 0)?;
+fn look(file: &File, path: &Path, written: Option<u64>) -> std::io::Result<()> {
+    if let Some(number) = written {
+        file.write_all_at(&number.to_be_bytes(), 0)?;
+    }
     let mut back = [0; 8];
     file.read_exact_at(&mut back, 0)?;
     path.metadata().map(drop)
@@ -37,6 +39,15 @@ fn look(file: &File, path: &Path, number: u64) -> std::io::Result<()> {
 impl Probe {
     /// Starts one on an open file.
     pub(crate) fn start(file: &File, path: &Path) -> Result<Self> {
+        Self::begin(file, path, true)
+    }
+
+    /// One that does not write.
+    pub(crate) fn reading(file: &File, path: &Path) -> Result<Self> {
+        Self::begin(file, path, false)
+    }
+
+    fn begin(file: &File, path: &Path, writes: bool) -> Result<Self> {
         let (file, path, seen) = (file.try_clone()?, path.to_owned(), Arc::new(Seen::default()));
         let of_thread = Arc::clone(&seen);
         let thread = std::thread::spawn(move || {
@@ -44,7 +55,7 @@ impl Probe {
                 if of_thread.ended.load(Ordering::SeqCst) {
                     return;
                 }
-                match look(&file, &path, number) {
+                match look(&file, &path, writes.then_some(number)) {
                     Ok(()) => of_thread.success_ns.store(monotonic_ns(), Ordering::SeqCst),
                     Err(error) => {
                         of_thread.errno.store(error.raw_os_error().unwrap_or(-1), Ordering::SeqCst);

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::Duration;
+use artifacts_tests::time::{Duration, wait_until};
 use artifacts_tests::{Credential, Lab, Mount, NodeOptions, mounted};
 use rustix::fs::{XattrFlags, setxattr};
 use serde_json::{Value, json};
@@ -122,6 +122,42 @@ fn refuses_without_its_key(lab: &mut Lab, scratch: &std::sync::Arc<artifacts_tes
     mount.unmount()?;
     lab.node.terminate()?;
     Ok(())
+}
+
+/// What a fork has of its origin, also when that is gone and the node has forgotten all it knew.
+#[test]
+fn a_fork_of_an_encrypted_workspace_outlives_its_origin() -> Result<()> {
+    mounted("encrypted-forks", LIMIT, |scratch| {
+        let key_file = scratch.join("key");
+        fs::write(&key_file, KEY)?;
+        let options = NodeOptions { config: json!({ "encryption": { "key_file": key_file } }), ..NodeOptions::default() };
+        let mut lab = Lab::start_with(scratch, options)?;
+        let workspace = lab.workspace("origin")?;
+        let origin = lab.mount("origin", &workspace)?;
+        fs::write(origin.join("large"), large())?;
+        fs::write(origin.join("small"), KNOWN)?;
+        fs::File::open(origin.join("small"))?.sync_all()?;
+        let path = "/v1/workspaces/acme/origin";
+        lab.api.post(&format!("{path}/snapshots"), &json!({ "name": "s" }))?;
+        lab.api.post(&format!("{path}/fork"), &json!({ "name": "fork", "snapshot": "s" }))?;
+        origin.unmount()?;
+        lab.api.delete(path)?;
+        wait_until("the origin is gone", Duration::from_secs(60), || Ok(lab.api.send("GET", path, None)?.status == 404))?;
+        lab.node.kill()?;
+        lab.node.start_again()?;
+
+        let fork = lab.mount("fork", "acme/fork")?;
+        ensure!(fs::read(fork.join("large"))? == large(), "the large file reads otherwise");
+        ensure!(fs::read_to_string(fork.join("small"))? == KNOWN, "the small file reads otherwise");
+        fs::write(fork.join("own"), KNOWN)?;
+        fork.unmount()?;
+        let checked = lab.api.post("/v1/workspaces/acme/fork/fsck", &json!({ "data": true }))?;
+        ensure!(checked["clean"] == true && checked["verified_bytes"].as_u64() >= Some(LARGE_BYTES as u64), "{checked}");
+        lab.node.terminate()?;
+        let found = with_plaintext(lab.node.data())?;
+        ensure!(found.is_empty(), "the known text lies in {found:?}");
+        Ok(())
+    })
 }
 
 #[test]

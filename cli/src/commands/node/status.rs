@@ -96,8 +96,9 @@ fn members(status: &ClusterStatus) -> Table {
     status.members.iter().fold(Table::new(headings, "No nodes."), |table, member| {
         let protocol = member.protocol.as_ref().map(|range| format!("{}-{}", range.min, range.max));
         let sees = match (&member.sees, &member.problem) {
-            (Some(sees), _) => sees.to_string(),
-            (None, problem) => or_dash(problem.as_ref()),
+            (_, Some(problem)) => problem.clone(),
+            (Some(sees), None) => sees.to_string(),
+            (None, None) => or_dash(None::<&String>),
         };
         table.row([
             member.name.clone(),

@@ -120,7 +120,7 @@ fn by(by: &Map<String, Value>) -> String {
 
 /// What beside workspace, tenant and runtime it is about.
 fn detail(event: &AuditEvent) -> Option<String> {
-    let fields = ["session_id", "ticket_id", "grant_id", "key_id"];
+    let fields = ["session_id", "ticket_id", "grant_id", "key_id", "copied_from"];
     let id = fields.into_iter().find_map(|field| text(event, field));
     let parts: Vec<&str> = [id, text(event, "reason"), text(event, "host"), text(event, "remote_addr")].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" "))

@@ -20,12 +20,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Arguments of `workspace delete`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Its mounts fail at once. Its name is free again once its data is removed, which this waits for.
+Its mounts fail at once. Its name is free again once its data is removed, which this waits for. A workspace takes its snapshots
+with it; forks stay whole.
 
-Example:
-  artifacts workspace delete task-1 --yes")]
+Examples:
+  artifacts workspace delete task-1 --yes
+  artifacts workspace delete task-1@before-upgrade --yes")]
 pub(crate) struct DeleteArgs {
-    /// `name`, `handle/name` or `artifacts://handle/name`
+    /// `name`, `handle/name` or `artifacts://handle/name`, and `@snapshot` behind it for a snapshot
     workspace: WorkspaceAddress,
     /// Do not ask; needed where there is no terminal
     #[arg(short, long)]
@@ -36,7 +38,12 @@ pub(crate) struct DeleteArgs {
 pub(crate) async fn run(args: DeleteArgs, output: Output) -> anyhow::Result<()> {
     let address = args.workspace;
     let client = Settings::load()?.client()?;
-    confirmation::require(&format!("Delete the workspace {address} and everything in it?"), args.yes)?;
+    let what = if address.snapshot.is_some() {
+        format!("Delete the snapshot {address}?")
+    } else {
+        format!("Delete the workspace {address} and everything in it, its snapshots included?")
+    };
+    confirmation::require(&what, args.yes)?;
     let progress = output.progress(format!("Deleting {address}"));
     let mut answer = client.delete_workspace(&address).await?;
     let gone = wait_until_gone(&client, &address).await;
@@ -53,10 +60,10 @@ async fn wait_until_gone(client: &Client, address: &WorkspaceAddress) -> bool {
     let begun = time::now();
     let mut pause = FIRST_PAUSE;
     while begun.elapsed() < PATIENCE {
-        match client.workspace(address).await {
+        match client.place(address).await {
             Err(ApiError::Answer { status: 404, .. }) => return true,
             // The name may belong to another workspace already.
-            Ok(workspace) if workspace.status == "deleting" => {}
+            Ok(place) if place["status"] == "deleting" => {}
             Ok(_) => return true,
             Err(_) => return false,
         }

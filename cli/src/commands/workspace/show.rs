@@ -5,8 +5,11 @@ use artifacts_core::name::WorkspaceAddress;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// Shows one workspace.
+/// Shows one workspace or snapshot.
 pub(crate) async fn run(address: &WorkspaceAddress, output: Output) -> anyhow::Result<()> {
-    let workspace = Settings::load()?.client()?.workspace(address).await?;
-    output.object(&workspace, super::fields)
+    let client = Settings::load()?.client()?;
+    if address.snapshot.is_some() {
+        return output.object(&client.snapshot(address).await?, super::snapshot_fields);
+    }
+    output.object(&client.workspace(address).await?, super::fields)
 }

@@ -1,6 +1,6 @@
 use super::fixture::*;
-use crate::mesh::limits::{INCARNATIONS_MAX, MEMBERS_MAX};
-use crate::mesh::{Endpoint, EnvelopeError, Gossip, MeshKeys, Opened, Refusal, SendersError};
+use crate::mesh::limits::{LIFE_EVERY_MS, LIVES_AT_ONCE, MEMBERS_MAX};
+use crate::mesh::{DigestEntry, Endpoint, EnvelopeError, Gossip, MeshKeys, Opened, Refusal, SendersError};
 
 #[test]
 fn two_members_learn_who_they_are_and_then_every_message_counts() {
@@ -149,17 +149,52 @@ fn members_past_the_limit_are_left_out_and_the_others_go_on() {
     assert_eq!(message.digest().len(), 2);
 }
 
+/// How many of these lives of one name are taken when another member mentions them at `now_ms`.
+fn taken(by: &mut Endpoint, from: &mut Endpoint, generations: std::ops::Range<u64>, now_ms: u64) -> u64 {
+    let mention = |generation| {
+        let digest = vec![entry(itself(from)), entry(member("crashing", generation))];
+        let datagram = from.seal(by.me().address, Gossip::Syn(digest)).unwrap();
+        let Ok(Opened::Gossip { message, .. }) = by.open(address(1), &datagram, now_ms) else { panic!("refused") };
+        message.digest().len() as u64 - 1
+    };
+    generations.map(mention).sum()
+}
+
 #[test]
 fn a_member_that_restarts_without_end_does_not_fill_the_list() {
     let (mut one, mut other) = pair();
-    let mut let_in = 0;
-    for generation in 1..=40 {
-        let digest = vec![entry(itself(&one)), entry(member("crashing", generation))];
-        let datagram = one.seal(other.me().address, Gossip::Syn(digest)).unwrap();
-        let Ok(Opened::Gossip { message, .. }) = other.open(address(1), &datagram, 0) else { panic!("refused") };
-        let_in += message.digest().len() - 1;
-    }
-    assert_eq!(let_in, INCARNATIONS_MAX);
+    assert_eq!(taken(&mut other, &mut one, 1..40, 0), LIVES_AT_ONCE);
+    assert_eq!(taken(&mut other, &mut one, 40..80, LIFE_EVERY_MS - 1), 0);
+    let of_an_hour = (1..7_200).map(|half_s| taken(&mut other, &mut one, 80 + half_s..81 + half_s, half_s * 500)).sum::<u64>();
+    assert_eq!(of_an_hour, 7_200 * 500 / LIFE_EVERY_MS - 1);
+}
+
+/// One that had been restarted sixteen times within a quarter of an hour was not taken for the rest of it, and went on as if it was.
+#[test]
+fn a_member_that_stays_up_is_taken_soon_however_often_it_was_restarted() {
+    let (mut one, mut other) = pair();
+    taken(&mut other, &mut one, 1..400, 0);
+    assert_eq!(taken(&mut other, &mut one, 400..401, LIFE_EVERY_MS - 1), 0);
+    assert_eq!(taken(&mut other, &mut one, 400..401, LIFE_EVERY_MS), 1);
+    // A restart each half minute is no haste.
+    let restarts = (2..200).map(|life| taken(&mut other, &mut one, 400 + life..401 + life, life * LIFE_EVERY_MS));
+    assert_eq!(restarts.sum::<u64>(), 198);
+}
+
+#[test]
+fn a_member_learns_that_the_others_do_not_take_it() {
+    let (mut one, mut other) = pair();
+    let mut tells = |listed: Vec<_>, now_ms| {
+        let datagram = other.seal(one.me().address, Gossip::Syn(listed)).unwrap();
+        one.open(other.me().address, &datagram, now_ms).unwrap();
+        one.is_heard(now_ms, 2_000)
+    };
+    let (me, sender) = (entry(member("a", 1)), entry(member("b", 1)));
+    assert!(!tells(vec![sender.clone(), entry(member("a", 0))], 0), "it knows an earlier life");
+    assert!(tells(vec![sender.clone(), me.clone()], 500));
+    assert!(!tells(vec![sender.clone(), me.clone()], 2_500), "it hears nothing new");
+    assert!(tells(vec![sender.clone(), DigestEntry { heartbeat: 6, ..me.clone() }], 2_600));
+    assert!(tells(vec![DigestEntry { heartbeat: 0, ..sender }, me], 9_000), "it hears nobody itself");
 }
 
 #[test]

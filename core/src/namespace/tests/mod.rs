@@ -13,6 +13,7 @@ mod create;
 mod extents;
 mod link;
 mod orphan;
+mod paths;
 mod quota;
 mod read;
 mod rename;

@@ -98,6 +98,9 @@ async fn without_an_answer_of_the_object_store_nothing_is_told() {
     clock.0.fetch_add(TTL_MS, Ordering::SeqCst);
     assert!(matches!(store.get(b"a").await, Err(StoreError::Unavailable { .. })));
     assert!(matches!(store.write(put("b", "1"), Durability::Visible).await, Err(StoreError::Unavailable { .. })));
+    assert!(!store.is_doubtful(Shard(0)), "it has just been asked");
+    clock.0.fetch_add(DOUBTFUL_AFTER_MS, Ordering::SeqCst);
+    assert!(store.is_doubtful(Shard(0)));
 
     faulty.set_plan(FaultPlan::new(1));
     let mut attempts = tokio::time::interval(Duration::from_millis(100));
@@ -105,6 +108,8 @@ async fn without_an_answer_of_the_object_store_nothing_is_told() {
         attempts.tick().await;
         if let Ok(found) = store.get(b"a").await {
             assert_eq!(found.unwrap(), "1");
+            clock.0.fetch_add(TTL_MS, Ordering::SeqCst);
+            assert!(!store.is_doubtful(Shard(0)), "nothing was asked since, so nothing is wrong");
             return;
         }
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use artifacts_core::mesh::limits::MEMBERS_MAX;
+use artifacts_core::mesh::limits::{LIVES_AT_ONCE, MEMBERS_MAX};
 use artifacts_core::mesh::{CallError, CallSeat, Incarnation, MeshKeys, NodePhase, SendersError};
 
 use super::fixture::*;
@@ -86,6 +86,51 @@ async fn gossip_that_ends_by_itself_begins_anew_with_a_later_generation() {
     first.places(2).await;
 }
 
+/// What a node says besides is heard as it changes, by who is there and by who comes later, and survives the end of its gossip.
+#[tokio::test]
+async fn what_is_said_is_heard_and_said_again_in_the_next_life() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    let second = place.start(place.config("b", &[&first]));
+    first.counts(2).await;
+    let say = |key: &str, text: &str| vec![(key.to_owned(), text.to_owned())];
+    let heard = async |member: &Member, wanted: &[(&str, &str)]| {
+        let mut rumours = member.ring.rumours();
+        let is_heard = |rumours: &crate::ring::Rumours| {
+            rumours
+                .iter()
+                .map(|((name, key), value)| (name.as_str(), key.as_str(), &**value))
+                .eq(wanted.iter().map(|(key, value)| ("b", *key, *value)))
+        };
+        let waited = tokio::time::timeout(PATIENCE, rumours.wait_for(is_heard)).await;
+        assert!(waited.is_ok(), "{:?}", member.ring.rumours().borrow());
+    };
+    second.ring.say(say("rev-x", "one"), 3).await;
+    heard(&first, &[("rev-x", "one")]).await;
+    second.ring.say(say("rev-y", "two"), 0).await;
+    second.ring.say(say("rev-x", "three"), 0).await;
+    heard(&first, &[("rev-x", "three"), ("rev-y", "two")]).await;
+    let before = second.ring.view().generation;
+    second.ring.break_gossip().await;
+    // There is always something to say: it must not keep the next life from beginning.
+    let chatter = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            second.ring.say(say("rev-x", "three"), 3).await;
+        }
+    };
+    tokio::select! {
+        _ = second.sees(|view| view.generation > before) => {}
+        () = chatter => {}
+    }
+    second.ring.say(say("rev-y", "four"), 3).await;
+    heard(&first, &[("rev-x", "three"), ("rev-y", "four")]).await;
+    let third = place.start(place.config("c", &[&first]));
+    heard(&third, &[("rev-x", "three"), ("rev-y", "four")]).await;
+    assert!(second.ring.rumours().borrow().is_empty(), "nobody hears itself");
+}
+
 /// Nodes that come and go with new names add up. A seat that has heard as many as it can goes on in a new life.
 #[tokio::test]
 async fn calls_go_on_after_more_nodes_have_called_than_can_be_told_apart() {
@@ -106,6 +151,33 @@ async fn calls_go_on_after_more_nodes_have_called_than_can_be_told_apart() {
     let view = first.sees(|view| life(view).is_some_and(|now| now != calls)).await;
     call(MEMBERS_MAX, life(&view).unwrap()).unwrap();
     assert_eq!(call(0, calls), Err(CallError::Misaddressed));
+}
+
+/// A node in a crash loop was not taken any more by the others, and went on as a member and an owner.
+#[tokio::test]
+async fn a_node_that_is_restarted_in_a_loop_waits_and_knows_it() {
+    let place = Place::new();
+    let first = place.start(place.config("a", &[]));
+    first.places(1).await;
+    for _ in 0..LIVES_AT_ONCE {
+        let second = place.start(place.config("b", &[&first]));
+        let generation = second.ring.view().generation;
+        first.sees(|view| view.member(second.ring.me()).is_some_and(|member| member.id.generation == generation)).await;
+        second.ring.stop().await;
+    }
+    let last = place.start(place.config("b", &[&first]));
+    let owns = std::cell::Cell::new(false);
+    let view = last
+        .sees(|view| {
+            owns.set(owns.get() || view.placement("eu").nodes().any(|node| *node == view.me));
+            !view.is_heard
+        })
+        .await;
+    assert!(!owns.get(), "it would take what others have");
+    assert!(view.member(first.ring.me()).is_some_and(|member| member.live), "it hears them");
+    assert_eq!(view.member(&view.me).unwrap().facts.as_ref().unwrap().phase, NodePhase::Joining);
+    let seen = first.ring.view();
+    assert!(seen.is_heard && seen.member(&view.me).is_some_and(|member| member.id.generation < view.generation));
 }
 
 #[tokio::test]

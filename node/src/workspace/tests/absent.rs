@@ -94,3 +94,28 @@ async fn a_session_that_was_away_alone_comes_back() {
     late.resend(1, None, file("late", 2_000)).await.1.unwrap();
     assert!(lab.fenced.lock().is_empty());
 }
+
+/// A file without a name stays until everybody who may have it open has said so, or is over: also beyond the end of the grace, for
+/// one that has lapsed and may come back.
+#[tokio::test]
+async fn what_a_session_that_is_away_may_have_open_is_not_removed() {
+    let mut lab = Lab::new().await;
+    let away = SessionId::from_bits(2);
+    let actor = lab.start(vec![]).await;
+    let mut mount = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    mount.commit(file("f", 2_000)).await.1.unwrap();
+    mount.send(ClientFrame::Opened { inodes: vec![Ino(2_000)] });
+    mount.commit(unlink("f")).await.1.unwrap();
+    mount.make_durable().await;
+    assert_eq!(usage(&actor).await.inodes, 2, "it is open");
+    lab.crash(actor);
+
+    let actor = lab.start(vec![away]).await;
+    actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+    assert_eq!(usage(&actor).await.inodes, 2, "its mount may come back");
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send(ClientFrame::ResendDone { open: vec![Ino(2_000)] });
+    assert_eq!(usage(&actor).await.inodes, 2, "it has it open");
+    late.send(ClientFrame::Closed { inodes: vec![Ino(2_000)] });
+    assert_eq!(usage(&actor).await.inodes, 1, "nobody has it open any more");
+}
