@@ -53,9 +53,9 @@ fn caller(request: &Request) -> Caller {
 
 impl Filesystem for ArtifactsFs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // Each is an improvement that an older kernel may lack.
+        // Each is an improvement that an older kernel may lack. FUSE_ATOMIC_O_TRUNC is none: with it the kernel lets an open cut
+        // a program that is being executed before it finds that this is refused.
         for capability in [
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_ASYNC_READ,
             InitFlags::FUSE_ASYNC_DIO,
@@ -170,8 +170,8 @@ impl Filesystem for ArtifactsFs {
         creation::create(&self.agent, parent, name, maker(request, mode, umask), flags, reply);
     }
 
-    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        files::open(&self.agent, request.uid(), ino, flags, reply);
+    fn open(&self, _request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        files::open(&self.agent, ino, flags, reply);
     }
 
     fn read(

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use artifacts_core::namespace::{Attr, Errno, FILE_MAX_BYTES, Ino, Mutation, SetAttr};
+use artifacts_core::namespace::{Attr, Errno, FILE_MAX_BYTES, Ino, Mutation};
 use artifacts_core::protocol::{Answer, Request};
 use fuser::{FileHandle, FopenFlags, INodeNo, LockOwner, OpenFlags, ReplyEmpty, ReplyLseek, ReplyOpen};
 
 use super::call::{Call, Reply, attr_of};
-use super::join::join;
 use super::locks;
 use super::seek::{Seek, Step};
 use crate::agent::Agent;
@@ -34,25 +33,10 @@ pub(super) fn after_change(
     }
 }
 
-pub(super) fn open(agent: &Arc<Agent>, uid: u32, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+pub(super) fn open(agent: &Arc<Agent>, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
     let ino = agent.numbers.to_node(ino);
-    let truncates = flags.0 & libc::O_TRUNC != 0;
     Call::begin(agent, Holds::Nothing, reply, move |call| {
-        let session = Arc::clone(&call.agent.session);
-        if !truncates {
-            return call.ask(Request::Open { ino }, move |call, answer| finish_open(call, ino, flags, attr_of(answer)));
-        }
-        let set = SetAttr { size: Some(0), kill_privileges: uid != 0, ..SetAttr::default() };
-        session.clone().when_room(move || {
-            let (truncated, opened) = join(move |truncated: Result<(), Errno>, opened: Result<Answer, Errno>| {
-                let result = after_change(&call.agent.session, ino, truncated, opened);
-                finish_open(call, ino, flags, result);
-            });
-            session.send(|batch| {
-                batch.commit(Mutation::SetAttr { ino, set }, move |result| truncated(result.map(drop)));
-                batch.ask(Request::Open { ino }, opened);
-            });
-        });
+        call.ask(Request::Open { ino }, move |call, answer| finish_open(call, ino, flags, attr_of(answer)));
     });
 }
 

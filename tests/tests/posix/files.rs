@@ -1,12 +1,13 @@
-//! Sparse and preallocated files, extended attributes, times.
+//! Sparse and preallocated files, extended attributes, times, files that are being executed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Lab, mounted};
-use rustix::fs::{AtFlags, CWD, FallocateFlags, SeekFrom, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, XattrFlags};
 use rustix::fs::{fallocate, getxattr, listxattr, removexattr, seek, setxattr, utimensat};
 use rustix::io::Errno;
 use serde_json::json;
@@ -138,5 +139,26 @@ fn times_have_nanoseconds_and_may_lie_before_1970() -> Result<()> {
         }
         mount.unmount()?;
         other.unmount()
+    })
+}
+
+/// Opening to truncate is two steps, and the kernel refuses the second for a program that is being executed.
+#[test]
+fn a_program_that_runs_is_not_cut_by_an_open_that_is_refused() -> Result<()> {
+    mounted("running", LIMIT, |scratch| {
+        let lab = Lab::start(scratch, &json!({}))?;
+        let mount = lab.mount("one", &lab.workspace("running")?)?;
+        let path = mount.join("sleep");
+        fs::copy("/bin/sleep", &path)?;
+        let whole = fs::read(&path)?;
+        let mut running = Command::new(&path).arg("3600").spawn()?;
+        let refused = rustix::fs::open(&path, OFlags::RDONLY | OFlags::TRUNC | OFlags::CLOEXEC, Mode::empty());
+        let ended = running.try_wait();
+        running.kill()?;
+        running.wait()?;
+        ensure!(refused.err() == Some(Errno::TXTBSY), "the open was not refused");
+        ensure!(ended?.is_none(), "the program ended: its text was gone");
+        ensure!(fs::read(&path)? == whole, "the program's file was cut");
+        mount.unmount()
     })
 }
