@@ -176,7 +176,7 @@ async fn a_key_goes_with_the_last_that_holds_something_sealed_with_it() {
     let context = lab.context();
     for (fork, is_last) in [(&forks[0], false), (&forks[1], true)] {
         let host = fork.start_in(context.clone(), vec![]).await;
-        assert_eq!(expect_clean(fork, &context, &host).await.verified_bytes, DATA.len() as u64);
+        assert_eq!(expect_clean(fork, &context, &host).await.verified_bytes, 2 * DATA.len() as u64);
         let mut reader = Mount::attach(&host, 9, Mode::Ro, false).await;
         assert_eq!(reader.lookup("small").await.unwrap().size, DATA.len() as u64);
         host.stop_and_wait(None, None).await.unwrap();
