@@ -39,10 +39,10 @@ const TOKENS: u64 = 1 << 16;
 
 impl Store {
     pub(crate) fn new(view: MemoryView) -> Self {
-        let durable = Durable { view, order: 0, progress: BTreeMap::new() };
+        let durable = Durable { view, order: 0, progress: BTreeMap::new(), departed: Vec::new() };
         Self {
             owners: Part::ALL.into_iter().map(|part| (part, Owner { epoch: 0, has_let_go: true })).collect(),
-            workspace: Stored { durable, sessions: BTreeMap::new(), outlived: BTreeSet::new(), token_reserve: 0 },
+            workspace: Stored { durable, sessions: BTreeMap::new(), outlived: BTreeSet::new(), unsaved: BTreeSet::new(), token_reserve: 0 },
             revocations: Vec::new(),
         }
     }
@@ -71,6 +71,7 @@ impl Store {
         let counts = self.is_owner(Part::Workspace, epoch);
         if counts {
             self.workspace.durable = durable.clone();
+            self.workspace.unsaved.retain(|session| !durable.departed.contains(session));
         }
         counts
     }
@@ -82,6 +83,13 @@ impl Store {
             self.workspace.sessions.insert(session, phase);
         }
         counts
+    }
+
+    /// A session that ends had done something that is not durable.
+    pub(crate) fn unsaved(&mut self, epoch: u64, session: SessionId) {
+        if self.is_owner(Part::Workspace, epoch) {
+            self.workspace.unsaved.insert(session);
+        }
     }
 
     /// Sessions were away while others were served.

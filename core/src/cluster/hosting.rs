@@ -91,6 +91,11 @@ impl Hosting {
     /// From now on these shards should be this node's.
     pub fn want(&mut self, wanted: impl IntoIterator<Item = Shard>) {
         self.wanted = wanted.into_iter().collect();
+        for (shard, place) in &mut self.places {
+            if !self.wanted.contains(shard) && place.taken_ms.is_none() {
+                place.forget_failures();
+            }
+        }
     }
 
     /// Whether this node hears no more than the smaller part of those that it knows.
@@ -198,6 +203,11 @@ impl Hosting {
 }
 
 impl Place {
+    /// Whoever asked for the shard was right, so if it is to be this node's again, that is another matter.
+    const fn forget_failures(&mut self) {
+        (self.pause_ms, self.not_before_ms) = (0, 0);
+    }
+
     fn hold_off(&mut self, now_ms: u64) {
         self.pause_ms = (2 * self.pause_ms).clamp(PAUSE_MIN_MS, PAUSE_MAX_MS);
         self.not_before_ms = now_ms + self.pause_ms;
@@ -299,6 +309,22 @@ mod tests {
         assert_eq!((hosting.step(219), hosting.step(220)), (vec![], vec![Open(A)]));
         hosting.want([A, B]);
         assert_eq!(hosting.step(220), [Open(B)], "what was not here was not given up");
+    }
+
+    /// A node that dies again and again, and takes back what is its own each time it has started.
+    #[test]
+    fn one_that_was_given_up_to_whom_it_belongs_is_opened_at_once_when_that_dies() {
+        let mut hosting = Hosting::default();
+        for round in 0..10 {
+            let now_ms = 1_000 * round;
+            hosting.want([A]);
+            assert_eq!(hosting.step(now_ms), [Open(A)]);
+            hosting.opened(A, now_ms);
+            hosting.give_up(A);
+            assert_eq!(hosting.step(now_ms + 1), [Close(A)]);
+            hosting.closed(A, now_ms + 2);
+            hosting.want([]);
+        }
     }
 
     #[test]

@@ -194,6 +194,12 @@ impl<M> Desk<M> {
         self.carry_out(effects)
     }
 
+    /// What holders believe may not be so: everything is recalled, although nobody waits.
+    pub fn doubt(&mut self, now_ms: u64) -> Vec<DeskEffect> {
+        let effects = self.table.doubt(now_ms);
+        self.carry_out(effects)
+    }
+
     /// An inode is gone for good.
     pub fn forget(&mut self, ino: Ino, now_ms: u64) -> Vec<DeskEffect> {
         let effects = self.table.forget(ino, now_ms);

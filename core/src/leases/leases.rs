@@ -245,6 +245,24 @@ impl Leases {
         fenced.into_iter().map(Effect::Fence).chain(recalls).collect()
     }
 
+    /// What holders believe may not be so: they are to give everything back, although nobody waits.
+    pub fn doubt(&mut self, now_ms: u64) -> Vec<Effect> {
+        let mut told: BTreeMap<SessionId, Vec<Lease>> = BTreeMap::new();
+        for (&ino, holders) in &mut self.inodes {
+            for (&session, holding) in holders.iter_mut().filter(|(session, _)| !self.lapsed.contains(session)) {
+                if holding.recalled.is_none_or(|recalled| recalled.keep_read) {
+                    holding.recalled = Some(Recalled { keep_read: false, at_ms: now_ms });
+                    told.entry(session).or_default().push(Lease { ino, kind: holding.kind, number: holding.number });
+                }
+            }
+        }
+        let recall = |(session, mut leases): (SessionId, Vec<Lease>)| {
+            leases.sort_unstable_by_key(|lease| lease.ino);
+            Effect::Recall { session, leases, keep_read: false }
+        };
+        told.into_iter().map(recall).collect()
+    }
+
     fn heat(&mut self, ino: Ino, now_ms: u64) {
         if self.heats.len() >= HEATS_MAX && !self.heats.contains_key(&ino) {
             self.heats.retain(|_, heat| !heat.is_cold(now_ms));

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::envelope::{self, EnvelopeError, Header, NOBODY, Use};
@@ -180,9 +181,21 @@ impl Endpoint {
         }
         self.listen(&header, message.digest(), now_ms);
         let (me, roster) = (&self.me, &mut self.roster);
+        let mut newest: BTreeMap<NodeName, u64> = BTreeMap::new();
+        message.retain(|member| {
+            let generation = newest.entry(member.name.clone()).or_default();
+            *generation = member.generation.max(*generation);
+            true
+        });
         message.retain(|member| {
             let this_life = member.name == me.name && member.generation == me.incarnation.generation;
-            if this_life { member.address == me.address } else { roster.admit(member, now_ms) }
+            let is_past = newest.get(&member.name).is_some_and(|&newest| member.generation < newest);
+            match () {
+                () if this_life => member.address == me.address,
+                // What was before this member came must not use up what a name may do now.
+                () if is_past => roster.knows(member, now_ms),
+                () => roster.admit(member, now_ms),
+            }
         });
         Ok(Opened::Gossip { from: address.unwrap_or(source), message })
     }

@@ -28,6 +28,7 @@ impl Resent {
 #[derive(Debug, Clone, Default)]
 pub struct Recovery {
     awaited: BTreeSet<SessionId>,
+    has_missed: bool,
     /// By session and number, with the order of arrival: sent twice (its connection broke once more), an op counts once.
     ops: BTreeMap<(SessionId, u64), (u64, NumberedOp)>,
     arrived: u64,
@@ -37,6 +38,13 @@ impl Recovery {
     /// Waits for these sessions.
     pub fn new(awaited: impl IntoIterator<Item = SessionId>) -> Self {
         Self { awaited: awaited.into_iter().collect(), ..Self::default() }
+    }
+
+    /// A session that had ended before the crash had done something that was not durable; nobody sends that again.
+    #[must_use]
+    pub const fn with_missed(mut self, has_missed: bool) -> Self {
+        self.has_missed |= has_missed;
+        self
     }
 
     /// Whether nobody is waited for any more.
@@ -51,9 +59,20 @@ impl Recovery {
         self.ops.entry((session, op.seq)).or_insert((arrived, op));
     }
 
-    /// A session has sent everything, has run out, or is over.
+    /// A session has sent everything.
     pub fn settle(&mut self, session: SessionId) {
         self.awaited.remove(&session);
+    }
+
+    /// A session has run out, or is over. If it was waited for, what others had seen of it may be gone with it.
+    pub fn miss(&mut self, session: SessionId) {
+        self.has_missed |= self.awaited.remove(&session);
+    }
+
+    /// Whether a session was waited for in vain. What the others believe may then be what never came back, so nobody may go on
+    /// believing it.
+    pub const fn has_missed(&self) -> bool {
+        self.has_missed
     }
 
     /// Everything that was sent again, in the order in which to apply it: first what had been visible, as it was; then
@@ -155,6 +174,18 @@ mod tests {
         }
         let order: Vec<_> = recovery.into_ops().map(|resent| (resent.session, resent.op.seq)).collect();
         assert_eq!(order, [(a, 1), (b, 1), (a, 2), (a, 3), (b, 2), (a, 4)]);
+    }
+
+    #[test]
+    fn who_was_waited_for_and_did_not_come_is_missed() {
+        let [a, b] = [1, 2].map(SessionId::from_bits);
+        let mut recovery = Recovery::new([a, b]);
+        recovery.settle(a);
+        recovery.miss(a);
+        assert!(!recovery.has_missed(), "it had sent everything");
+        recovery.miss(b);
+        assert!(recovery.is_complete() && recovery.has_missed());
+        assert!(Recovery::new([]).with_missed(true).has_missed());
     }
 
     #[test]

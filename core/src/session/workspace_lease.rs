@@ -142,6 +142,17 @@ impl WorkspaceLease {
         vec![LeaseEffect::Recall { session: holder.session, epoch: holder.epoch }]
     }
 
+    /// What the holder goes by may not be so: it is to give the lease back, although nobody waits, and to begin anew.
+    pub fn doubt(&mut self) -> Vec<LeaseEffect> {
+        match &mut self.holder {
+            Some(holder) if !holder.recalled && !self.lapsed.contains(&holder.session) => {
+                holder.recalled = true;
+                vec![LeaseEffect::Recall { session: holder.session, epoch: holder.epoch }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The time in which a recalled holder had to answer is over.
     pub fn recall_expired(&mut self, epoch: u64) -> Vec<LeaseEffect> {
         match self.holder {
@@ -308,6 +319,20 @@ mod tests {
         lease.attach(B);
         assert_eq!(lease.recall_expired(6), [], "of another lease");
         assert_eq!(lease.recall_expired(7), [Fence(A)]);
+    }
+
+    #[test]
+    fn a_holder_that_is_doubted_begins_anew() {
+        let mut lease = WorkspaceLease::new(100);
+        assert_eq!(lease.doubt(), []);
+        lease.attach(A);
+        lease.claim(A, 7);
+        assert_eq!(lease.doubt(), [Recall { session: A, epoch: 7 }]);
+        assert_eq!(lease.doubt(), [], "recalled once");
+        assert_eq!(lease.lapse(A), [], "nobody waits");
+        lease.hear(A);
+        assert_eq!(lease.give_back(A), [Released]);
+        assert_eq!(lease.want(A), [Grant { session: A, epoch: 100 }]);
     }
 
     #[test]

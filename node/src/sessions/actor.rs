@@ -4,6 +4,7 @@ use std::time::Duration;
 use artifacts_core::SessionId;
 use artifacts_core::protocol::{FenceReason, InodeRange, ServerFrame};
 use artifacts_core::session::{Lifecycle, LifecycleEffect, Phase};
+use ractor::rpc::CallResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,7 @@ use crate::locks::Locks;
 use crate::records::SessionRecord;
 use crate::server::Shutdown;
 use crate::store::{Batch, Durability, StoreError};
-use crate::workspace::{Outbound, WorkspaceMessage};
+use crate::workspace::{Outbound, Sealed, WorkspaceKeys, WorkspaceMessage};
 
 /// How long a session that stands may go without a look at the clock. There may be thousands, so it is not shorter.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -84,6 +85,8 @@ pub(crate) struct SessionState {
     connection: Option<Connection>,
     confirm_waiters: Vec<oneshot::Sender<()>>,
     over_since_ms: Option<u64>,
+    /// It ended while something that it had done was not durable.
+    is_unsaved: bool,
 }
 
 impl Actor for SessionActor {
@@ -96,7 +99,8 @@ impl Actor for SessionActor {
         let wall = arguments.context.clock.wall();
         let expires_at_ms = arguments.record.expires_at.map(|at| now_ms.saturating_add(at.since_ms(wall)));
         let lifecycle = Lifecycle::new(arguments.record.phase, arguments.context.config.session_lease_ms, now_ms, expires_at_ms);
-        let state = SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None };
+        let state =
+            SessionState { arguments, lifecycle, connection: None, confirm_waiters: Vec::new(), over_since_ms: None, is_unsaved: false };
         state.look_again(&myself);
         Ok(state)
     }
@@ -207,7 +211,8 @@ impl SessionState {
                     self.arguments.shared.set_phase(self.lifecycle.phase());
                     if let Some(workspace) = (self.arguments.workspace)() {
                         let session = self.arguments.record.id;
-                        let _ = workspace.call(|reply| WorkspaceMessage::Seal(session, reply), None).await;
+                        let sealed = workspace.call(|reply| WorkspaceMessage::Seal(session, reply), None).await;
+                        self.is_unsaved = matches!(sealed, Ok(CallResult::Success(Sealed { is_saved: false })));
                     }
                 }
                 LifecycleEffect::PushFence(reason) => {
@@ -262,6 +267,9 @@ impl SessionState {
             batch.delete(keys::record_key(self.arguments.record.id));
         } else {
             keys::put(&mut batch, &self.arguments.record)?;
+        }
+        if self.is_unsaved {
+            batch.put(WorkspaceKeys(self.arguments.record.workspace).unsaved(self.arguments.record.id), Vec::new());
         }
         self.arguments.context.store.write(batch, Durability::Durable).await
     }

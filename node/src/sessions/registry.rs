@@ -223,17 +223,22 @@ impl Sessions {
         }
         let writer = self.0.writers.lock().entry(record.id).or_default().clone();
         let of_workspace = |handle: &&Arc<Handle>| handle.record.workspace == record.id && handle.shared.accepts();
-        let (known, on_record) = {
+        let (known, on_record, has_missed) = {
             let handles = self.0.handles.read();
             let known: Vec<_> = handles.values().filter(of_workspace).collect();
             let live = known.iter().filter(|handle| handle.shared.phase() == Phase::Live).map(|handle| handle.record.id).collect();
-            (known.iter().map(|handle| handle.record.id).collect(), live)
+            let is_missed = |handle: &Arc<Handle>| {
+                handle.record.workspace == record.id && handle.record.phase == Phase::Live && !handle.shared.accepts()
+            };
+            let has_missed = handles.values().any(is_missed);
+            (known.iter().map(|handle| handle.record.id).collect(), live, has_missed)
         };
         let arguments = WorkspaceArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             writer,
             on_record,
+            has_missed,
             known,
             locks: self.0.locks.clone(),
             fence: self.fence_session(),

@@ -6,6 +6,7 @@ use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Nam
 use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
 use artifacts_core::session::{Absent, Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
+use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::commit::Decider;
@@ -14,14 +15,14 @@ use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
-use super::message::{Attached, Attachment, WorkspaceMessage};
+use super::message::{Attached, Attachment, Sealed, WorkspaceMessage};
 use super::quotas;
 use super::upkeep::{AbsentWriters, Upkeep};
 use super::visitors::Visitors;
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::WorkspaceRecord;
-use crate::store::{Batch, Durability, StoreError};
+use crate::store::{Batch, Durability, KeyRange, StoreError};
 
 /// How many inode numbers a session gets at a time.
 const INODES_AT_A_TIME: u64 = 16 * 1024;
@@ -29,6 +30,8 @@ const INODES_AT_A_TIME: u64 = 16 * 1024;
 const ORDER_GAP: u64 = 1 << 32;
 /// How often a flush begins if nobody waits for one: what a crash can cost a mount that dies with the node.
 const FLUSH_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+/// So many sessions that ended unsaved are forgotten at once; the rest with the next actor.
+const UNSAVED_MAX: usize = 1024;
 /// One session may hold so many files open.
 pub(super) const OPEN_MAX: usize = 1 << 20;
 
@@ -46,6 +49,8 @@ pub(crate) struct WorkspaceArguments {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// Sessions on record that may come back and send again what was not durable.
     pub(crate) on_record: Vec<SessionId>,
+    /// Others were on record, and have lost their right since.
+    pub(crate) has_missed: bool,
     /// All sessions on record that may come back, also those that had lapsed.
     pub(crate) known: Vec<SessionId>,
     /// The locks of all workspaces.
@@ -70,6 +75,8 @@ pub(crate) struct WorkspaceState {
     pub(super) members: BTreeMap<SessionId, Member>,
     /// Sessions that are over and whose progress is to be forgotten.
     pub(super) departed: Vec<SessionId>,
+    /// Keys of [`WorkspaceKeys::unsaved`] that nobody has to know of any more after the next flush.
+    pub(super) no_longer_unsaved: Vec<Bytes>,
     pub(super) open: OpenFiles,
     /// Segments that died since the last flush began.
     pub(super) dead_segments: Vec<SegmentId>,
@@ -116,7 +123,7 @@ impl Actor for WorkspaceActor {
         myself: ActorRef<WorkspaceMessage>,
         arguments: WorkspaceArguments,
     ) -> Result<WorkspaceState, ActorProcessingErr> {
-        let WorkspaceArguments { context, record, writer, on_record, known, locks, fence, absent_writers } = arguments;
+        let WorkspaceArguments { context, record, writer, on_record, has_missed, known, locks, fence, absent_writers } = arguments;
         drop(writer.lock().await);
         let keys = WorkspaceKeys(record.id);
         let layers = Layers::new(keys, context.store.clone(), context.blobs.clone());
@@ -129,7 +136,9 @@ impl Actor for WorkspaceActor {
         if in_effect != record.quotas() {
             let _ = myself.cast(WorkspaceMessage::SetQuotas(record.quotas(), None));
         }
-        let recovery = Some(Recovery::new(on_record)).filter(|recovery| !recovery.is_complete());
+        let unsaved = context.store.scan(KeyRange::prefix(&keys.all_unsaved()), UNSAVED_MAX).await?;
+        let recovery = Recovery::new(on_record).with_missed(has_missed || !unsaved.is_empty());
+        let recovery = Some(recovery).filter(|recovery| !recovery.is_complete());
         let unpacked = context.store.get(&keys.unpacked()).await?.is_some();
         let mut lost = Vec::new();
         for session in &known {
@@ -147,6 +156,7 @@ impl Actor for WorkspaceActor {
             meta,
             members: BTreeMap::new(),
             departed: Vec::new(),
+            no_longer_unsaved: unsaved.into_iter().map(|(key, _)| key).collect(),
             open: OpenFiles::default(),
             dead_segments: Vec::new(),
             upkeep,
@@ -356,14 +366,15 @@ impl WorkspaceState {
                 }
             }
             WorkspaceMessage::Seal(session, reply) => {
-                self.settle(session);
+                self.miss(session);
                 self.settle_absent(session).await?;
                 let member = self.members.remove(&session);
                 if member.is_some() {
                     self.departed.push(session);
                     self.dirty = true;
                 }
-                let _ = reply.send(());
+                let is_saved = member.as_ref().is_none_or(|member| member.inbox.applied() <= member.durable);
+                let _ = reply.send(Sealed { is_saved });
                 self.let_go(myself, session).await?;
                 for ino in member.and_then(|member| member.resending).unwrap_or_default() {
                     self.purge_if_orphan(myself, ino).await?;
@@ -374,7 +385,7 @@ impl WorkspaceState {
                 self.purge_waiting_orphans(myself).await?;
             }
             WorkspaceMessage::Lapsed(session) => {
-                self.settle(session);
+                self.miss(session);
                 self.inodes_lapsed(myself, session);
                 let effects = self.lease.lapse(session);
                 self.perform(myself, effects);
@@ -438,7 +449,7 @@ impl WorkspaceState {
         if is_lost {
             // What it held was given away, or not, by an actor that is no more.
             tracing::warn!(workspace = %self.keys.0, %session, "a session comes back that was away too long");
-            self.settle(session);
+            self.miss(session);
             self.refuse(session);
         }
         Ok(attached)
@@ -532,6 +543,11 @@ impl WorkspaceState {
             }
             ClientFrame::ResendDone { open } => {
                 let open: BTreeSet<Ino> = open.into_iter().take(OPEN_MAX).collect();
+                if self.absent.is_outlived(session) && self.is_any_gone(&open).await? {
+                    tracing::warn!(workspace = %self.keys.0, %session, "a session comes back, and a file that it has open was removed meanwhile");
+                    self.refuse(session);
+                    return Ok(());
+                }
                 self.settle_absent(session).await?;
                 let member = self.members.get_mut(&session);
                 let orphaned = member.and_then(|member| {
@@ -587,9 +603,28 @@ impl WorkspaceState {
         }
     }
 
+    fn miss(&mut self, session: SessionId) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.miss(session);
+        }
+    }
+
+    /// Whether one of these inodes has been removed for good.
+    async fn is_any_gone(&mut self, inodes: &BTreeSet<Ino>) -> Result<bool, StoreError> {
+        for &ino in inodes {
+            match self.layers.ask(|view| namespace::attr(view, ino)).await {
+                Ok(_) => {}
+                Err(Failure::Refused(Errno::ENOENT | Errno::ESTALE)) => return Ok(true),
+                Err(failure) => return Err(store_error(failure)),
+            }
+        }
+        Ok(false)
+    }
+
     /// The end of the grace: applies what came back, in its order, then serves who had to wait.
     async fn recover(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
         let Some(recovery) = self.recovery.take() else { return Ok(()) };
+        let has_missed = recovery.has_missed();
         let mut results: BTreeMap<SessionId, Vec<OpResult>> = BTreeMap::new();
         for resent in recovery.into_ops() {
             let Some(member) = self.members.get(&resent.session) else { continue };
@@ -609,7 +644,15 @@ impl WorkspaceState {
                 member.send(ServerFrame::Applied(results));
             }
         }
+        if has_missed {
+            // What a session that is not back had done, and others had seen, may never have happened.
+            let effects = self.lease.doubt();
+            self.perform(myself, effects);
+            self.doubt_inodes(myself);
+        }
         self.purge_orphans_if_all_are_back(myself).await?;
+        // The numbers of the next life begin above those of this one, also if nothing is written in it.
+        self.dirty = true;
         self.maybe_flush(myself, true);
         for message in std::mem::take(&mut self.deferred) {
             Box::pin(self.route(myself, message)).await?;

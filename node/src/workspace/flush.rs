@@ -58,6 +58,10 @@ impl WorkspaceState {
         }
         for id in self.departed.drain(..) {
             batch.delete(self.keys.progress(id));
+            batch.delete(self.keys.unsaved(id));
+        }
+        for key in self.no_longer_unsaved.drain(..) {
+            batch.delete(key.to_vec());
         }
         batch.put(self.keys.meta(), encode(&self.meta)?);
         Ok(batch)

@@ -189,6 +189,12 @@ impl WorkspaceState {
         self.perform_on_inodes(myself, effects);
     }
 
+    /// What sessions believe of inodes may not be so.
+    pub(super) fn doubt_inodes(&mut self, myself: &ActorRef<WorkspaceMessage>) {
+        let effects = self.inode_leases.doubt(self.context.clock.monotonic_ms());
+        self.perform_on_inodes(myself, effects);
+    }
+
     /// An inode has been removed.
     pub(super) fn inode_is_gone(&mut self, myself: &ActorRef<WorkspaceMessage>, ino: Ino) {
         let effects = self.inode_leases.forget(ino, self.context.clock.monotonic_ms());

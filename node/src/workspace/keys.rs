@@ -20,6 +20,7 @@ const REMOVED: u8 = b'J';
 /// Behind [`REMOVED`]: what outlives a workspace in whose segments others have shares lies together.
 const DATA_KEY: u8 = b'K';
 const QUOTAS: u8 = b'L';
+const UNSAVED: u8 = b'N';
 /// The table's byte and the workspace's id.
 const PREFIX_BYTES: usize = 1 + 16;
 
@@ -97,6 +98,16 @@ impl WorkspaceKeys {
     /// Whether that is what stands in this row.
     pub(crate) fn is_data_key(row: &[u8]) -> bool {
         row.first() == Some(&TABLE) && row.get(PREFIX_BYTES..) == Some(&[DATA_KEY])
+    }
+
+    /// That a session ended while something that it had done was not durable: if it never is, nobody may go on believing it.
+    pub(crate) fn unsaved(self, session: SessionId) -> Vec<u8> {
+        [&self.all_unsaved()[..], &session.bits().to_be_bytes()].concat()
+    }
+
+    /// What the keys of such sessions begin with.
+    pub(crate) fn all_unsaved(self) -> Vec<u8> {
+        self.namespace(&[UNSAVED])
     }
 
     /// In whose place a segment lies that is not the workspace's own; see [`super::sharing`].

@@ -26,6 +26,13 @@ pub(crate) struct Attachment {
     pub(crate) resumes: bool,
 }
 
+/// A session that nothing is accepted of any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sealed {
+    /// Whether everything that it has done is durable.
+    pub(crate) is_saved: bool,
+}
+
 /// The answer to an attachment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attached {
@@ -48,7 +55,7 @@ pub(crate) enum WorkspaceMessage {
     /// off. Frames that are answered bring none, theirs comes back with the answer.
     Frame(SessionId, ClientFrame, Option<OwnedSemaphorePermit>),
     /// From now on nothing of this session is accepted; what it held is let go.
-    Seal(SessionId, RpcReplyPort<()>),
+    Seal(SessionId, RpcReplyPort<Sealed>),
     /// This session has lapsed: nobody waits for what it might send again.
     Lapsed(SessionId),
     /// This session had lapsed and is heard again.

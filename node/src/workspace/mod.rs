@@ -43,7 +43,7 @@ pub(crate) use fsck::check;
 pub use fsck::{CheckFinding, CheckOptions, CheckReport};
 pub use homes::SegmentHomes;
 pub(crate) use keys::{WorkspaceKeys, holds_data, segment_key, workspace_of};
-pub(crate) use message::{Attached, Attachment, Outbound, WorkspaceMessage};
+pub(crate) use message::{Attached, Attachment, Outbound, Sealed, WorkspaceMessage};
 pub(crate) use quotas::encode_quotas;
 pub(crate) use sharing::remove;
 pub use storage::Storage;

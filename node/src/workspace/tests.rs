@@ -140,6 +140,7 @@ impl Lab {
             record: self.record.clone(),
             writer: self.writer.clone(),
             known: on_record.clone(),
+            has_missed: false,
             on_record,
             absent_writers: Arc::new(move |_| absent.load(Ordering::SeqCst)),
             fence: self.fence(),

@@ -37,12 +37,16 @@ impl Node {
     }
 
     pub(super) fn seal(&mut self, session: SessionId) {
-        self.settle(session);
+        self.miss(session);
         if self.absent.settle(session) {
             self.todo.push(Todo::Returned(session));
         }
         let Some(member) = self.members.remove(&session) else { return };
         self.todo.push(Todo::Sealed { session, applied: member.inbox.applied() });
+        self.departed.push(session);
+        if member.inbox.applied() > member.durable {
+            self.unsaved.insert(session);
+        }
         self.is_dirty = true;
         for ino in self.open.close_all(session).into_iter().chain(member.resending.unwrap_or_default()) {
             self.purge_if_orphan(ino);
@@ -66,6 +70,9 @@ impl Node {
 
     /// That a session is over is on record, and its locks pass.
     pub(super) fn release(&mut self, session: SessionId, phase: Phase) {
+        if self.unsaved.contains(&session) {
+            self.todo.push(Todo::Unsaved(session));
+        }
         self.todo.push(Todo::Record(session, phase));
         self.depart_locks(session);
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use artifacts_core::SessionId;
 use artifacts_core::leases::{Desk, Lease};
 use artifacts_core::locks::{Held, Resource};
-use artifacts_core::namespace::{Ino, MemoryView};
+use artifacts_core::namespace::{self, Ino, MemoryView};
 use artifacts_core::protocol::{ClientFrame, FenceReason, ServerFrame};
 use artifacts_core::session::{Absent, Lifecycle, LockClaims, OpenFiles, Phase, Recovery, WorkspaceLease};
 
@@ -48,6 +48,8 @@ pub(crate) enum Todo {
     Record(SessionId, Phase),
     /// That these were away while others were served goes on record, or that it does not matter any more.
     Outlived(Vec<SessionId>),
+    /// Put on record that this session ends while something that it has done is not durable.
+    Unsaved(SessionId),
     Returned(SessionId),
     /// An op has taken effect: whose, which, and when it was made.
     Took {
@@ -111,6 +113,10 @@ pub(crate) struct Node {
     pub(super) is_dirty: bool,
     pub(super) is_flushing: bool,
     pub(super) flush_wanted: bool,
+    /// Sessions that have ended since the last flush.
+    pub(super) departed: Vec<SessionId>,
+    /// Those of them whose ops are not durable.
+    pub(super) unsaved: BTreeSet<SessionId>,
     pub(super) absent: Absent,
     /// Inodes without links are still to be looked for: some may be open on a mount that may come back.
     pub(super) orphans_wait: bool,
@@ -131,11 +137,11 @@ impl Node {
     /// The owner of a workspace from `now_ms` on, with what is stored of it and the sessions on record. `had_taken` says what had taken effect
     /// at the owner before, for whoever judges.
     pub(crate) fn open(stored: &Stored, had_taken: BTreeMap<SessionId, u64>, faults: Faults, lease_ms: u64, now_ms: u64) -> Self {
-        let Durable { view, order, progress } = stored.durable.clone();
+        let Durable { view, order, progress, .. } = stored.durable.clone();
         let is_open = |phase: &Phase| matches!(phase, Phase::Live | Phase::Lapsed);
         let known: Vec<_> = stored.sessions.iter().filter(|(_, phase)| is_open(phase)).map(|(&id, &phase)| (id, phase)).collect();
         let live = || known.iter().filter(|(_, phase)| *phase == Phase::Live && !faults.skips_grace).map(|&(id, _)| id);
-        let recovery = Recovery::new(live());
+        let recovery = Recovery::new(live()).with_missed(!stored.unsaved.is_empty());
         let member = |&(id, phase): &(SessionId, Phase)| {
             let lifecycle = Lifecycle::new(phase, lease_ms, now_ms, None);
             (id, Member::new(progress.get(&id).cloned(), true, lifecycle))
@@ -148,6 +154,8 @@ impl Node {
         Self {
             members: known.iter().map(member).collect(),
             durable: stored.durable.clone(),
+            departed: stored.unsaved.iter().copied().collect(),
+            unsaved: BTreeSet::new(),
             view,
             order: next_order,
             open: OpenFiles::default(),
@@ -306,7 +314,7 @@ impl Node {
             member.lifecycle.tick(now_ms);
             if before == Phase::Live && member.lifecycle.phase() == Phase::Lapsed {
                 self.todo.push(Todo::Record(session, Phase::Lapsed));
-                self.settle(session);
+                self.miss(session);
                 let effects = self.desk.lapse(session);
                 self.perform_on_inodes(effects);
                 self.count_inode_holders();
@@ -335,6 +343,8 @@ impl Node {
         self.is_flushing = false;
         match durable {
             Some(durable) => {
+                self.departed.retain(|session| !durable.departed.contains(session));
+                self.unsaved.retain(|session| !durable.departed.contains(session));
                 self.say_durable(&durable);
                 self.durable = durable;
             }
@@ -360,6 +370,12 @@ impl Node {
         }
     }
 
+    pub(super) fn miss(&mut self, session: SessionId) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.miss(session);
+        }
+    }
+
     /// What has become possible.
     pub(super) fn go_on(&mut self) {
         if self.recovery.as_ref().is_some_and(Recovery::is_complete) {
@@ -379,7 +395,7 @@ impl Node {
         if self.flush_wanted && self.is_dirty && !self.is_flushing && self.recovery.is_none() {
             (self.flush_wanted, self.is_dirty, self.is_flushing) = (false, false, true);
             let progress = self.members.iter().map(|(&id, member)| (id, member.inbox.progress())).collect();
-            let durable = Durable { view: self.view.clone(), order: self.order, progress };
+            let durable = Durable { view: self.view.clone(), order: self.order, progress, departed: self.departed.clone() };
             if self.faults.acks_before_durable {
                 self.say_durable(&durable);
             }
@@ -438,6 +454,10 @@ impl Node {
             }
             ClientFrame::ResendDone { open } => {
                 let open: BTreeSet<Ino> = open.into_iter().collect();
+                if self.absent.is_outlived(session) && open.iter().any(|&ino| namespace::attr(&self.view, ino).is_err()) {
+                    // What it does with that file others would never see.
+                    return self.fence(session, FenceReason::LeaseLost);
+                }
                 if self.absent.settle(session) {
                     self.todo.push(Todo::Returned(session));
                 }

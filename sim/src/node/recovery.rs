@@ -14,6 +14,8 @@ pub(crate) struct Durable {
     pub(crate) view: MemoryView,
     pub(crate) order: u64,
     pub(crate) progress: BTreeMap<SessionId, Progress>,
+    /// Sessions that had ended when it began: all that they have done is in it.
+    pub(crate) departed: Vec<SessionId>,
 }
 
 /// What is stored of a workspace.
@@ -23,6 +25,8 @@ pub(crate) struct Stored {
     pub(crate) sessions: BTreeMap<SessionId, Phase>,
     /// Sessions that were away while others were served.
     pub(crate) outlived: BTreeSet<SessionId>,
+    /// Sessions that ended while something that they had done was not durable.
+    pub(crate) unsaved: BTreeSet<SessionId>,
     /// No fencing token above it has been given.
     pub(crate) token_reserve: u64,
 }
@@ -31,6 +35,7 @@ impl Node {
     /// The end of the grace after a takeover.
     pub(super) fn recover(&mut self) {
         let Some(recovery) = self.recovery.take() else { return };
+        let has_missed = recovery.has_missed();
         let had_taken = std::mem::take(&mut self.had_taken);
         let mut is_whole = true;
         let mut results: BTreeMap<SessionId, Vec<OpResult>> = BTreeMap::new();
@@ -52,6 +57,12 @@ impl Node {
         self.todo.push(Todo::Recovered { is_whole });
         for (session, results) in results {
             self.send(session, ServerFrame::Applied(results));
+        }
+        if has_missed {
+            let effects = self.lease.doubt();
+            self.perform(effects);
+            let effects = self.desk.doubt(self.now_ms);
+            self.perform_on_inodes(effects);
         }
         self.purge_waiting_orphans();
         (self.is_dirty, self.flush_wanted) = (true, true);

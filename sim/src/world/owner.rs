@@ -40,7 +40,7 @@ impl World {
                         self.after(delay_us, Event::RecallExpired { host, unit: number, epoch: lease });
                     }
                     // The store refuses the write, so nobody is told what depends on it.
-                    Todo::Record(..) | Todo::Outlived(_) if !is_owner => {
+                    Todo::Record(..) | Todo::Outlived(_) | Todo::Unsaved(_) if !is_owner => {
                         if let Some(unit) = self.hosts[host].workspace.serving_mut() {
                             unit.ownership.lose();
                         }
@@ -72,6 +72,7 @@ impl World {
                 self.tally.outlived += sessions.len() as u64;
                 self.store.outlived(epoch, sessions);
             }
+            Todo::Unsaved(session) => self.store.unsaved(epoch, session),
             Todo::Returned(session) => self.store.returned(epoch, session),
             Todo::Took { session, seq, time } => self.note_taken(session, seq, time),
             Todo::Holds(resource, held) => self.note_holder(&resource, &held),

@@ -98,13 +98,18 @@ impl Event {
         }
     }
 
+    /// Which node it happens to.
+    pub(crate) fn node(self, site: &Site) -> Result<usize> {
+        match self.whom {
+            Whom::OwnerOfWorkspace => site.owner_of_workspace(),
+            Whom::OwnerOfAccount => site.owner_of_account(),
+            Whom::Any(node) => Ok(node),
+        }
+    }
+
     /// Lets it happen, and returns when all nodes serve again.
     pub(crate) fn happen(self, site: &mut Site) -> Result<()> {
-        let node = match self.whom {
-            Whom::OwnerOfWorkspace => site.owner_of_workspace()?,
-            Whom::OwnerOfAccount => site.owner_of_account()?,
-            Whom::Any(node) => node,
-        };
+        let node = self.node(site)?;
         match self.what {
             What::Kill { at_once } => {
                 site.nodes[node].kill()?;

@@ -12,6 +12,7 @@ mod event;
 mod holder;
 mod journal;
 mod judge;
+mod lives;
 mod mounts;
 mod named;
 mod pauses;

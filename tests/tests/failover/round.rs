@@ -135,7 +135,7 @@ fn work(mut client: Client, root: &Path, who: &str, stop: &AtomicBool) -> Result
         if let Some(lost_ns) = client.take_loss() {
             match wait_served(root, who, stop) {
                 Some(served_ns) => {
-                    client.settle_losses(served_ns);
+                    client.settle_losses(served_ns)?;
                     calls.note(lost_ns, served_ns);
                 }
                 None => break,

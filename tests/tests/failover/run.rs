@@ -7,13 +7,14 @@ use artifacts_tests::crash::Random;
 use artifacts_tests::linearizability::files::State;
 use artifacts_tests::linearizability::programs::{DIRS, Group, Histories, add, survey};
 use artifacts_tests::linearizability::{Verdict, keep};
-use artifacts_tests::time::{Duration, monotonic_ns, now};
+use artifacts_tests::time::{Duration, monotonic_ns, now, sleep};
 use artifacts_tests::{Scratch, Table, percentile};
 
-use crate::event::{Class, Event};
+use crate::event::{Class, Event, What};
 use crate::holder::{self, final_count};
 use crate::journal::{self, Saved, compare};
 use crate::judge::{at_rest, forgive, judge};
+use crate::lives::Lives;
 use crate::mounts::{MOUNTS, Mounts};
 use crate::round::{self, Numbers, Outcome};
 use crate::site::Site;
@@ -28,6 +29,7 @@ const PAUSE_LIMIT_S: f64 = 60.0;
 pub(crate) struct Run {
     site: Site,
     mounts: Mounts,
+    lives: Lives,
     seed: u64,
     random: Random,
     numbers: Numbers,
@@ -65,6 +67,7 @@ impl Run {
         Ok(Some(Self {
             site,
             mounts,
+            lives: Lives::new(monotonic_ms()),
             seed,
             random: Random::new(seed),
             numbers: Numbers { round: 0, client: 0, records: [0; MOUNTS] },
@@ -100,6 +103,11 @@ impl Run {
     }
 
     fn event(&mut self, event: Event) -> Result<()> {
+        if let What::Kill { .. } = event.what {
+            let node = event.node(&self.site)?;
+            sleep(self.lives.rest(node, monotonic_ms()));
+            self.lives.begin(node, monotonic_ms());
+        }
         let first_client = self.numbers.client;
         let outcome = round::run(&mut self.site, &self.mounts, event, &mut self.numbers, &mut self.random)?;
         let Outcome { mut histories, saved, held, named, pauses_s, took } = outcome;
@@ -227,6 +235,10 @@ impl Run {
         ensure!(longest_s < PAUSE_LIMIT_S, "a call took {longest_s:.1} s");
         Ok(())
     }
+}
+
+fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
 }
 
 fn print_pauses(all: &[(Class, Vec<f64>)]) {

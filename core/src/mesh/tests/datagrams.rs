@@ -169,6 +169,19 @@ fn a_member_that_restarts_without_end_does_not_fill_the_list() {
     assert_eq!(of_an_hour, 7_200 * 500 / LIFE_EVERY_MS - 1);
 }
 
+/// Who joins hears of all lives that others still mention. These are over.
+#[test]
+fn what_a_name_did_before_a_member_came_does_not_keep_it_waiting() {
+    let (mut one, mut other) = pair();
+    let past = (1..30).map(|generation| entry(member("crashing", generation)));
+    let digest = std::iter::once(entry(itself(&one))).chain(past).collect();
+    let datagram = one.seal(other.me().address, Gossip::Syn(digest)).unwrap();
+    let Ok(Opened::Gossip { message, .. }) = other.open(address(1), &datagram, 0) else { panic!("refused") };
+    assert_eq!(message.digest().iter().map(|entry| entry.member.generation).max(), Some(29));
+    assert_eq!(message.digest().len(), 2, "and of its lives the last");
+    assert_eq!(taken(&mut other, &mut one, 30..60, 0), LIVES_AT_ONCE - 1);
+}
+
 /// One that had been restarted sixteen times within a quarter of an hour was not taken for the rest of it, and went on as if it was.
 #[test]
 fn a_member_that_stays_up_is_taken_soon_however_often_it_was_restarted() {

@@ -119,3 +119,37 @@ async fn what_a_session_that_is_away_may_have_open_is_not_removed() {
     late.send(ClientFrame::Closed { inodes: vec![Ino(2_000)] });
     assert_eq!(usage(&actor).await.inodes, 1, "nobody has it open any more");
 }
+
+/// What it went on to do with that file nobody else would ever see.
+#[tokio::test]
+async fn a_session_that_has_a_file_open_that_went_while_it_was_away_does_not_come_back() {
+    let mut lab = Lab::new().await;
+    let away = SessionId::from_bits(2);
+    let actor = lab.start(vec![]).await;
+    let mut mount = Mount::attach(&actor, 2, Mode::Rw, false).await;
+    mount.commit(file("f", 2_000)).await.1.unwrap();
+    mount.commit(file("g", 2_001)).await.1.unwrap();
+    mount.send(ClientFrame::Opened { inodes: vec![Ino(2_000), Ino(2_001)] });
+    mount.make_durable().await;
+    lab.crash(actor);
+
+    let actor = lab.start(vec![away]).await;
+    actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+    let mut served = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    served.commit(unlink("f")).await.1.unwrap();
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send(ClientFrame::ResendDone { open: vec![Ino(2_001)] });
+    usage(&actor).await;
+    assert!(lab.fenced.lock().is_empty(), "what it has open is there");
+    lab.crash(actor);
+
+    let actor = lab.start(vec![away]).await;
+    actor.cast(WorkspaceMessage::Lapsed(away)).unwrap();
+    let mut served = Mount::attach(&actor, 3, Mode::Rw, false).await;
+    served.commit(unlink("g")).await.1.unwrap();
+    let late = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    late.send(ClientFrame::ResendDone { open: vec![Ino(2_001)] });
+    late.send_op(3, None, file("late", 2_002));
+    assert_eq!(served.lookup("late").await, Err(Errno::ENOENT));
+    assert_eq!(*lab.fenced.lock(), [away]);
+}

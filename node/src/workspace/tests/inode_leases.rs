@@ -4,6 +4,7 @@ use artifacts_core::leases::{Kind, Lease};
 use artifacts_core::namespace::Key;
 use artifacts_core::protocol::COME_AGAIN;
 use artifacts_core::replica::Fetch;
+use ractor::rpc::CallResult;
 
 use super::*;
 
@@ -228,4 +229,50 @@ async fn a_question_that_waited_when_its_stream_broke_brings_no_lease_over_the_n
     b.send(ClientFrame::ResendDone { open: vec![] });
     b.ask_later(7, Request::Acquire { inodes: vec![FILE] });
     assert!(matches!(b.answer().await, ServerFrame::Reply { id: 7, result: Ok(Answer::Leases(leases)) } if leases.len() == 1));
+}
+
+/// What one had made, and the other had seen, is gone with the one that does not come back.
+#[tokio::test]
+async fn nobody_goes_on_believing_what_may_never_come_back() {
+    let (mut lab, actor, mut a, mut b) = shared().await;
+    a.make_durable().await;
+    a.commit(file("new", 1_001)).await.1.unwrap();
+    let leases = b.learn(inode(Ino::ROOT), Kind::Read).await.unwrap();
+    lab.crash(actor);
+    let actor = lab.start(vec![a.id, b.id]).await;
+    b = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    b.send(ClientFrame::ClaimLeases { leases: leases.clone() });
+    b.send(ClientFrame::ResendDone { open: vec![] });
+    actor.cast(WorkspaceMessage::Lapsed(a.id)).unwrap();
+    assert_eq!(b.inodes_recalled().await, (leases.clone(), false));
+    b.send(ClientFrame::GiveBack { leases, keep_read: false });
+    assert_eq!(b.lookup("new").await, Err(Errno::ENOENT));
+    assert!(lab.fenced.lock().is_empty());
+}
+
+/// The same, if it had ended before: nobody waits for it then.
+#[tokio::test]
+async fn nobody_goes_on_believing_what_a_session_left_unsaved() {
+    let (mut lab, actor, mut a, mut b) = shared().await;
+    a.make_durable().await;
+    a.commit(file("new", 1_001)).await.1.unwrap();
+    let leases = b.learn(inode(Ino::ROOT), Kind::Read).await.unwrap();
+    let sealed = actor.call(|reply| WorkspaceMessage::Seal(a.id, reply), None).await.unwrap();
+    assert!(matches!(sealed, CallResult::Success(Sealed { is_saved: false })));
+    // As the session's actor does, with the record of the end.
+    let key = WorkspaceKeys(lab.record.id).unsaved(a.id);
+    let mut batch = Batch::new();
+    batch.put(key.clone(), Vec::new());
+    lab.store.write(batch, Durability::Durable).await.unwrap();
+    lab.crash(actor);
+    let actor = lab.start(vec![b.id]).await;
+    b = Mount::attach(&actor, 2, Mode::Rw, true).await;
+    b.send(ClientFrame::ClaimLeases { leases: leases.clone() });
+    b.send(ClientFrame::ResendDone { open: vec![] });
+    assert_eq!(b.inodes_recalled().await, (leases.clone(), false));
+    b.send(ClientFrame::GiveBack { leases, keep_read: false });
+    assert_eq!(b.lookup("new").await, Err(Errno::ENOENT));
+    b.commit(file("later", 2_001)).await.1.unwrap();
+    b.make_durable().await;
+    assert_eq!(lab.store.get(&key).await.unwrap(), None, "it is known once");
 }

@@ -120,6 +120,30 @@ async fn after_a_restart_the_holder_claims_its_lease() {
     assert!(lab.fenced.lock().is_empty());
 }
 
+/// The holder fetched what another had done just before, and that other is not back.
+#[tokio::test]
+async fn a_holder_that_may_go_by_what_never_comes_back_begins_anew() {
+    let mut lab = Lab::new().await;
+    let actor = lab.start(vec![]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, false).await;
+    a.send(ClientFrame::WantLease);
+    let epoch = a.granted().await;
+    a.commit(file("durable", 1_001)).await.1.unwrap();
+    a.make_durable().await;
+    lab.crash(actor);
+    let gone = SessionId::from_bits(2);
+    let actor = lab.start(vec![a.id, gone]).await;
+    let mut a = Mount::attach(&actor, 1, Mode::Rw, true).await;
+    a.send(ClientFrame::ClaimLease { epoch });
+    a.send(ClientFrame::ResendDone { open: vec![] });
+    actor.call(|reply| WorkspaceMessage::Seal(gone, reply), None).await.unwrap();
+    assert_eq!(a.recalled().await, epoch);
+    a.send(ClientFrame::ReturnLease);
+    a.send(ClientFrame::WantLease);
+    assert!(a.granted().await > epoch);
+    assert!(lab.fenced.lock().is_empty());
+}
+
 /// Two mounts shared the workspace when the node died. The first that is back says that it holds no lease and wants one: were it
 /// granted in the grace, what it said before would take it away again behind its back.
 #[tokio::test]

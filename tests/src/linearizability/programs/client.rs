@@ -63,8 +63,17 @@ impl Client {
     }
 
     /// What had no answer has happened by this moment, or never will: the mount has answered something since that comes behind it.
-    pub fn settle_losses(&mut self, until_ns: u64) {
+    /// A lock may be held still, because nobody knows what came of giving it back, and to take it anew would convert it: flock(2) lets
+    /// others in between then. So all are given back once more.
+    ///
+    /// # Errors
+    /// When an unlock has an answer that it cannot have.
+    pub fn settle_losses(&mut self, until_ns: u64) -> Result<()> {
         self.performer.settle_losses(until_ns);
+        for (group, lock) in Group::all().zip(&self.locks) {
+            self.performer.unlock(group, lock)?;
+        }
+        Ok(())
     }
 
     /// Asks for one thing.
