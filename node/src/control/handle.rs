@@ -12,12 +12,13 @@ use parking_lot::Mutex;
 use ractor::RpcReplyPort;
 use tokio::task::JoinSet;
 
-use super::account_actor::{AccountActor, AccountMessage, CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
+use super::account_actor::{AccountActor, AccountMessage};
 use super::asked::{Asked, Asker};
 use super::grant_rules::{RevokeChoice, TicketWish};
 use super::revoker::Revoker;
 use super::shared::{Shared, ask};
 use super::tenant_actor::{GrantWish, TenantMessage};
+use super::wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 use super::{ControlError, DataPlane, NewKey, admin_token, durable, housekeeping, signing, workspace_removal};
 use crate::actors::Family;
 use crate::audit::{AuditEvent, AuditKind, By};

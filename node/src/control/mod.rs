@@ -28,11 +28,12 @@ mod revoker;
 mod shared;
 mod signing;
 mod tenant_actor;
+mod wishes;
 mod workspace_removal;
 
-pub use account_actor::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 pub use admin_token::ADMIN_TOKEN_FILE;
 pub use data_plane::{DataPlane, hits};
 pub use error::ControlError;
 pub use handle::{Control, GrantOrder, StartError, TicketOrder};
 pub use new_key::NewKey;
+pub use wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
