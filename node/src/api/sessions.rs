@@ -215,6 +215,6 @@ pub(super) async fn end(
 ) -> Result<Json<EndedSession>, ApiError> {
     let session = state.control().session(caller.account(), path.id).await?;
     caller.may(Action::Change(Subject::session(&session.record)))?;
-    let (session, report) = state.control().end_session(caller.account(), path.id, query.wait()?).await?;
+    let (session, report) = state.control_for(&caller).end_session(caller.account(), path.id, query.wait()?).await?;
     Ok(Json(EndedSession { session: session.into(), sessions: report.into() }))
 }
