@@ -27,12 +27,12 @@ const VERSION: u8 = 2;
 
 /// What chitchat wants to send. Nothing for the answer to a stranger, which cannot come up behind a seal, and for
 /// anything that this version of chitchat does not write.
-pub(crate) fn from_chitchat(message: &ChitchatMessage) -> Option<Gossip> {
+pub fn from_chitchat(message: &ChitchatMessage) -> Option<Gossip> {
     read(&message.serialize_to_vec())
 }
 
 /// What chitchat is to receive.
-pub(crate) fn to_chitchat(message: &Gossip, cluster: &str) -> Option<ChitchatMessage> {
+pub fn to_chitchat(message: &Gossip, cluster: &str) -> Option<ChitchatMessage> {
     let bytes = write(message, cluster)?;
     let mut rest = bytes.as_slice();
     ChitchatMessage::deserialize(&mut rest).ok().filter(|_| rest.is_empty())

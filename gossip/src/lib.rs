@@ -10,7 +10,7 @@
 //! How the ring lives is told in the node, which has a membership of its own around the same transport.
 
 mod cell;
-mod codec;
+pub mod codec;
 mod port;
 mod rumours;
 mod socket;

@@ -76,6 +76,8 @@ pub struct NodeConfig {
     pub ring: Option<RingConfig>,
     /// How the node takes part in the mesh of host agents.
     pub mesh: MeshConfig,
+    /// Whether the web console is served at `/console`.
+    pub console: bool,
     /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
     /// newest is spoken as that.
     pub protocol: VersionRange,
@@ -125,6 +127,7 @@ impl Default for NodeConfig {
             data_path: None,
             ring: None,
             mesh: MeshConfig::default(),
+            console: true,
             protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),
         }
