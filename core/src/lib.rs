@@ -24,5 +24,7 @@ pub mod ticket;
 pub mod time;
 
 pub use error_code::ErrorCode;
-pub use id::{AccountId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, SnapshotId, TenantId, TicketId, WorkspaceId};
+pub use id::{
+    AccountId, AuditId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, SnapshotId, TenantId, TicketId, WorkspaceId,
+};
 pub use time::Timestamp;

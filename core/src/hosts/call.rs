@@ -32,6 +32,8 @@ pub struct CellAnswer {
     pub account: AccountId,
     /// The credential.
     pub credential: KeyId,
+    /// Of which generation of the account's rights it is.
+    pub generation: u64,
     /// The shard in which the account's revocations are.
     pub seat: Seat,
     /// The shards of its region: a record of an account in another does not belong here.

@@ -1,7 +1,7 @@
 use crate::cluster::{Seat, ShardMap};
 use crate::revocation::{
-    Evidence, Position, Proof, RevocationRegister, SignedBeacon, SignedNews, SignedReadings, SignedRevocation, Standing, Taken, Target,
-    from_text, rumour, to_text,
+    Evidence, Issue, Position, Proof, RevocationRegister, SignedBeacon, SignedNews, SignedReadings, SignedRevocation, Standing, Taken,
+    Target, from_text, rumour, to_text,
 };
 use crate::ticket::{Jwks, VerifyingKeys};
 use crate::{AccountId, Timestamp};
@@ -138,6 +138,11 @@ impl HostProofs {
     /// Whether what a session of this account stands on stands.
     pub fn proof(&self, on: &Standing, now_ms: u64) -> Proof {
         self.evidence.proof(&self.register, on, &self.seat, now_ms)
+    }
+
+    /// Whether everything that the account had issued in this generation was revoked at once.
+    pub fn is_void(&self, generation: u64) -> bool {
+        self.register.is_void(Issue { account: self.account, generation })
     }
 
     /// Whether this was revoked.

@@ -33,7 +33,13 @@ fn account_in(shard: Shard) -> AccountId {
 }
 
 fn standing() -> Standing {
-    Standing { session: SessionId::from_bits(1), grant: Some(GrantId::from_bits(2)), key: None, workspace: WorkspaceId::from_bits(3) }
+    Standing {
+        session: SessionId::from_bits(1),
+        grant: Some(GrantId::from_bits(2)),
+        key: None,
+        workspace: WorkspaceId::from_bits(3),
+        issue: None,
+    }
 }
 
 impl World {

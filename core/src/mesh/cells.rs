@@ -74,13 +74,22 @@ pub struct Founding {
     pub secret: [u8; 32],
 }
 
+/// A mesh credential that hosts come with, and what may end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Admission {
+    /// Which.
+    pub credential: KeyId,
+    /// When it runs out.
+    pub expires_at: Option<Timestamp>,
+    /// Of which generation of the account's rights it is.
+    pub generation: u64,
+}
+
 /// A host, as its agent shows itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostEntry {
-    /// The mesh credential that it has come with.
-    pub credential: KeyId,
-    /// When that runs out.
-    pub expires_at: Option<Timestamp>,
+    /// What it has come with.
+    pub admission: Admission,
     /// Where it receives datagrams.
     pub address: SocketAddr,
     /// When it has asked last, in milliseconds of a monotonic clock.
@@ -91,8 +100,8 @@ pub struct HostEntry {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CellEntry {
     secret: [u8; 32],
-    /// With which credentials hosts have come that were told its key, and when those run out; also hosts that have gone.
-    known_to: BTreeMap<KeyId, Option<Timestamp>>,
+    /// With what hosts have come that were told its key; also hosts that have gone.
+    known_to: BTreeSet<Admission>,
     hosts: BTreeMap<NodeName, HostEntry>,
 }
 
@@ -156,7 +165,7 @@ impl Cells {
     pub fn join(&mut self, name: &NodeName, host: HostEntry, found: impl FnOnce() -> Founding) -> Result<CellId, CellsError> {
         if let Some(id) = self.of.get(name).copied() {
             let known = self.cells.get(&id).and_then(|cell| cell.hosts.get(name));
-            if known.is_some_and(|known| known.credential != host.credential) {
+            if known.is_some_and(|known| known.admission.credential != host.admission.credential) {
                 return Err(CellsError::NameTaken);
             }
             self.put(id, name.clone(), host);
@@ -192,13 +201,13 @@ impl Cells {
 
     /// Credentials have ended: who came with them is out, and each cell that they knew is closed; the others in it are in one that is
     /// founded for them. Answers which cells were closed.
-    pub fn end(&mut self, has_ended: impl Fn(KeyId, Option<Timestamp>) -> bool, mut found: impl FnMut() -> Founding) -> Vec<CellId> {
-        let is_known = |(_, cell): &(&CellId, &CellEntry)| cell.known_to.iter().any(|(id, expires_at)| has_ended(*id, *expires_at));
+    pub fn end(&mut self, has_ended: impl Fn(&Admission) -> bool, mut found: impl FnMut() -> Founding) -> Vec<CellId> {
+        let is_known = |(_, cell): &(&CellId, &CellEntry)| cell.known_to.iter().any(&has_ended);
         let closed: Vec<CellId> = self.cells.iter().filter(is_known).map(|(id, _)| *id).collect();
         for id in &closed {
             let Some(cell) = self.cells.remove(id) else { continue };
             self.of.retain(|name, _| !cell.hosts.contains_key(name));
-            let stay: Vec<_> = cell.hosts.into_iter().filter(|(_, host)| !has_ended(host.credential, host.expires_at)).collect();
+            let stay: Vec<_> = cell.hosts.into_iter().filter(|(_, host)| !has_ended(&host.admission)).collect();
             if !stay.is_empty() {
                 let next = self.found(found());
                 stay.into_iter().for_each(|(name, host)| self.put(next, name, host));
@@ -231,13 +240,13 @@ impl Cells {
     }
 
     fn found(&mut self, Founding { id, secret }: Founding) -> CellId {
-        self.cells.insert(id, CellEntry { secret, known_to: BTreeMap::new(), hosts: BTreeMap::new() });
+        self.cells.insert(id, CellEntry { secret, known_to: BTreeSet::new(), hosts: BTreeMap::new() });
         id
     }
 
     fn put(&mut self, id: CellId, name: NodeName, host: HostEntry) {
         if let Some(cell) = self.cells.get_mut(&id) {
-            cell.known_to.insert(host.credential, host.expires_at);
+            cell.known_to.insert(host.admission);
             cell.hosts.insert(name.clone(), host);
             self.of.insert(name, id);
         }

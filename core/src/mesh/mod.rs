@@ -40,8 +40,8 @@ mod tests;
 
 pub use call::{Answer, CallError, CallSeat, IncomingCall, OpenedCall, SealedCall};
 pub use cells::{
-    CELL_HOSTS_MAX, CELL_NODES, CellEntry, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HOST_GONE_MS, HOSTS_MAX, HostEntry,
-    InvalidCellId, cell_nodes,
+    Admission, CELL_HOSTS_MAX, CELL_NODES, CellEntry, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HOST_GONE_MS, HOSTS_MAX,
+    HostEntry, InvalidCellId, cell_nodes,
 };
 pub use credential_file::CredentialFile;
 pub use endpoint::{Endpoint, Identity, Opened, Refusal};

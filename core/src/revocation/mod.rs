@@ -26,7 +26,7 @@ pub use beacon::{BEACON_SHARDS_MAX, Beacon, ClockId, READINGS_MAX, Reading, Read
 pub use evidence::{Evidence, Proof, Taken};
 pub use feed::{Feed, Following, News, Position, SignedNews};
 pub use recent::{Recent, SLOTS};
-pub use record::{RevocationRecord, SignedRevocation, Target};
+pub use record::{Issue, RevocationRecord, SignedRevocation, Target};
 pub use register::{RevocationRegister, Standing};
 pub use shard_log::{Head, ShardLog};
 pub use signed::{Signed, Statement, from_text, to_text};

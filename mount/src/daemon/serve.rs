@@ -108,7 +108,10 @@ fn run(
 ) -> Result<ExitReport, MountError> {
     point.prepare()?;
     let path = point.path().to_owned();
-    let disk = options.cache_dir.as_deref();
+    let disk = options.cache_dir.as_deref().filter(|_| !session.welcome.keep_off_disk);
+    if options.cache_dir.is_some() && disk.is_none() {
+        tracing::info!("the workspace is encrypted at rest; nothing of it is kept in the cache on disk");
+    }
     let disk = disk.and_then(|dir| DiskCache::new(dir, &session.welcome.workspace, options.disk_cache_bytes, Arc::clone(clock)));
     let exchange = Arc::new(Exchange::new(http, Arc::clone(session)));
     let blocks = Blocks::new(exchange, options.cache_bytes.min(CACHE_MAX_BYTES) as usize, disk);

@@ -2,7 +2,7 @@ use std::sync::{Arc, Weak};
 
 use artifacts_core::hosts::{CellAnswer, HostProofs};
 use artifacts_core::protocol::FenceReason;
-use artifacts_core::revocation::{Position, Proof, Standing, Taken, Target};
+use artifacts_core::revocation::{Issue, Position, Proof, Standing, Taken, Target};
 use parking_lot::Mutex;
 
 use crate::control::GossipStatus;
@@ -19,6 +19,8 @@ pub(crate) struct Mesh {
 #[derive(Default)]
 struct Known {
     proofs: Option<HostProofs>,
+    /// Of which generation of the account's rights the credential is.
+    generation: u64,
     sessions: Vec<Weak<MountSession>>,
     status: GossipStatus,
 }
@@ -65,7 +67,7 @@ impl Mesh {
         };
         let has_keys = proofs.trust(answer.keys.clone());
         proofs.read(asked, &answer.news, asked_at_ms, self.clock.boot_ms(), timestamp(self.clock.as_ref()));
-        known.proofs = Some(proofs);
+        (known.proofs, known.generation) = (Some(proofs), answer.generation);
         has_keys
     }
 
@@ -92,7 +94,9 @@ impl Mesh {
 
     /// Whether the credential itself was revoked, by what is heard.
     pub(super) fn is_revoked(&self, credential: artifacts_core::KeyId) -> bool {
-        self.known.lock().proofs.as_ref().is_some_and(|proofs| proofs.is_revoked(Target::Key(credential)))
+        let known = self.known.lock();
+        let is_out = |proofs: &HostProofs| proofs.is_revoked(Target::Key(credential)) || proofs.is_void(known.generation);
+        known.proofs.as_ref().is_some_and(is_out)
     }
 
     /// Tells every mount what is known of its right.
@@ -104,7 +108,8 @@ impl Mesh {
             let now_ms = self.clock.boot_ms();
             for session in known.sessions.iter().filter_map(Weak::upgrade) {
                 let Some(on) = session.welcome.stands_on.as_deref().copied().filter(|on| on.account == proofs.account()) else { continue };
-                let standing = Standing { session: session.id(), grant: on.grant, key: on.key, workspace: on.workspace };
+                let issue = on.generation.map(|generation| Issue { account: on.account, generation });
+                let standing = Standing { session: session.id(), grant: on.grant, key: on.key, workspace: on.workspace, issue };
                 let reason =
                     if proofs.is_revoked(Target::Workspace(on.workspace)) { FenceReason::WorkspaceDeleted } else { FenceReason::Revoked };
                 judged.push((session, proofs.proof(&standing, now_ms), reason, now_ms));

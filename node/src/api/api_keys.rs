@@ -148,7 +148,7 @@ pub(super) async fn create(
         expires_at: rules::end(body.expires_at, body.ttl_seconds, state.context().clock.wall())?,
         scope: body.scope.map(|scope| scope.checked(&caller)).transpose()?.unwrap_or_default(),
     };
-    let new = state.control().create_key(caller.account(), wish).await?;
+    let new = state.control_for(&caller).create_key(caller.account(), wish).await?;
     Ok((StatusCode::CREATED, Json(CreatedApiKey { api_key: new.record.into(), key: new.secret })))
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn list(
 ) -> Result<Json<PageBody<ApiKey>>, ApiError> {
     caller.may(Action::ManageKeys)?;
     let page = state.context().catalog.keys(caller.account().id, &query.request()?, |key| !key.scope.mesh).await?;
-    Ok(Json(PageBody::new(page, ApiKey::from)))
+    Ok(Json(PageBody::new(page, |key| key.under(caller.account()).into())))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -195,6 +195,6 @@ pub(super) async fn revoke(
     QueryParams(query): QueryParams<WaitQuery>,
 ) -> Result<Json<RevokedApiKey>, ApiError> {
     caller.may(Action::ManageKeys)?;
-    let (key, report) = state.control().revoke_key(caller.account(), path.id, false, query.wait()?).await?;
+    let (key, report) = state.control_for(&caller).revoke_key(caller.account(), path.id, false, query.wait()?).await?;
     Ok(Json(RevokedApiKey { api_key: key.into(), sessions: report.into() }))
 }

@@ -103,10 +103,8 @@ async fn caller(state: &ApiState, secret: &str, position: Option<&KeyPosition>) 
         None => context.catalog.key_by_secret(secret).await?,
     };
     let Some(key) = found else { return Ok(None) };
-    if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
-        return Ok(None);
-    }
-    Ok(context.catalog.account(key.account).await?.map(|account| Caller::new(account, key)))
+    let account = context.catalog.account(key.account).await?;
+    Ok(account.filter(|account| key.stands(account, now)).map(|account| Caller::new(account, key)))
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two such headers are one too many.

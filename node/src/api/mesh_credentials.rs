@@ -92,7 +92,7 @@ pub(super) async fn create(
         expires_at: rules::end(body.expires_at, ttl_seconds, state.context().clock.wall())?,
         scope: KeyScope { mesh: true, ..KeyScope::default() },
     };
-    let new = state.control().create_key(caller.account(), wish).await?;
+    let new = state.control_for(&caller).create_key(caller.account(), wish).await?;
     let endpoints = state.context().endpoints.read().clone();
     Ok((StatusCode::CREATED, Json(CreatedMeshCredential { mesh_credential: new.record.into(), secret: new.secret, endpoints })))
 }
@@ -108,7 +108,7 @@ pub(super) async fn list(
 ) -> Result<Json<PageBody<MeshCredential>>, ApiError> {
     caller.may(Action::ManageKeys)?;
     let page = state.context().catalog.keys(caller.account().id, &query.request()?, |key| key.scope.mesh).await?;
-    Ok(Json(PageBody::new(page, MeshCredential::from)))
+    Ok(Json(PageBody::new(page, |key| key.under(caller.account()).into())))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -132,6 +132,6 @@ pub(super) async fn revoke(
 ) -> Result<Json<MeshCredential>, ApiError> {
     caller.may(Action::ManageKeys)?;
     // No session stands on it, so there is nothing to wait for.
-    let (credential, _) = state.control().revoke_key(caller.account(), path.id, true, Duration::ZERO).await?;
+    let (credential, _) = state.control_for(&caller).revoke_key(caller.account(), path.id, true, Duration::ZERO).await?;
     Ok(Json(credential.into()))
 }

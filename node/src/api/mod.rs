@@ -13,6 +13,8 @@
 
 mod accounts;
 mod api_keys;
+mod audit;
+mod audit_events;
 mod body;
 mod byte_range;
 mod caller;
@@ -22,6 +24,7 @@ mod credential;
 mod delivery;
 mod elsewhere;
 mod error;
+mod everything;
 mod fenced;
 mod file_entry;
 mod file_list;
@@ -53,6 +56,7 @@ mod schema;
 pub mod scope;
 mod sessions;
 mod shell;
+mod signing_keys;
 mod snapshots;
 mod state;
 mod tenants;
@@ -69,6 +73,7 @@ pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
+pub(crate) use schema::{AuditActorSchema, ModeSchema};
 pub(crate) use shell::{name, surround};
 pub use state::ApiState;
 

@@ -8,6 +8,7 @@
 use artifacts_core::name::{TenantSlug, WorkspaceName};
 use artifacts_core::ticket::Mode;
 
+use crate::audit::AuditEvent;
 use crate::records::{GrantRecord, KeyScope, SessionRecord, SessionRight};
 
 /// What an action is about; what it does not name is absent.
@@ -33,6 +34,11 @@ impl<'a> Subject<'a> {
     /// A tenant's access to a workspace.
     pub fn access(workspace: &'a WorkspaceName, tenant: &'a TenantSlug) -> Self {
         Self { workspace: Some(workspace.as_str()), tenant: Some(tenant.as_str()) }
+    }
+
+    /// What an entry of the audit trail is about.
+    pub(super) fn audited(event: &'a AuditEvent) -> Self {
+        Self { workspace: event.workspace.as_deref().map(name_in), tenant: event.tenant_slug.as_ref().map(|slug| slug.as_str()) }
     }
 
     /// A grant.

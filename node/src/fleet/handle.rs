@@ -21,6 +21,7 @@ use crate::abroad::SharedAbroad;
 use crate::blob::BlobStore;
 use crate::cluster::Shards;
 use crate::config::NodeConfig;
+use crate::encryption::ClusterKeys;
 use crate::random::SharedEntropy;
 use crate::records::WorkspaceRecord;
 use crate::ring::Ring;
@@ -74,6 +75,8 @@ pub(crate) struct FleetParts {
     pub(crate) clock: SharedClock,
     pub(crate) entropy: SharedEntropy,
     pub(crate) blobs: Arc<dyn BlobStore>,
+    /// The keys for encryption at rest, if workspaces are to be encrypted.
+    pub(crate) cluster_keys: Option<ClusterKeys>,
     pub(crate) shards: Shards,
     pub(crate) ring: Ring,
     pub(crate) common: Common,
@@ -173,6 +176,10 @@ impl Fleet {
 
     pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.parts.blobs
+    }
+
+    pub(super) fn cluster_keys(&self) -> Option<&ClusterKeys> {
+        self.0.parts.cluster_keys.as_ref()
     }
 
     pub(super) fn shards(&self) -> &Shards {

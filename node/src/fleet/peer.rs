@@ -31,6 +31,7 @@ use super::place::Home;
 use super::witness::Witnessed;
 use super::{Fleet, Unit};
 use crate::abroad::RegionKeys;
+use crate::audit::AuditEvent;
 use crate::catalog::KeyPosition;
 use crate::records::WorkspaceRecord;
 use crate::ring;
@@ -67,10 +68,13 @@ pub(super) enum PeerCall {
     Confirm(AccountId, Standing),
     /// See [`DataPlane`](crate::control::DataPlane) for the rest.
     Format(WorkspaceRecord),
+    SetQuotas(WorkspaceRecord),
     Usage(WorkspaceId),
     Storage(WorkspaceId),
     Check(WorkspaceRecord, CheckOptions),
     Destroy(WorkspaceId),
+    /// See [`Authority::record`](crate::sessions::Authority::record).
+    Record(AccountId, Vec<AuditEvent>),
     IdBeside(WorkspaceId),
     Copy(WorkspaceRecord, WorkspaceId),
     Session(SessionId),
@@ -203,8 +207,11 @@ impl Fleet {
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
                     PeerCall::RightOfKeyAt(_, position) | PeerCall::JoinCell { position: Some(position), .. } => position.shard(map),
                     PeerCall::JoinCell { secret, position: None, .. } => map.of_bytes(&crate::random::secret_hash(secret)),
-                    PeerCall::Confirm(account, _) => map.of(*account),
-                    PeerCall::Format(workspace) | PeerCall::Check(workspace, _) | PeerCall::Copy(workspace, _) => map.of(workspace.id),
+                    PeerCall::Confirm(account, _) | PeerCall::Record(account, _) => map.of(*account),
+                    PeerCall::Format(workspace)
+                    | PeerCall::SetQuotas(workspace)
+                    | PeerCall::Check(workspace, _)
+                    | PeerCall::Copy(workspace, _) => map.of(workspace.id),
                     PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) | PeerCall::IdBeside(id) => map.of(*id),
                     PeerCall::Session(id) | PeerCall::Witness(id, _) => map.of(*id),
                     PeerCall::Claim(handle, _) => map.of_bytes(handle.as_str().as_bytes()),
@@ -240,6 +247,8 @@ impl Fleet {
                 json(if stands { confirmed } else { Err(fenced(artifacts_core::protocol::FenceReason::Revoked)) })?
             }
             PeerCall::Format(workspace) => json(sessions.format(workspace).await?)?,
+            PeerCall::SetQuotas(workspace) => json(sessions.set_quotas(workspace).await?)?,
+            PeerCall::Record(account, events) => json(unit.authority().record(*account, None, events).await?)?,
             PeerCall::Usage(id) => json(sessions.usage(*id).await?)?,
             PeerCall::Storage(id) => json(sessions.storage(*id).await?)?,
             PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,

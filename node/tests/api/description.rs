@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 48] = [
+const CALLS: [&str; 55] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/mesh-credentials/{id}",
@@ -20,6 +20,8 @@ const CALLS: [&str; 48] = [
     "get /openapi.json",
     "get /readyz",
     "get /v1/api-keys",
+    "get /v1/audit",
+    "get /v1/audit/events",
     "get /v1/cluster",
     "get /v1/grants",
     "get /v1/grants/{id}",
@@ -27,6 +29,7 @@ const CALLS: [&str; 48] = [
     "get /v1/sessions",
     "get /v1/tenants",
     "get /v1/tenants/{slug}",
+    "get /v1/tenants/{slug}/usage",
     "get /v1/usage",
     "get /v1/whoami",
     "get /v1/workspaces",
@@ -38,10 +41,14 @@ const CALLS: [&str; 48] = [
     "get /v1/workspaces/{handle}/{name}/snapshots",
     "get /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /v1/workspaces/{handle}/{name}/usage",
+    "patch /v1/tenants/{slug}",
+    "patch /v1/workspaces/{handle}/{name}",
+    "post /v1/account/revoke-everything",
     "post /v1/accounts",
     "post /v1/api-keys",
     "post /v1/grants/revoke",
     "post /v1/mesh-credentials",
+    "post /v1/signing-keys/rotate",
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",

@@ -1,4 +1,5 @@
 import { ApiKeys } from './api-keys.js';
+import { Audit } from './audit.js';
 import { Files } from './files.js';
 import { Locks } from './locks.js';
 import { MeshCredentials } from './mesh-credentials.js';
@@ -26,6 +27,8 @@ export class Artifacts {
   readonly apiKeys: ApiKeys;
   /** What the agents of hosts join the mesh with. */
   readonly meshCredentials: MeshCredentials;
+  /** Who did what. */
+  readonly audit: Audit;
   readonly #transport: Transport;
 
   /** Reads `TONBO_API_KEY` and `TONBO_API_URL` for what is not given. Throws `ConfigurationError`. */
@@ -39,6 +42,7 @@ export class Artifacts {
     this.locks = new Locks(transport, paths);
     this.apiKeys = new ApiKeys(transport);
     this.meshCredentials = new MeshCredentials(transport);
+    this.audit = new Audit(transport);
   }
 
   /** Whose key this is. */

@@ -1,5 +1,6 @@
 export { Artifacts } from './artifacts.js';
 export type { ApiKeys, CreateApiKeyOptions } from './api-keys.js';
+export type { Audit, AuditEntry, AuditFilter, AuditReady } from './audit.js';
 export * from './errors.js';
 export { FileContent, type Files, type ReadOptions, type WriteOptions } from './files.js';
 export type { Holding } from './holding.js';
@@ -14,6 +15,7 @@ export type {
   CreateMountTicketOptions,
   CreateTenantOptions,
   Platform,
+  QuotaChange,
   RevokeAccessGrantsOptions,
   WaitOptions,
 } from './platform.js';

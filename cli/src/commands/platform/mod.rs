@@ -1,6 +1,8 @@
 //! `artifacts platform …`: what a platform's backend does, from the command line.
 
 pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod everything;
 pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod mesh_credential;
@@ -36,6 +38,11 @@ pub(crate) enum PlatformCommand {
     /// Mesh credentials: what the agents of hosts join the mesh with
     #[command(subcommand)]
     MeshCredential(mesh_credential::MeshCredentialCommand),
+    /// The audit trail: what happened, and who did it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Revoke all grants, all sessions and all other API keys at once
+    RevokeEverything(everything::EverythingArgs),
 }
 
 /// Does it.
@@ -48,5 +55,7 @@ pub(crate) async fn run(command: PlatformCommand, output: Output) -> anyhow::Res
         PlatformCommand::Session(command) => session::run(command, output).await,
         PlatformCommand::Key(command) => key::run(command, output).await,
         PlatformCommand::MeshCredential(command) => mesh_credential::run(command, output).await,
+        PlatformCommand::Audit(command) => audit::run(command, output).await,
+        PlatformCommand::RevokeEverything(args) => everything::run(args, output).await,
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::mesh::{CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, cell_nodes};
+use crate::mesh::{Admission, CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, cell_nodes};
 use crate::name::NodeName;
 use crate::{KeyId, Timestamp};
 
@@ -25,7 +25,8 @@ fn name(number: u16) -> NodeName {
 }
 
 fn host(credential: u128, seen_ms: u64) -> HostEntry {
-    HostEntry { credential: KeyId::from_bits(credential), expires_at: None, address: ([10, 0, 0, 1], 9).into(), seen_ms }
+    let admission = Admission { credential: KeyId::from_bits(credential), expires_at: None, generation: 0 };
+    HostEntry { admission, address: ([10, 0, 0, 1], 9).into(), seen_ms }
 }
 
 /// Where everybody is.
@@ -74,7 +75,7 @@ proptest! {
             match step {
                 Step::Join(number, credential) => {
                     let (name, host) = (name(number), host(credential.into(), now_ms));
-                    if ended.contains(&host.credential) {
+                    if ended.contains(&host.admission.credential) {
                         continue;
                     }
                     match cells.join(&name, host, || draws.draw()) {
@@ -94,7 +95,7 @@ proptest! {
                     let staying: Vec<_> = before.keys().filter(|name| name.as_str().bytes().last() != Some(b'0' + some % 10)).collect();
                     now_ms += HOST_GONE_MS;
                     for name in &staying {
-                        let credential = cells.iter().flat_map(|(_, cell)| cell.hosts()).find(|(other, _)| other == name).unwrap().1.credential;
+                        let credential = cells.iter().flat_map(|(_, cell)| cell.hosts()).find(|(other, _)| other == name).unwrap().1.admission.credential;
                         cells.join(name, host(credential.bits(), now_ms), || draws.draw()).unwrap();
                     }
                     cells.tidy(now_ms);
@@ -107,14 +108,14 @@ proptest! {
                 Step::End(credential) => {
                     let credential = KeyId::from_bits(credential.into());
                     ended.insert(credential);
-                    let closed = cells.end(|id, _| id == credential, || draws.draw());
+                    let closed = cells.end(|admission| admission.credential == credential, || draws.draw());
                     prop_assert!(closed.iter().all(|id| cells.get(*id).is_none()));
                 }
             }
             for (_, cell) in cells.iter() {
                 for (_, host) in cell.hosts() {
-                    shown.entry(host.credential).or_default().insert(cell.secret());
-                    prop_assert!(!ended.contains(&host.credential), "an ended credential has a place");
+                    shown.entry(host.admission.credential).or_default().insert(cell.secret());
+                    prop_assert!(!ended.contains(&host.admission.credential), "an ended credential has a place");
                 }
                 let known = ended.iter().any(|credential| shown.get(credential).is_some_and(|secrets| secrets.contains(&cell.secret())));
                 prop_assert!(!known, "a cell goes on with a key that whoever was thrown out knows");
@@ -155,10 +156,11 @@ fn a_name_belongs_to_the_credential_that_it_came_with() {
     let (mut cells, mut draws) = (Cells::default(), Draws::default());
     cells.join(&name(1), host(1, 0), || draws.draw()).unwrap();
     assert_eq!(cells.join(&name(1), host(2, 0), || draws.draw()), Err(CellsError::NameTaken));
-    let expired = HostEntry { expires_at: Some(Timestamp::from_unix_ms(5)), ..host(1, 3) };
+    let mut expired = host(1, 3);
+    expired.admission.expires_at = Some(Timestamp::from_unix_ms(5));
     cells.join(&name(1), expired, || draws.draw()).unwrap();
     assert_eq!(places(&cells).len(), 1);
-    let closed = cells.end(|_, expires_at| expires_at.is_some(), || draws.draw());
+    let closed = cells.end(|admission| admission.expires_at.is_some(), || draws.draw());
     assert_eq!((closed.len(), cells.is_empty()), (1, true));
 }
 

@@ -4,10 +4,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use artifacts_core::hosts::{CellAnswer, CellPlace, JoinCell};
-use artifacts_core::mesh::{CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HostEntry, NodePhase, cell_nodes, is_usable_address};
+use artifacts_core::mesh::{
+    Admission, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HostEntry, NodePhase, cell_nodes, is_usable_address,
+};
 use artifacts_core::name::NodeName;
 use artifacts_core::protocol::Refusal;
-use artifacts_core::revocation::Target;
+use artifacts_core::revocation::{Issue, Target};
 use artifacts_core::{AccountId, ErrorCode};
 use futures_util::future::join_all;
 use tokio::time::MissedTickBehavior;
@@ -48,11 +50,12 @@ impl Fleet {
             return Box::pin(self.ask(&home, &call, LIMIT)).await;
         }
         let now = self.clock().wall();
-        let is_good =
-            |key: &crate::records::KeyRecord| key.scope.mesh && key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
-        let Some(key) = found.filter(is_good) else {
-            return Ok(Err(Refusal::new(ErrorCode::Unauthorized, "the mesh credential is unknown, expired or revoked; make another")));
-        };
+        let unauthorized = || Refusal::new(ErrorCode::Unauthorized, "the mesh credential is unknown, expired or revoked; make another");
+        let Some(key) = found.filter(|key| key.scope.mesh) else { return Ok(Err(unauthorized())) };
+        let account = catalog.account(key.account).await?;
+        if !account.is_some_and(|account| key.stands(&account, now)) {
+            return Ok(Err(unauthorized()));
+        }
         if !is_usable_address(&join.address) {
             return Ok(Err(Refusal::new(
                 ErrorCode::InvalidRequest,
@@ -60,7 +63,8 @@ impl Fleet {
             )));
         }
         let seen_ms = self.clock().monotonic_ms();
-        let host = HostEntry { credential: key.id, expires_at: key.expires_at, address: join.address, seen_ms };
+        let admission = Admission { credential: key.id, expires_at: key.expires_at, generation: key.generation };
+        let host = HostEntry { admission, address: join.address, seen_ms };
         let place = match self.place(unit, key.account, &join.host, host) {
             Ok(place) => place,
             Err(error @ CellsError::NameTaken) => return Ok(Err(Refusal::new(ErrorCode::InvalidRequest, error.to_string()))),
@@ -73,6 +77,7 @@ impl Fleet {
         Ok(Ok(CellAnswer {
             account: key.account,
             credential: key.id,
+            generation: key.generation,
             seat: artifacts_core::cluster::Seat { region: self.regions().here().clone(), shard: unit.shard },
             shards: self.map(),
             place,
@@ -157,10 +162,13 @@ impl Fleet {
         let common = self.common();
         for unit in self.units() {
             let mut accounts = unit.cells.lock();
-            for cells in accounts.values_mut() {
+            for (account, cells) in accounts.iter_mut() {
                 let register = common.revocations.read();
-                let has_ended = |credential, expires_at: Option<artifacts_core::Timestamp>| {
-                    expires_at.is_some_and(|at| at <= now) || register.revoked(Target::Key(credential)).is_some()
+                let has_ended = |admission: &Admission| {
+                    let issue = Issue { account: *account, generation: admission.generation };
+                    admission.expires_at.is_some_and(|at| at <= now)
+                        || register.revoked(Target::Key(admission.credential)).is_some()
+                        || register.is_void(issue)
                 };
                 for closed in cells.end(has_ended, || self.founding()) {
                     tracing::info!(cell = %closed, "a cell is closed, since a mesh credential that it knew has ended");

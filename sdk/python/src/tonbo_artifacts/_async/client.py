@@ -10,6 +10,7 @@ from .._call import Call
 from .._settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, settings
 from .._types import Whoami
 from .api_keys import AsyncApiKeys
+from .audit import AsyncAudit
 from .files import AsyncFiles
 from .locks import AsyncLocks
 from .mesh_credentials import AsyncMeshCredentials
@@ -35,6 +36,8 @@ class AsyncArtifacts:
     api_keys: AsyncApiKeys
     #: What the agents of hosts join the mesh with.
     mesh_credentials: AsyncMeshCredentials
+    #: Who did what.
+    audit: AsyncAudit
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class AsyncArtifacts:
         self.locks = AsyncLocks(self._transport, paths)
         self.api_keys = AsyncApiKeys(self._transport)
         self.mesh_credentials = AsyncMeshCredentials(self._transport)
+        self.audit = AsyncAudit(self._transport)
 
     async def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""

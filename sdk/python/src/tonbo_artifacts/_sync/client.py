@@ -10,6 +10,7 @@ from .._call import Call
 from .._settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, settings
 from .._types import Whoami
 from .api_keys import ApiKeys
+from .audit import Audit
 from .files import Files
 from .locks import Locks
 from .mesh_credentials import MeshCredentials
@@ -35,6 +36,8 @@ class Artifacts:
     api_keys: ApiKeys
     #: What the agents of hosts join the mesh with.
     mesh_credentials: MeshCredentials
+    #: Who did what.
+    audit: Audit
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Artifacts:
         self.locks = Locks(self._transport, paths)
         self.api_keys = ApiKeys(self._transport)
         self.mesh_credentials = MeshCredentials(self._transport)
+        self.audit = Audit(self._transport)
 
     def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""
