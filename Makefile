@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-revoke test-forks test-suites fuzz check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-console test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-revoke test-forks test-suites fuzz check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -15,6 +15,7 @@ deps: ## Install the system packages that the tests use, where commands are miss
 	@sh tests/deps.sh
 	@sh tests/s3-server.sh
 	@sh tests/sdk.sh
+	@sh tests/console.sh
 
 build: ## Build everything
 	$(CARGO) build --workspace --bins
@@ -22,7 +23,7 @@ build: ## Build everything
 quickstart: ## Try the product on this machine: node, mounts, real work, revocation
 	$(CARGO) run --release -p artifacts -- quickstart
 
-test: deps build test-unit test-e2e test-posix test-sdk test-schema-short ## Run all tests (needs /dev/fuse)
+test: deps build test-unit test-e2e test-posix test-sdk test-console test-schema-short ## Run all tests (needs /dev/fuse)
 
 test-unit: ## Run the unit and property tests
 	$(CARGO) test --workspace --lib --bins
@@ -40,6 +41,9 @@ PYTHON := target/tools/python/bin/python
 test-sdk: deps build ## Run the tests of both SDKs on a real node
 	cd sdk/typescript && npm test --silent
 	$(PYTHON) -m pytest sdk/python
+
+test-console: deps build ## Run the tests of the web console in Chromium, on a cluster with real mounts; pictures go to target/console
+	timeout 300 node tests/console/console.test.mjs
 
 # How many requests of each kind are made up for each call.
 SCHEMA_EXAMPLES ?= 500
@@ -77,12 +81,14 @@ test-linearizability: ## Check that real and simulated mounts are one file syste
 
 # How many seeds are simulated; `make test` does 100.
 SIM_SEEDS ?= 10000
+SIM_AGENTS ?= 10000
 PLANTED := skip-fencing skip-grace accept-unsigned serve-without-proof forget-lock-fence ack-before-durable keep-believing forget-readers
 
-test-sim: ## Simulate many seeds, and look for every planted fault (release build, minutes; SIM_SEEDS)
+test-sim: ## Simulate many seeds, look for every planted fault, and revoke what 10,000 agents stand on (release build, minutes; SIM_SEEDS, SIM_AGENTS)
 	$(CARGO) build --release --workspace --bins
 	target/release/artifacts sim sweep --seeds 0..$(SIM_SEEDS)
 	@for fault in $(PLANTED); do target/release/artifacts sim sweep -q --seeds 0..200 --planted $$fault || exit 1; done
+	target/release/artifacts sim scale --agents $(SIM_AGENTS) --regions 3 --loss 10% --png target/scale.png
 
 # How often nodes are killed and cut off; about half a minute each.
 FAILOVER_KILLS ?= 50

@@ -8,6 +8,7 @@ need() { # COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need cc gcc
+need chromium chromium
 need diff diffutils
 need fio fio
 need fusermount3 fuse3

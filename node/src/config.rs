@@ -64,6 +64,8 @@ pub struct NodeConfig {
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
     pub ring: Option<RingConfig>,
+    /// Whether the web console is served at `/console`.
+    pub console: bool,
     /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
     /// newest is spoken as that.
     pub protocol: VersionRange,
@@ -112,6 +114,7 @@ impl Default for NodeConfig {
             encryption: None,
             data_path: None,
             ring: None,
+            console: true,
             protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),
         }

@@ -7,6 +7,7 @@
 //!                       └▶ stream (agents' frames) ─▶ sessions (one actor a mount) ─▶ workspace (one actor each)
 //!                                                               └▶ locks (one actor a workspace that has any)
 //!                                                                   catalog, store, blob: what is kept
+//! console: pages for people, which call the API themselves
 //! fleet: of a cluster, the shards that this node runs, and the way to those of others
 //! ring: the other nodes, if there are any: who lives, who should own what, calls between them
 //! ```
@@ -20,6 +21,7 @@ pub mod blob;
 pub mod catalog;
 pub mod cluster;
 pub mod config;
+mod console;
 pub mod context;
 pub mod control;
 pub mod encryption;

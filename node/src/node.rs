@@ -14,6 +14,7 @@ use crate::blob::{BlobError, BlobsConfig};
 use crate::catalog::Catalog;
 use crate::cluster::{ClusterError, Shards};
 use crate::config::{NodeConfig, StoreKind};
+use crate::console;
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
 use crate::encryption::{ClusterKeys, DataKeys, EncryptionError, SealedBlobs, SealedStore};
@@ -291,7 +292,7 @@ impl Start {
         let speaks = Arc::new(parking_lot::RwLock::new(context.config.protocol));
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown, speaks };
         let of_nodes = ring.iter().map(|ring| ring::router(ring.clone(), Arc::new(Holdings::default)));
-        let others = of_nodes.fold(stream::router(agents), Router::merge);
+        let others = of_nodes.fold(stream::router(agents), Router::merge).merge(console::router(context.config.console));
         let router = api::router_with(api, others);
         Ok((Role::Alone(Box::new(Alone { context, sessions, control, shards })), ring, router))
     }
@@ -299,6 +300,7 @@ impl Start {
     /// Starts to answer for the shards that are its part of a cluster.
     async fn among(self, seat: RingSeat, mut facts: Facts) -> Result<(Role, Option<Ring>, Router), NodeError> {
         let Self { config, regions, clock, entropy, urls, .. } = self;
+        let console = console::router(config.console);
         let cluster_keys = config.encryption.as_ref().map(ClusterKeys::read).transpose()?;
         let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
         (facts.regions, facts.shards) = (regions.told(), Some(shards.record().shards));
@@ -309,7 +311,7 @@ impl Start {
         let fleet = Fleet::new(parts);
         let host = Host::start(&fleet);
         let seen = fleet.clone();
-        let others = host.router().merge(ring::router(ring.clone(), Arc::new(move || seen.holdings())));
+        let others = host.router().merge(ring::router(ring.clone(), Arc::new(move || seen.holdings()))).merge(console);
         let router = fleet::router(&fleet, others);
         Ok((Role::Among(host), Some(ring), router))
     }

@@ -4,6 +4,7 @@
 //! - [`run`]: one seed: a phase with faults, then healing, then every session has to do its work.
 //! - [`sweep`]: many seeds, on all cores.
 //! - [`Planted`]: faults that have to be found.
+//! - [`scale`]: revocation with thousands of agents that gossip.
 //! - [`linearizability`]: the checker, and the model of a few files; tests on real mounts use them, too.
 
 mod clock;
@@ -26,6 +27,7 @@ mod world;
 mod tests;
 
 pub mod linearizability;
+pub mod scale;
 
 pub use planted::{Planted, UnknownFault};
 pub use random::Random;

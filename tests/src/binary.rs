@@ -62,7 +62,8 @@ fn build(workspace: &Path, folder: &Path) -> Result<()> {
 
 fn newest_source(workspace: &Path) -> Result<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
-    let mut pending: Vec<PathBuf> = ["core", "node", "mount", "cli", "Cargo.toml"].iter().map(|part| workspace.join(part)).collect();
+    let mut pending: Vec<PathBuf> =
+        ["core", "gossip", "node", "mount", "sim", "cli", "Cargo.toml"].iter().map(|part| workspace.join(part)).collect();
     while let Some(path) = pending.pop() {
         let meta = fs::metadata(&path).with_context(|| path.display().to_string())?;
         if meta.is_dir() {

@@ -26,7 +26,8 @@ mod status;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
-region, session_lease_ms, signing_key_hours, audit_retention_days, rate_limit, max_connections, store_cache_bytes, data_path, and blobs:
+region, session_lease_ms, signing_key_hours, audit_retention_days, rate_limit, max_connections, store_cache_bytes, console,
+data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
 ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, regions, listen,

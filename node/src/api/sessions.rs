@@ -67,6 +67,9 @@ pub(super) struct Session {
     /// When its agent was heard last.
     #[schema(value_type = String, format = DateTime)]
     last_heard_at: Timestamp,
+    /// Until when it is kept if its agent is not heard again; then somebody else may have its place.
+    #[schema(value_type = String, format = DateTime)]
+    lease_ends_at: Timestamp,
     /// When it ends whatever happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -83,8 +86,9 @@ pub(super) enum SessionState {
     Lapsed,
 }
 
-impl From<SessionStatus> for Session {
-    fn from(status: SessionStatus) -> Self {
+impl Session {
+    /// A session as it stands, on a node with this lease.
+    fn of(status: SessionStatus, lease_ms: u64) -> Self {
         let record = status.record;
         let (tenant_slug, runtime_id, grant_id, ticket_id, key_id) = match record.right {
             SessionRight::Ticket { ticket, grant, tenant, runtime } => (Some(tenant), Some(runtime), Some(grant), Some(ticket), None),
@@ -106,6 +110,7 @@ impl From<SessionStatus> for Session {
             connected: status.connected,
             opened_at: record.opened_at,
             last_heard_at: status.last_heard_at,
+            lease_ends_at: status.last_heard_at.plus_ms(lease_ms),
             expires_at: record.expires_at,
         }
     }
@@ -182,7 +187,8 @@ pub(super) async fn list(
     items.truncate(request.limit);
     let last = items.last().filter(|_| more);
     let next_cursor = last.map(|last| ListKind::Sessions.cursor(account.id, &position(&last.record)));
-    Ok(Json(PageBody::new(Page { items, next_cursor }, Session::from)))
+    let lease_ms = state.context().config.session_lease_ms;
+    Ok(Json(PageBody::new(Page { items, next_cursor }, |status| Session::of(status, lease_ms))))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -216,5 +222,6 @@ pub(super) async fn end(
     let session = state.control().session(caller.account(), path.id).await?;
     caller.may(Action::Change(Subject::session(&session.record)))?;
     let (session, report) = state.control_for(&caller).end_session(caller.account(), path.id, query.wait()?).await?;
-    Ok(Json(EndedSession { session: session.into(), sessions: report.into() }))
+    let session = Session::of(session, state.context().config.session_lease_ms);
+    Ok(Json(EndedSession { session, sessions: report.into() }))
 }

@@ -16,7 +16,6 @@
 
 mod caller;
 mod calls;
-mod codec;
 mod config;
 mod error;
 mod handle;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use artifacts_core::mesh::limits::DATAGRAM_MAX_BYTES;
 use artifacts_core::mesh::{Endpoint, Opened, Refusal, SendersError};
+use artifacts_gossip::codec;
 use async_trait::async_trait;
 use chitchat::ChitchatMessage;
 use chitchat::transport::{Socket, Transport};
@@ -13,7 +14,6 @@ use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, watch};
 
-use super::codec;
 use crate::time::{SharedClock, pause};
 
 /// What the kernel holds for us while we are busy: some thousand datagrams.

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use artifacts_core::Timestamp;
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::Target;
+use artifacts_core::session::DEFAULT_LEASE_MS;
 use artifacts_node::store::StoreOp;
 use artifacts_node::store::fault::{Fault, FaultPlan};
 use futures_util::FutureExt as _;
@@ -145,9 +147,12 @@ async fn a_session_can_be_ended_by_itself() {
         "state",
         "opened_at",
         "last_heard_at",
+        "lease_ends_at",
     ] {
         assert!(session[field].is_string(), "{field} in {session}");
     }
+    let at = |field: &str| serde_json::from_value::<Timestamp>(session[field].clone()).unwrap();
+    assert_eq!(at("lease_ends_at").since_ms(at("last_heard_at")), DEFAULT_LEASE_MS);
     assert_eq!((&session["connected"], &session["state"]), (&json!(true), &json!("live")));
     let path = format!("/v1/sessions/{}", session["id"].as_str().unwrap());
     let answer = node.delete(&path, &owner.key).send().await.expect(200);

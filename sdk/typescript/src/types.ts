@@ -109,6 +109,8 @@ export interface Session {
   connected: boolean;
   opened_at: string;
   last_heard_at: string;
+  /** Until when it is kept if its agent is not heard again. */
+  lease_ends_at: string;
   expires_at?: string;
 }
 

@@ -1,6 +1,9 @@
 //! `artifacts sim`: the deterministic simulation.
 
+mod loss;
 mod one;
+mod progress;
+mod scale;
 mod seeds;
 mod sweep;
 
@@ -15,6 +18,8 @@ pub(crate) enum SimCommand {
     Run(one::RunArgs),
     /// Run many seeds on all cores, and look for violations
     Sweep(sweep::SweepArgs),
+    /// Revoke what thousands of agents stand on, and show how soon their access ends
+    Scale(scale::ScaleArgs),
 }
 
 /// Runs a subcommand.
@@ -22,5 +27,6 @@ pub(crate) fn run(command: SimCommand, output: Output) -> anyhow::Result<()> {
     match command {
         SimCommand::Run(args) => one::run(&args, output),
         SimCommand::Sweep(args) => sweep::run(&args, output),
+        SimCommand::Scale(args) => scale::run(&args, output),
     }
 }

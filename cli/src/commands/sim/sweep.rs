@@ -1,15 +1,13 @@
 //! `artifacts sim sweep`
 
-use std::io::{self, IsTerminal as _};
-
 use artifacts_sim::{Planted, Settings};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::progress::bar;
 use super::seeds::Seeds;
 use crate::failure::Failure;
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, printable};
 
 /// Arguments of `sim sweep`.
 #[derive(Debug, Args)]
@@ -42,19 +40,24 @@ pub(crate) struct SweepArgs {
 pub(super) fn run(args: &SweepArgs, output: Output) -> anyhow::Result<()> {
     let planted = args.planted.unwrap_or(Planted::Nothing);
     let settings = Settings { ops: args.ops, planted, threads: args.threads, stops: !args.keep_going };
-    let bar = bar(args.seeds.0.end - args.seeds.0.start, output);
+    let bar = bar("seeds", args.seeds.0.end - args.seeds.0.start, output);
     let swept = artifacts_sim::sweep(args.seeds.0.clone(), settings, |done, violations| {
         bar.set_position(done);
-        bar.set_message(format!("{violations} violations"));
+        bar.set_message(format!("· {violations} violations"));
     });
     bar.finish_and_clear();
     let first = swept.violations.first_key_value();
     if output.format == Format::Json {
         let violations: Vec<_> = swept.violations.iter().map(|(seed, violation)| json!({ "seed": seed, "violation": violation })).collect();
         let counted: Map<String, Value> = swept.counted.iter().map(|(what, times)| ((*what).to_owned(), json!(times))).collect();
-        output.json(
-            &json!({ "seeds": swept.seeds, "planted": args.planted.map(Planted::name), "violations": violations, "counted": counted }),
-        )?;
+        let found_by = args.planted.and(first).map(|(seed, _)| seed);
+        output.json(&json!({
+            "seeds": swept.seeds,
+            "planted": args.planted.map(Planted::name),
+            "found_by_seed": found_by,
+            "violations": violations,
+            "counted": counted,
+        }))?;
     } else {
         if !output.quiet {
             let table = Table::new(["WHAT HAPPENED", "TIMES"], "nothing happened");
@@ -66,21 +69,13 @@ pub(super) fn run(args: &SweepArgs, output: Output) -> anyhow::Result<()> {
     match (args.planted, first) {
         (None, None) => Ok(()),
         (Some(planted), None) => Err(Failure::failed(format!("the planted fault {planted} was not found")).into()),
-        (Some(planted), Some((seed, violation))) => {
-            output.note(&format!("{planted} was found by seed {seed}: {}", violation.lines().next().unwrap_or_default()));
-            Ok(())
+        (Some(planted), Some((seed, violation))) if output.format == Format::Text => {
+            output.line(&format!("{planted} was found by seed {seed}: {}", printable(violation.lines().next().unwrap_or_default())))
         }
+        (Some(_), Some(_)) => Ok(()),
         (None, Some((seed, violation))) => {
             let again = format!("`artifacts sim run --seed {seed} --ops {}` shows what happened", args.ops);
             Err(Failure::failed(format!("seed {seed}: {violation}")).hint(again).into())
         }
     }
-}
-
-fn bar(seeds: u64, output: Output) -> ProgressBar {
-    if output.quiet || output.format == Format::Json || !io::stderr().is_terminal() {
-        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} seeds · {msg} · {elapsed:.dim} · {eta} left");
-    ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod chitchat;
-mod codec;
 mod fixture;
 mod lives;
 mod ring;

@@ -209,6 +209,8 @@ class Session(TypedDict):
     connected: bool
     opened_at: str
     last_heard_at: str
+    #: Until when it is kept if its agent is not heard again.
+    lease_ends_at: str
     expires_at: NotRequired[str]
 
 

@@ -27,18 +27,18 @@ const VERSION: u8 = 2;
 
 /// What chitchat wants to send. Nothing for the answer to a stranger, which cannot come up behind a seal, and for
 /// anything that this version of chitchat does not write.
-pub(super) fn from_chitchat(message: &ChitchatMessage) -> Option<Gossip> {
+pub fn from_chitchat(message: &ChitchatMessage) -> Option<Gossip> {
     read(&message.serialize_to_vec())
 }
 
 /// What chitchat is to receive.
-pub(super) fn to_chitchat(message: &Gossip, cluster: &str) -> Option<ChitchatMessage> {
+pub fn to_chitchat(message: &Gossip, cluster: &str) -> Option<ChitchatMessage> {
     let bytes = write(message, cluster)?;
     let mut rest = bytes.as_slice();
     ChitchatMessage::deserialize(&mut rest).ok().filter(|_| rest.is_empty())
 }
 
-pub(super) fn read(bytes: &[u8]) -> Option<Gossip> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Gossip> {
     let mut rest = bytes.strip_prefix(&PREAMBLE)?;
     match byte(&mut rest)? {
         // The cluster's name follows, which is in the seal.
@@ -133,7 +133,7 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
-pub(super) fn write(message: &Gossip, cluster: &str) -> Option<Vec<u8>> {
+pub(crate) fn write(message: &Gossip, cluster: &str) -> Option<Vec<u8>> {
     let mut bytes = PREAMBLE.to_vec();
     match message {
         Gossip::Syn(digest) => {

@@ -2,7 +2,7 @@ use artifacts_core::mesh::{DeltaEntry, DigestEntry, Gossip, KeyValue, MemberId, 
 use chitchat::ChitchatMessage;
 use proptest::prelude::*;
 
-use crate::ring::codec::{from_chitchat, read, to_chitchat, write};
+use crate::codec::{from_chitchat, read, to_chitchat, write};
 
 fn any_member() -> impl Strategy<Value = MemberId> {
     (
