@@ -93,7 +93,7 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
 NOT_CALLED = {
     "create_account": "takes the admin token of the node, which no platform backend holds",
     "show_cluster": "takes the admin token of the node",
-    "rotate_signing_key": "takes the admin token of the node; `artifacts node signing-key rotate`",
+    "rotate_signing_key": "takes the admin token of the node; `artifacts node rotate-signing-key`",
     "check_workspace": "an operator's: `artifacts fsck`, which waits as long as it takes",
     "healthz": "for monitoring",
     "readyz": "for monitoring",

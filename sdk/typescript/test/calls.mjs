@@ -73,7 +73,7 @@ export const CALLS = {
 export const NOT_CALLED = {
   create_account: 'takes the admin token of the node, which no platform backend holds; `artifacts platform account create`',
   show_cluster: 'takes the admin token of the node',
-  rotate_signing_key: 'takes the admin token of the node; `artifacts node signing-key rotate`',
+  rotate_signing_key: 'takes the admin token of the node; `artifacts node rotate-signing-key`',
   check_workspace: 'may take longer than `fetch` waits for an answer; `artifacts fsck`',
   healthz: 'for monitoring',
   readyz: 'for monitoring',

@@ -78,7 +78,7 @@ pub(crate) fn snapshot(api: &Api) -> Result<Vec<(String, Value)>> {
         let mut items = api.list(path)?;
         for item in &mut items {
             if let Some(fields) = item.as_object_mut() {
-                fields.retain(|name, _| !name.starts_with("last_") && name != "usage");
+                fields.retain(|name, _| !name.starts_with("last_") && name != "lease_ends_at" && name != "usage");
             }
         }
         items.sort_by_key(|item| item["id"].to_string());
