@@ -53,7 +53,7 @@ impl World {
     }
 
     fn key(&self) -> (String, SigningKey) {
-        self.ring.current().map(|(kid, key)| (kid.to_owned(), key)).unwrap()
+        self.ring.current(NOW).map(|(kid, key)| (kid.to_owned(), key)).unwrap()
     }
 
     fn record(&self, bits: u128, account: AccountId) -> SignedRevocation {
