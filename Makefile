@@ -6,7 +6,7 @@ E2E_THREADS ?= 2
 # How many rounds of kills; about four seconds each.
 CRASH_ROUNDS ?= 200
 
-.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-console test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-forks test-suites fuzz docs docs-reference static static-sandbox package check fix bench
+.PHONY: help deps build quickstart test test-unit test-e2e test-posix test-sdk test-console test-schema test-schema-short test-crash test-linearizability test-sim test-failover test-revoke test-forks test-suites fuzz docs docs-reference static static-sandbox package check fix bench
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -101,6 +101,13 @@ test-failover: deps ## Kill and cut off nodes of a cluster under load, and check
 	$(CARGO) build --release --workspace --bins
 	FAILOVER_KILLS=$(FAILOVER_KILLS) FAILOVER_CUTS=$(FAILOVER_CUTS) FAILOVER_SEED=$(FAILOVER_SEED) \
 		$(CARGO) test --release --workspace --test failover -- --nocapture
+
+# How many live sessions one call revokes.
+REVOKED_SESSIONS ?= 10000
+
+test-revoke: ## Revoke a tenant and an account with very many live sessions, each in one call (REVOKED_SESSIONS)
+	$(CARGO) build --release --workspace --bins
+	REVOKED_SESSIONS=$(REVOKED_SESSIONS) $(CARGO) test --release --workspace --test platform -- --nocapture everything::
 
 test-forks: deps ## Fork a workspace of 100,000 files and 1 GiB, and check how long that takes (FORK_FILES, FORK_BYTES)
 	$(CARGO) build --release --workspace --bins

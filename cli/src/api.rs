@@ -4,15 +4,17 @@ mod client;
 #[cfg(feature = "node")]
 mod cluster;
 mod error;
+mod events;
 mod locks;
 mod objects;
 mod retry;
 
 pub(crate) use client::{Client, fields, filters};
 #[cfg(feature = "node")]
-pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit};
+pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit, SigningKey};
 pub(crate) use error::ApiError;
-pub(crate) use locks::LockEvent;
+pub(crate) use events::Event;
 pub(crate) use objects::{
-    Check, Grant, HeldLock, Key, Lock, LockParty, Revoked, Scope, Session, Snapshot, Storage, Tenant, UsageItem, Workspace,
+    AuditEvent, Check, Grant, HeldLock, Key, Lock, LockParty, MeshCredential, Revoked, Scope, Session, Snapshot, Storage, Tenant,
+    TenantUsage, UsageItem, Workspace,
 };

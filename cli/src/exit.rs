@@ -146,6 +146,7 @@ fn of_node_error(error: &artifacts_node::NodeError) -> Report {
         NodeError::Ring(RingError::Socket { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
             (Exit::Conflict, "address_in_use")
         }
+        NodeError::Encryption(_) => (Exit::Usage, "usage"),
         NodeError::Ring(RingError::Config(_) | RingError::Keys { .. }) => (Exit::Usage, "usage"),
         NodeError::Store(StoreError::Locked { .. }) | NodeError::Blobs(BlobError::Locked { .. }) => {
             (Exit::Conflict, "data_directory_locked")

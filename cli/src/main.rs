@@ -16,6 +16,7 @@ mod mounting;
 mod output;
 mod paths;
 mod private_file;
+mod quota;
 mod random;
 mod secret_prompt;
 mod settings;

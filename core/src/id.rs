@@ -156,6 +156,7 @@ kinds! {
     Revocation, RevocationId, "rev", "a revocation record";
     Snapshot, SnapshotId, "snp", "a snapshot of a workspace";
     Lock, LockId, "lck", "one holding of a named lock";
+    Audit, AuditId, "aud", "an entry of an audit trail";
 }
 
 #[cfg(test)]

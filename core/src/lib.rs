@@ -8,6 +8,7 @@ pub mod cluster;
 mod hashing;
 
 pub mod error_code;
+pub mod hosts;
 pub mod id;
 pub mod leases;
 pub mod locks;
@@ -23,5 +24,7 @@ pub mod ticket;
 pub mod time;
 
 pub use error_code::ErrorCode;
-pub use id::{AccountId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, SnapshotId, TenantId, TicketId, WorkspaceId};
+pub use id::{
+    AccountId, AuditId, GrantId, Id, KeyId, LockId, RevocationId, SegmentId, SessionId, SnapshotId, TenantId, TicketId, WorkspaceId,
+};
 pub use time::Timestamp;

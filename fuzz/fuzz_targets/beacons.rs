@@ -21,8 +21,9 @@ const NOW_MS: u64 = 2_000;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut ring = KeyRing::default();
-    ring.rotate("k1".to_owned(), [3; 32], Timestamp::from_unix_ms(1_800_000_000_000), 86_400_000);
-    let (keys, Some((kid, key))) = (ring.verifying_keys(), ring.current()) else { return };
+    let now = Timestamp::from_unix_ms(1_800_000_000_000);
+    ring.rotate("k1".to_owned(), [3; 32], now, 86_400_000);
+    let (keys, Some((kid, key))) = (ring.verifying_keys(), ring.current(now)) else { return };
     let region = Region::from("eu");
     let seat = Seat { region: region.clone(), shard: Shard(3) };
     let at_ms = SAID_MS + (MADE_MS - ASKED_MS);

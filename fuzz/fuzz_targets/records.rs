@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     let now = Timestamp::from_unix_ms(1_800_000_000_000);
     let mut ring = KeyRing::default();
     ring.rotate("k1".to_owned(), [3; 32], now, 86_400_000);
-    let (keys, Some((kid, key))) = (ring.verifying_keys(), ring.current()) else { return };
+    let (keys, Some((kid, key))) = (ring.verifying_keys(), ring.current(now)) else { return };
     let target = Target::Grant(GrantId::from_bits(7));
     let record = RevocationRecord { id: RevocationId::from_bits(1), account: AccountId::from_bits(2), target, revoked_at: now };
     let good = SignedRevocation::sign(record, kid, &key);

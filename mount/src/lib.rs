@@ -2,7 +2,7 @@
 //!
 //! [`serve`] mounts a workspace in this process, [`spawn`](daemon::spawn) in one of its own, [`host`] in the one process of a machine
 //! that serves all its mounts, and [`control`] asks mounts how they are and ends them. Inside, thin shells stand around the machines of
-//! `artifacts_core`: `session` keeps the stream up and remembers what is not settled, `gate` decides for every call
+//! `artifacts_core`: `session` keeps the stream up and remembers what is not settled, `mesh` gossips with other hosts, `gate` decides for every call
 //! whether it may be served, `fs` answers the kernel, `data` moves the bytes of files, `kernel` mounts and drops
 //! caches, `agent` puts them together and ends the mount's right to serve when the node says so or time is up.
 
@@ -18,6 +18,7 @@ mod error;
 mod fs;
 mod gate;
 mod kernel;
+mod mesh;
 mod options;
 mod random;
 mod session;
@@ -26,4 +27,5 @@ mod transport;
 
 pub use daemon::serve;
 pub use error::MountError;
+pub use mesh::MeshOptions;
 pub use options::{Credential, DEFAULT_CACHE_BYTES, DEFAULT_DISK_CACHE_BYTES, MountOptions};

@@ -9,6 +9,18 @@ fn bits() -> u128 {
     u128::from_be_bytes(bytes)
 }
 
+/// Fills bytes with numbers that nobody can predict.
+pub(crate) fn fill(bytes: &mut [u8]) {
+    for part in bytes.chunks_mut(16) {
+        part.copy_from_slice(&bits().to_ne_bytes()[..part.len()]);
+    }
+}
+
+/// A number that nobody can predict.
+pub(crate) fn random_u64() -> u64 {
+    bits() as u64
+}
+
 /// A name for a segment that nobody else will choose.
 pub(crate) fn segment_id() -> SegmentId {
     SegmentId::from_bits(bits())

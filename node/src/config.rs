@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
 use crate::cluster::ClusterConfig;
+use crate::encryption::EncryptionConfig;
 use crate::ring::RingConfig;
 pub use crate::workspace::UpkeepRules;
 
@@ -21,6 +22,16 @@ pub enum StoreKind {
     Sled,
     /// Objects in the cluster's bucket; whatever is on the node's disk can be lost.
     Slate,
+}
+
+/// How a node of a cluster takes part in the mesh of host agents. Nothing is opened before a host has come.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeshConfig {
+    /// Where to receive datagrams of host agents (UDP); absent: the address and the port of `listen`.
+    pub listen: Option<SocketAddr>,
+    /// Where host agents reach that; absent: where it is, or the address at which other nodes reach this one's gossip.
+    pub advertise: Option<SocketAddr>,
 }
 
 /// The configuration of a control node.
@@ -43,6 +54,8 @@ pub struct NodeConfig {
     pub session_lease_ms: u64,
     /// How often the key that signs tickets is replaced, in hours.
     pub signing_key_hours: u64,
+    /// How long entries of audit trails are kept, in days; 0 keeps them for ever.
+    pub audit_retention_days: u64,
     /// API calls a second that one credential may make on average; bursts of twice as many. 0 turns the limit off.
     pub rate_limit: u32,
     /// The most connections at once.
@@ -55,10 +68,14 @@ pub struct NodeConfig {
     pub cluster: ClusterConfig,
     /// Where segments are kept.
     pub blobs: BlobsConfig,
+    /// Whether workspaces that are made from now on are encrypted at rest, and with which key of the cluster.
+    pub encryption: Option<EncryptionConfig>,
     /// Whether agents exchange data with the object store themselves; absent: they do if there is one.
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
     pub ring: Option<RingConfig>,
+    /// How the node takes part in the mesh of host agents.
+    pub mesh: MeshConfig,
     /// Whether the web console is served at `/console`.
     pub console: bool,
     /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
@@ -99,14 +116,17 @@ impl Default for NodeConfig {
             region: "local".to_owned(),
             session_lease_ms: artifacts_core::session::DEFAULT_LEASE_MS,
             signing_key_hours: 30 * 24,
+            audit_retention_days: 365,
             rate_limit: 1_000,
             max_connections: 10_000,
             store_cache_bytes: 32 << 20,
             store: StoreKind::default(),
             cluster: ClusterConfig::default(),
             blobs: BlobsConfig::Directory,
+            encryption: None,
             data_path: None,
             ring: None,
+            mesh: MeshConfig::default(),
             console: true,
             protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),

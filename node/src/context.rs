@@ -8,9 +8,11 @@ use artifacts_core::ticket::{KeyRing, VerifyingKeys};
 use parking_lot::{Mutex, RwLock};
 
 use crate::abroad::SharedAbroad;
+use crate::audit::Trail;
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
+use crate::encryption::DataKeys;
 use crate::random::SharedEntropy;
 use crate::store::Store;
 use crate::time::SharedClock;
@@ -28,6 +30,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// Data segments.
     pub blobs: Arc<dyn BlobStore>,
+    /// The keys of encrypted workspaces. `store` and `blobs` seal with them.
+    pub data_keys: Arc<DataKeys>,
     /// Where segments are that forks have of others.
     pub homes: SegmentHomes,
     /// Typed access to the control plane's records.
@@ -38,6 +42,8 @@ pub struct Context {
     pub revocations: Arc<RwLock<RevocationRegister>>,
     /// Those of the accounts in `store`, in order, for nodes that follow them.
     pub log: Mutex<Feed>,
+    /// The audit trails of the accounts in `store`.
+    pub audit: Trail,
     /// The hash of the admin token, once it is known.
     pub admin_token_hash: Arc<RwLock<Option<[u8; 32]>>>,
     /// What tickets tell agents to connect to.

@@ -17,6 +17,7 @@ use crate::config::{NodeConfig, StoreKind};
 use crate::console;
 use crate::context::{Context, SharedContext};
 use crate::control::Control;
+use crate::encryption::{ClusterKeys, DataKeys, EncryptionError, SealedBlobs, SealedStore};
 use crate::files::Files;
 use crate::fleet::{self, Common, Fleet, FleetParts, Host};
 use crate::opening::{self, Opened};
@@ -24,7 +25,7 @@ use crate::random::{SharedEntropy, SystemEntropy};
 use crate::ring::{self, Holdings, Ring, RingConfig, RingError, RingSeat};
 use crate::server::{Drained, Listener, ServerConfig, ServerError, Shutdown, TlsFiles};
 use crate::sessions::Sessions;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::stream::{self, StreamState};
 use crate::time::{SharedClock, SystemClock};
 
@@ -63,6 +64,9 @@ pub enum NodeError {
     /// The ring of nodes.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// Encryption at rest.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// The control plane.
     #[error("the control plane does not start: {0}")]
     Control(String),
@@ -251,16 +255,23 @@ impl Start {
     /// Starts to answer for everything in the store. In a ring it sees the others, and no more.
     async fn alone(self, seat: Option<(RingSeat, Facts)>) -> Result<(Role, Option<Ring>, Router), NodeError> {
         let Self { config, regions, clock, entropy, urls, shutdown } = self;
+        let cluster_keys = config.encryption.as_ref().map(ClusterKeys::read).transpose()?;
         let Opened { store, blobs, shards } = opening::open(&config, &clock, &entropy).await?;
+        let data_keys = Arc::new(DataKeys::new(store.clone(), cluster_keys));
+        data_keys.check(&entropy).await??;
+        let store: Arc<dyn Store> = Arc::new(SealedStore::new(store, data_keys.clone(), entropy.clone()));
+        let blobs = Arc::new(SealedBlobs::new(blobs, data_keys.clone()));
         let context = Arc::new(Context {
             clock,
             entropy,
             catalog: Catalog::new(store.clone()),
             store,
             blobs,
+            data_keys,
             key_ring: Arc::default(),
             revocations: Arc::default(),
             log: parking_lot::Mutex::default(),
+            audit: crate::audit::Trail::default(),
             admin_token_hash: Arc::default(),
             endpoints: Arc::new(parking_lot::RwLock::new(urls)),
             peers: Arc::default(),
@@ -290,11 +301,25 @@ impl Start {
     async fn among(self, seat: RingSeat, mut facts: Facts) -> Result<(Role, Option<Ring>, Router), NodeError> {
         let Self { config, regions, clock, entropy, urls, .. } = self;
         let console = console::router(config.console);
+        let cluster_keys = config.encryption.as_ref().map(ClusterKeys::read).transpose()?;
         let (blobs, shards) = opening::join(&config, &clock, &entropy).await?;
         (facts.regions, facts.shards) = (regions.told(), Some(shards.record().shards));
+        let gossip_ip = seat.advertise().ip();
         let ring = seat.start(facts);
         let (common, ring_of_fleet) = (Common::new(config.protocol), ring.clone());
-        let parts = FleetParts { config, clock, entropy, blobs, shards, ring: ring_of_fleet, common, regions, own_urls: urls };
+        let parts = FleetParts {
+            config,
+            clock,
+            entropy,
+            blobs,
+            cluster_keys,
+            shards,
+            ring: ring_of_fleet,
+            common,
+            regions,
+            own_urls: urls,
+            gossip_ip,
+        };
         let fleet = Fleet::new(parts);
         let host = Host::start(&fleet);
         let seen = fleet.clone();

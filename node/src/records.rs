@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, RuntimeId, SnapshotName, Subpath, TenantSlug, WorkspaceAddress, WorkspaceName};
 use artifacts_core::namespace::Ino;
+use artifacts_core::revocation::Issue;
 use artifacts_core::session::{InodeRanges, Phase};
 use artifacts_core::ticket::Mode;
 use artifacts_core::{AccountId, GrantId, KeyId, SessionId, TenantId, TicketId, Timestamp, WorkspaceId};
@@ -21,8 +22,26 @@ pub struct AccountRecord {
     /// The regions besides its own in which it has had workspaces.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub abroad: BTreeSet<Region>,
+    /// The generation of its rights: grants and keys of an earlier one are revoked. See [`Issue`].
+    #[serde(default)]
+    pub generation: u64,
+    /// When that began, if it is not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub everything_revoked_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl AccountRecord {
+    /// What it issues now.
+    pub fn issue(&self) -> Issue {
+        Issue { account: self.id, generation: self.generation }
+    }
+
+    /// When something that it had issued in this generation was revoked, with everything else or, as given, alone.
+    fn revoked_at(&self, generation: u64, alone: Option<Timestamp>) -> Option<Timestamp> {
+        alone.or(self.everything_revoked_at.filter(|_| generation < self.generation))
+    }
 }
 
 /// What a scoped API key is confined to. Absent fields confine nothing.
@@ -37,9 +56,12 @@ pub struct KeyScope {
     /// `ro`: hands out and does nothing beyond reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Lets agents of hosts into the mesh, and does nothing else: a mesh credential.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mesh: bool,
 }
 
-/// An API key.
+/// An API key, or a mesh credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// Id.
@@ -53,6 +75,9 @@ pub struct KeyRecord {
     pub secret_hash: [u8; 32],
     /// What it is confined to.
     pub scope: KeyScope,
+    /// See [`AccountRecord::generation`].
+    #[serde(default)]
+    pub generation: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when it opens nothing.
@@ -61,6 +86,24 @@ pub struct KeyRecord {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    /// Who has issued it.
+    pub fn issue(&self) -> Issue {
+        Issue { account: self.account, generation: self.generation }
+    }
+
+    /// The record as it is by what its account says of all its keys.
+    #[must_use]
+    pub fn under(self, account: &AccountRecord) -> Self {
+        Self { revoked_at: account.revoked_at(self.generation, self.revoked_at), ..self }
+    }
+
+    /// Whether it opens anything at `now`.
+    pub fn stands(&self, account: &AccountRecord, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.generation >= account.generation && self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// One of the platform's customers.
@@ -78,6 +121,9 @@ pub struct TenantRecord {
     /// Free, at most 16 KiB as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What its workspaces may be given together.
+    #[serde(default, skip_serializing_if = "Quotas::is_none")]
+    pub quotas: Quotas,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -96,6 +142,24 @@ pub enum WorkspaceStatus {
     Deleted,
 }
 
+/// Hard limits; absent ones limit nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quotas {
+    /// On bytes of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// On inodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+}
+
+impl Quotas {
+    /// Whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceRecord {
@@ -109,6 +173,9 @@ pub struct WorkspaceRecord {
     pub name: WorkspaceName,
     /// Where it is in its life.
     pub status: WorkspaceStatus,
+    /// The tenant whose quotas it is given a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantSlug>,
     /// Where its data lives.
     pub region: String,
     /// Whether that is another region than its account's; if not, the region is the account's, whatever it is called now.
@@ -155,6 +222,11 @@ impl WorkspaceRecord {
         self.origin.as_ref()?.snapshot.as_ref()
     }
 
+    /// Its hard limits.
+    pub fn quotas(&self) -> Quotas {
+        Quotas { bytes: self.quota_bytes, inodes: self.quota_inodes }
+    }
+
     /// The region it lives in, if that is not its account's.
     pub fn elsewhere(&self) -> Option<Region> {
         self.abroad.then(|| self.region.as_str().into())
@@ -187,6 +259,9 @@ pub struct GrantRecord {
     /// Below which directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subpath: Option<Subpath>,
+    /// See [`AccountRecord::generation`].
+    #[serde(default)]
+    pub generation: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when it stands no more.
@@ -198,9 +273,20 @@ pub struct GrantRecord {
 }
 
 impl GrantRecord {
-    /// Whether it stands at `now`.
-    pub fn stands(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    /// Whether it stands at `now`, in this generation of its account's rights.
+    pub fn stands(&self, now: Timestamp, generation: u64) -> bool {
+        self.revoked_at.is_none() && self.generation >= generation && self.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// Who has issued it.
+    pub fn issue(&self) -> Issue {
+        Issue { account: self.account, generation: self.generation }
+    }
+
+    /// The record as it is by what its account says of all its grants.
+    #[must_use]
+    pub fn under(self, account: &AccountRecord) -> Self {
+        Self { revoked_at: account.revoked_at(self.generation, self.revoked_at), ..self }
     }
 }
 
@@ -242,6 +328,9 @@ pub struct SessionRecord {
     pub workspace_name: String,
     /// By what right.
     pub right: SessionRight,
+    /// Of which generation that is; see [`AccountRecord::generation`].
+    #[serde(default)]
+    pub generation: u64,
     /// What it may do.
     pub mode: Mode,
     /// The directory it sees as its root.
@@ -269,6 +358,11 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// Who has issued its right.
+    pub fn issue(&self) -> Issue {
+        Issue { account: self.account, generation: self.generation }
+    }
+
     /// The ticket with which it was opened, and of which workspace that is.
     pub fn ticket(&self) -> Option<(WorkspaceId, TicketId)> {
         match self.right {

@@ -28,6 +28,9 @@ const shown = (text) => main().getByText(text).filter({ visible: true }).first()
 const ticketFor = async (workspace, tenant, runtime) =>
   (await ask(cluster.url, key, 'POST', `/v1/tenants/${tenant}/runtimes/${runtime}/mount-tickets`, { workspace, mode: 'rw', ttl_seconds: 3600 })).mount_ticket;
 
+/** Whether the node has a call; a page of what it does not have is not in the menu. */
+const has = async (path) => Object.hasOwn((await (await fetch(`${cluster.url}/openapi.json`)).json()).paths, path);
+
 async function signIn(credential) {
   await page.getByLabel('API key').fill(credential);
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -132,11 +135,9 @@ const PAGES = [
 ];
 
 test('each page, in light, in dark and on a phone', async () => {
-  const { paths } = await (await fetch(`${cluster.url}/openapi.json`)).json();
   for (const [name, hash, texts] of PAGES) {
-    const link = page.getByRole('navigation').getByRole('link', { name: 'Audit' });
-    if (name === 'audit' && !paths['/v1/audit']) {
-      assert.equal(await link.count(), 0, 'a page of what the node does not have');
+    if (name === 'audit' && !(await has('/v1/audit'))) {
+      assert.equal(await page.getByRole('navigation').getByRole('link', { name: 'Audit' }).count(), 0);
       continue;
     }
     await page.emulateMedia({ colorScheme: 'light' });
@@ -156,6 +157,31 @@ test('each page, in light, in dark and on a phone', async () => {
     await page.setViewportSize(DESK);
     assert.ok(!/rival/.test(await page.content()), `${name} shows another account's`);
   }
+});
+
+test('a page that the node did not answer goes on, and only once', async () => {
+  await open('');
+  await shown('Standing grants');
+  noted.expected.push(/status of 503/);
+  const broken = '**/v1/workspaces*';
+  let failures = 0;
+  await page.route(broken, (route) => {
+    failures += 1;
+    return route.fulfill({ status: 503, contentType: 'application/json', body: '{"code": "unavailable", "message": "the store does not answer"}' });
+  });
+  await page.reload();
+  await page.getByRole('alert').filter({ hasText: 'the store does not answer. Trying again' }).waitFor();
+  await until('it was tried again', () => failures >= 4);
+  await page.unroute(broken);
+  await shown('Standing grants');
+  await page.getByRole('alert').filter({ hasText: 'Trying again' }).waitFor({ state: 'hidden' });
+  noted.expected.pop();
+  let asked = 0;
+  const count = (request) => (asked += Number(request.url().includes('/v1/sessions')));
+  page.on('request', count);
+  await page.waitForTimeout(3_000);
+  page.off('request', count);
+  assert.ok(asked >= 1 && asked <= 6, `the mounts were asked for ${asked} times in three seconds`);
 });
 
 test('all that there is can be reached with the keyboard', async () => {
@@ -290,6 +316,25 @@ test('all grants of a tenant are revoked, and its mounts go out one by one', asy
   await dialog.getByRole('button', { name: 'Close' }).click();
   await open('mounts');
   await shown('No mounts.');
+});
+
+test('the audit trail tells of it, and goes on while it is looked at', async (t) => {
+  if (!(await has('/v1/audit'))) {
+    t.skip('this node has no audit trail');
+    return;
+  }
+  await open('audit');
+  const rows = page.getByRole('row');
+  for (const runtime of ['run-1', 'run-2', 'run-3']) {
+    for (const what of ['ticket issued', 'session opened', 'grant revoked', 'session fenced']) {
+      await rows.filter({ hasText: what }).filter({ hasText: `initech / ${runtime}` }).first().waitFor();
+    }
+  }
+  await ticketFor('scratch', 'hooli', 'come-later');
+  await rows.filter({ hasText: 'ticket issued' }).filter({ hasText: 'hooli / come-later' }).waitFor();
+  await page.getByLabel('What').selectOption('grant_revoked');
+  await rows.filter({ hasText: 'ticket issued' }).first().waitFor({ state: 'detached' });
+  assert.equal(await rows.filter({ hasText: 'grant revoked' }).count(), 4);
 });
 
 test('the ring shows who has what, and changes while it is looked at', async () => {

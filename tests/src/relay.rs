@@ -28,6 +28,7 @@ pub struct Relay {
 #[derive(Debug)]
 struct State {
     network: Mutex<Network>,
+    server: Mutex<String>,
     connections: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
 }
@@ -40,15 +41,20 @@ impl Relay {
     pub fn start(server: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { network: Mutex::new(Network::Open), connections: Mutex::default(), ended: AtomicBool::new(false) });
-        let (of_thread, server) = (Arc::clone(&state), server.to_owned());
+        let state = Arc::new(State {
+            network: Mutex::new(Network::Open),
+            server: Mutex::new(server.to_owned()),
+            connections: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        let of_thread = Arc::clone(&state);
         std::thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 if of_thread.ended.load(Ordering::SeqCst) {
                     return;
                 }
                 // Dropped where the network is cut, or the server is gone.
-                let _ = of_thread.join(connection, &server);
+                let _ = of_thread.join(connection);
             }
         });
         Ok(Self { address, state })
@@ -57,6 +63,11 @@ impl Relay {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// New connections go to this server from now on.
+    pub fn point_at(&self, server: &str) {
+        server.clone_into(&mut locked(&self.state.server));
     }
 
     /// From now on the network is like this.
@@ -95,10 +106,11 @@ impl Drop for Relay {
 }
 
 impl State {
-    fn join(self: &Arc<Self>, client: TcpStream, server: &str) -> Result<()> {
+    fn join(self: &Arc<Self>, client: TcpStream) -> Result<()> {
         if *locked(&self.network) == Network::Cut {
             return Ok(());
         }
+        let server = locked(&self.server).clone();
         let server = TcpStream::connect(server)?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;

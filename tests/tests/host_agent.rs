@@ -1,43 +1,18 @@
 //! One process that serves all mounts of a machine.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::{Duration, wait_until};
-use artifacts_tests::{Credential, Lab, Lan, Mount, NodeOptions, Process, Scratch, artifacts_binary, mounted};
+use artifacts_tests::{Credential, HostAgent, Lab, Lan, Mount, NodeOptions, Scratch, artifacts_binary, mounted};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(3 * 60);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// `artifacts agent`, which serves from when it has said so.
-struct HostAgent {
-    child: Child,
-    process: Process,
-}
-
-impl HostAgent {
-    fn start(scratch: &Scratch) -> Result<Self> {
-        let mut command = Command::new(artifacts_binary()?);
-        let log = fs::File::options().create(true).append(true).open(scratch.join("logs/host-agent.log"))?;
-        scratch.mark(&mut command).args(["agent", "--format", "json"]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().context("it has no stdout")?).read_line(&mut said)?;
-        let said: Value = serde_json::from_str(&said).with_context(|| format!("it said {said:?}"))?;
-        let process = Process::with_pid(said["pid"].as_i64().context("no pid")? as i32).context("it is gone")?;
-        Ok(Self { child, process })
-    }
-
-    fn serves(&self, mount: &Mount) -> Result<bool> {
-        Ok(mount.status()?["pid"] == json!(self.process.pid()))
-    }
-}
 
 #[test]
 fn the_mounts_of_a_machine_share_one_process_and_nothing_else() -> Result<()> {
@@ -62,7 +37,7 @@ fn the_mounts_of_a_machine_share_one_process_and_nothing_else() -> Result<()> {
         ensure!(denied.raw_os_error() == Some(libc_eacces()), "{denied}");
         ensure!(fs::read_to_string(one.join("file")).context("after a revocation of another")? == "of one");
         again.unmount().context("again")?;
-        ensure!(agent.process.is_alive() && fs::read_to_string(one.join("file")).context("after an unmount")? == "of one");
+        ensure!(agent.process().is_alive() && fs::read_to_string(one.join("file")).context("after an unmount")? == "of one");
 
         // A refusal leaves nothing behind, and says why.
         let refused = Mount::attempt(scratch, one.path(), &Credential::Ticket(lab.ticket("one", "r", &workspaces[0], "rw")?))?;
@@ -76,14 +51,14 @@ fn the_mounts_of_a_machine_share_one_process_and_nothing_else() -> Result<()> {
 
         // Its end is a clean unmount of all that it serves, with what nobody has saved yet.
         fs::write(one.join("late"), "not saved by anybody")?;
-        agent.process.signal(Signal::TERM)?;
-        let status = agent.child.wait()?;
+        agent.process().signal(Signal::TERM)?;
+        let status = agent.wait()?;
         ensure!(status.success(), "it ended with {status}");
         ensure!(!one.is_mounted() && !socket.exists(), "something is left");
         one.abandon();
         two.abandon();
         let alone = lab.mount("alone", &workspaces[0])?;
-        ensure!(alone.agent().pid() != agent.process.pid() && fs::read_to_string(alone.join("late"))? == "not saved by anybody");
+        ensure!(alone.agent().pid() != agent.process().pid() && fs::read_to_string(alone.join("late"))? == "not saved by anybody");
         alone.unmount()
     })
 }
@@ -97,8 +72,8 @@ fn mounts_of_a_host_agent_that_died_fail_and_are_recovered() -> Result<()> {
         let mount = lab.mount("one", &workspace)?;
         fs::write(mount.join("file"), "saved")?;
         fs::File::open(mount.join("file"))?.sync_all()?;
-        agent.process.signal(Signal::KILL)?;
-        agent.child.wait()?;
+        agent.process().signal(Signal::KILL)?;
+        agent.wait()?;
         ensure!(fs::read(mount.join("file")).is_err(), "a dead agent answers");
         mount.abandon();
 
@@ -119,7 +94,7 @@ fn a_second_host_agent_is_refused_and_a_mount_may_go_without() -> Result<()> {
         let mut second = Command::new(artifacts_binary()?);
         let second = scratch.mark(&mut second).arg("agent").stdin(Stdio::null()).output()?;
         let told = String::from_utf8_lossy(&second.stderr).into_owned();
-        ensure!(second.status.code() == Some(1) && told.contains(&agent.process.pid().to_string()), "{}: {told}", second.status);
+        ensure!(second.status.code() == Some(1) && told.contains(&agent.process().pid().to_string()), "{}: {told}", second.status);
         let ticket = Credential::Ticket(lab.ticket("one", "r", &lab.workspace("shared")?, "rw")?);
         let mount = Mount::with_options(scratch, "one", &ticket, &["--no-agent"])?;
         ensure!(!agent.serves(&mount)?);

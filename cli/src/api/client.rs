@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
+use super::events::Events;
 use super::objects::{
-    AccountCreated, Check, Grant, Key, Page, Revoked, Session, Snapshot, Storage, Tenant, TicketCreated, UsageItem, UsagePage, UsageTotal,
-    Whoami, Workspace,
+    AccountCreated, AuditEvent, Check, EverythingRevoked, Grant, Key, MeshCredential, Page, Revoked, Session, Snapshot, Storage, Tenant,
+    TenantUsage, TicketCreated, UsageItem, UsagePage, UsageTotal, Whoami, Workspace,
 };
 use super::retry;
 use crate::{random, time};
@@ -80,6 +81,28 @@ impl Client {
         self.post("/v1/accounts", body).await
     }
 
+    /// `POST /v1/signing-keys/rotate`, with the admin token.
+    #[cfg(feature = "node")]
+    pub(crate) async fn rotate_signing_key(&self) -> Result<super::SigningKey, ApiError> {
+        self.post("/v1/signing-keys/rotate", &json!({})).await
+    }
+
+    /// `POST /v1/account/revoke-everything`
+    pub(crate) async fn revoke_everything(&self) -> Result<EverythingRevoked, ApiError> {
+        self.post("/v1/account/revoke-everything", &json!({})).await
+    }
+
+    /// `GET /v1/audit`, those that match all of `filters` (`tenant_slug`, `runtime_id`, `workspace`, `kind`, `since`).
+    pub(crate) async fn audit(&self, filters: &[(&str, String)]) -> Result<Vec<AuditEvent>, ApiError> {
+        self.list("/v1/audit", filters).await
+    }
+
+    /// `GET /v1/audit/events`, those that match all of `filters` (as for the list, without `since`).
+    pub(crate) async fn audit_events(&self, filters: &[(&str, String)], after: Option<&str>) -> Result<Events, ApiError> {
+        let query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.events(&with_query("/v1/audit/events", &query), after).await
+    }
+
     /// `GET /healthz`
     pub(crate) async fn health(&self) -> Result<Value, ApiError> {
         self.call(Method::GET, "/healthz", None).await
@@ -111,6 +134,21 @@ impl Client {
         self.call(Method::DELETE, &path(&["v1", "api-keys", id]), None).await
     }
 
+    /// `POST /v1/mesh-credentials`
+    pub(crate) async fn create_mesh_credential(&self, body: &Value) -> Result<MeshCredential, ApiError> {
+        self.post("/v1/mesh-credentials", body).await
+    }
+
+    /// `GET /v1/mesh-credentials`
+    pub(crate) async fn mesh_credentials(&self) -> Result<Vec<MeshCredential>, ApiError> {
+        self.list("/v1/mesh-credentials", &[]).await
+    }
+
+    /// `DELETE /v1/mesh-credentials/{id}`
+    pub(crate) async fn revoke_mesh_credential(&self, id: &str) -> Result<MeshCredential, ApiError> {
+        self.call(Method::DELETE, &path(&["v1", "mesh-credentials", id]), None).await
+    }
+
     /// `POST /v1/tenants`
     pub(crate) async fn create_tenant(&self, body: &Value) -> Result<Tenant, ApiError> {
         self.post("/v1/tenants", body).await
@@ -124,6 +162,16 @@ impl Client {
     /// `GET /v1/tenants/{slug}`
     pub(crate) async fn tenant(&self, slug: &str) -> Result<Tenant, ApiError> {
         self.call(Method::GET, &path(&["v1", "tenants", slug]), None).await
+    }
+
+    /// `PATCH /v1/tenants/{slug}`
+    pub(crate) async fn change_tenant(&self, slug: &str, body: &Value) -> Result<Tenant, ApiError> {
+        self.call(Method::PATCH, &path(&["v1", "tenants", slug]), Some(body)).await
+    }
+
+    /// `GET /v1/tenants/{slug}/usage`
+    pub(crate) async fn tenant_usage(&self, slug: &str) -> Result<TenantUsage, ApiError> {
+        self.call(Method::GET, &path(&["v1", "tenants", slug, "usage"]), None).await
     }
 
     /// `DELETE /v1/tenants/{slug}`
@@ -144,6 +192,11 @@ impl Client {
     /// `GET /v1/workspaces/{handle}/{name}`
     pub(crate) async fn workspace(&self, address: &WorkspaceAddress) -> Result<Workspace, ApiError> {
         self.call(Method::GET, &self.workspace_path(address, &[]).await?, None).await
+    }
+
+    /// `PATCH /v1/workspaces/{handle}/{name}`
+    pub(crate) async fn change_workspace(&self, address: &WorkspaceAddress, body: &Value) -> Result<Workspace, ApiError> {
+        self.call(Method::PATCH, &self.workspace_path(address, &[]).await?, Some(body)).await
     }
 
     /// `DELETE /v1/workspaces/{handle}/{name}`, or of a snapshot.

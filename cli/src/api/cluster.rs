@@ -1,10 +1,22 @@
 //! The cluster as the API shows it to an operator.
 
+use artifacts_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Fields of a later version, so that `--format json` prints all that the node said.
 type Rest = Map<String, Value>;
+
+/// A key that is going to sign tickets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SigningKey {
+    /// Its name.
+    pub(crate) kid: String,
+    /// From when it signs.
+    pub(crate) signs_from: Timestamp,
+    #[serde(flatten)]
+    rest: Rest,
+}
 
 /// The cluster as one node knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -93,6 +93,30 @@ objects! {
         revoked_at: Option<Timestamp>,
     }
 
+    /// What lets agents of hosts into the mesh.
+    MeshCredential {
+        /// `key_…`
+        id: String,
+        /// The secret; only in the answer that creates it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+        /// Where agents connect to; only in the answer that creates it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        endpoints: Vec<String>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// When it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+        /// From when it lets nobody in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// When it was revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revoked_at: Option<Timestamp>,
+    }
+
     /// One of the platform's customers.
     Tenant {
         /// `ten_…`
@@ -105,9 +129,57 @@ objects! {
         /// Free.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metadata: Option<Map<String, Value>>,
+        /// What its workspaces may be given together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_bytes: Option<u64>,
+        /// Likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_inodes: Option<u64>,
         /// When it was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         created_at: Option<Timestamp>,
+    }
+
+    /// What a tenant has been given, and what of it is used.
+    TenantUsage {
+        /// Its name.
+        tenant_slug: String,
+        /// How many workspaces belong to it.
+        workspaces: u64,
+        /// Bytes of data that they hold.
+        bytes: u64,
+        /// Inodes that they hold.
+        inodes: u64,
+        /// Bytes that they have been given by their quotas.
+        given_bytes: u64,
+        /// Inodes that they have been given by their quotas.
+        given_inodes: u64,
+        /// What they may be given together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_bytes: Option<u64>,
+        /// Likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_inodes: Option<u64>,
+    }
+
+    /// An entry of the audit trail.
+    AuditEvent {
+        /// `aud_…`
+        id: String,
+        /// When.
+        at: Timestamp,
+        /// What has happened.
+        kind: String,
+        /// Who did it.
+        by: Map<String, Value>,
+    }
+
+    /// What a call that revokes everything has done.
+    EverythingRevoked {
+        /// The API key that still opens something.
+        kept_key_id: String,
+        /// What became of the sessions.
+        sessions: Map<String, Value>,
     }
 
     /// A file system.
@@ -120,6 +192,9 @@ objects! {
         name: String,
         /// `active`, `deleting` or `deleted`.
         status: String,
+        /// The tenant that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant_slug: Option<String>,
         /// Where its data lives.
         region: String,
         /// Hard limit on bytes of data.

@@ -19,17 +19,20 @@ use crate::logging::LogFormat;
 use crate::output::{Format, Output};
 use crate::stop::Stop;
 
+mod signing_key;
 mod status;
 
 /// Arguments of `node`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file given with --config is JSON with the names of these options and some more: data, listen, public_urls, tls_cert, tls_key,
-region, session_lease_ms, signing_key_hours, rate_limit, max_connections, store_cache_bytes, console, data_path, and blobs:
+region, session_lease_ms, signing_key_hours, audit_retention_days, rate_limit, max_connections, store_cache_bytes, console,
+data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
 ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, regions, listen,
-advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. Options go before the file.
+advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. An object mesh says where host agents reach it: listen,
+advertise. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
@@ -102,6 +105,8 @@ enum Action {
     },
     /// Show the nodes of the cluster as one of them sees it
     Status(status::StatusArgs),
+    /// Replace the key that signs tickets, while the node runs
+    RotateSigningKey(signing_key::RotateArgs),
 }
 
 /// Where the bucket is. Credentials are no arguments: anybody on the machine can read those.
@@ -189,6 +194,7 @@ pub(crate) async fn run(mut args: NodeArgs, output: Output) -> anyhow::Result<()
             report(output, "imported and compared", &moved)
         }
         Some(Action::Status(args)) => status::run(args, &config, output).await,
+        Some(Action::RotateSigningKey(args)) => signing_key::run(args, &config, output).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts_core::Timestamp;
-use artifacts_mount::control::{self, CacheStatus, DiskCacheStatus, ListedMount, MountStatus};
+use artifacts_mount::control::{self, CacheStatus, DiskCacheStatus, GossipStatus, ListedMount, MountStatus};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -86,6 +86,12 @@ fn hit_rate(cache: &CacheStatus) -> String {
     }
 }
 
+fn gossip(gossip: &GossipStatus) -> String {
+    let Some(cell) = &gossip.cell else { return "no cell yet".to_owned() };
+    let proof = gossip.proof_age_ms.map_or_else(|| "no proof".to_owned(), |age_ms| format!("last proof {age_ms} ms ago"));
+    format!("{cell}, {} members heard, {proof}", gossip.members)
+}
+
 fn serving_for(since: Timestamp) -> String {
     Ttl::from_seconds(time::wall_clock().since_ms(since) / 1000).to_string()
 }
@@ -106,6 +112,7 @@ fn lines(status: &MountStatus) -> Vec<(&'static str, String)> {
         ("last proof", format!("{} ms ago", status.proof_age_ms)),
         ("node", status.endpoint.clone()),
         ("proofs also from", status.second_endpoint.clone().unwrap_or_else(|| "none".to_owned())),
+        ("mesh", status.gossip.as_ref().map_or_else(|| "none".to_owned(), gossip)),
         ("session", status.session.to_string()),
         ("agent", format!("process {}", status.pid)),
         ("serving", format!("for {}", serving_for(status.since))),

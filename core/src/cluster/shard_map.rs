@@ -21,7 +21,7 @@ impl fmt::Display for Shard {
 }
 
 /// A shard of one of several regions.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seat {
     /// Of which region.
     pub region: Region,
@@ -42,6 +42,15 @@ pub struct ShardMap {
 impl ShardMap {
     /// The map of a store that is all one shard.
     pub const SINGLE: Self = Self { shards: NonZeroU16::MIN };
+
+    /// A map with as many shards as there may be. What lies together in it lies together in every map whose number of shards divides
+    /// this one's, as all powers of two do.
+    pub const FINEST: Self = Self {
+        shards: match NonZeroU16::new(MAX_SHARDS) {
+            Some(shards) => shards,
+            None => NonZeroU16::MIN,
+        },
+    };
 
     /// A map with this many shards; `None` for none or more than [`MAX_SHARDS`].
     pub fn new(shards: u16) -> Option<Self> {
@@ -127,15 +136,21 @@ mod tests {
 
     #[test]
     fn what_is_drawn_beside_a_thing_lies_in_its_shard() {
-        let map = map(MAX_SHARDS);
+        let map = ShardMap::FINEST;
+        assert_eq!(map.len(), MAX_SHARDS);
         for i in 0..20u128 {
-            let shard = map.of(AccountId::from_bits(i));
+            let owner = AccountId::from_bits(i);
+            let shard = map.of(owner);
             let mut next = 0;
             let draw = || {
                 next += 1;
                 WorkspaceId::from_bits(next)
             };
-            assert_eq!(map.of(map.draw_beside(shard, draw, |id| map.of(*id))), shard);
+            let drawn = map.draw_beside(shard, draw, |id| map.of(*id));
+            assert_eq!(map.of(drawn), shard);
+            for fewer in (0..=10).map(|power| self::map(1 << power)) {
+                assert_eq!(fewer.of(drawn), fewer.of(owner), "in {} shards", fewer.len());
+            }
         }
     }
 

@@ -131,6 +131,11 @@ impl Leases {
         self.held.keys().copied()
     }
 
+    /// Inodes that some session may change by itself.
+    pub fn written(&self) -> impl Iterator<Item = Ino> + '_ {
+        self.inodes.iter().filter(|(_, held)| held.values().any(|holding| holding.kind == Kind::Write)).map(|(&ino, _)| ino)
+    }
+
     /// What this session holds on an inode.
     pub fn held(&self, session: SessionId, ino: Ino) -> Option<Kind> {
         self.inodes.get(&ino)?.get(&session).map(|holding| holding.kind)

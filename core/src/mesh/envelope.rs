@@ -125,6 +125,13 @@ impl Header {
     }
 }
 
+/// Which key a datagram names, without any look at whether it is sealed with it: for whoever hands it on.
+pub fn key_of_datagram(datagram: &[u8]) -> Option<KeyId> {
+    let mut rest = datagram;
+    (take(&mut rest) == Ok([VERSION])).then_some(())?;
+    take(&mut rest).ok().map(KeyId)
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], EnvelopeError> {
     let (first, others) = rest.split_first_chunk().ok_or(EnvelopeError::Malformed)?;
     *rest = others;

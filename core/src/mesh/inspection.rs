@@ -120,7 +120,7 @@ fn changes(entry: &DeltaEntry) -> Result<(), Violation> {
 
 fn member(member: &MemberId, parties: Parties<'_>) -> Result<(), Violation> {
     numbers(&[member.generation])?;
-    if !usable(&member.address) {
+    if !is_usable_address(&member.address) {
         return Err(Violation::Address);
     }
     // Its earlier lives may still be in circulation; later ones than this cannot be.
@@ -135,7 +135,7 @@ fn numbers(numbers: &[u64]) -> Result<(), Violation> {
 }
 
 /// Whether datagrams can be sent there.
-pub(super) fn usable(address: &SocketAddr) -> bool {
+pub fn is_usable_address(address: &SocketAddr) -> bool {
     let broadcast = matches!(address, SocketAddr::V4(v4) if v4.ip().is_broadcast());
     address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast() && !broadcast
 }

@@ -18,6 +18,8 @@
 //! its own (see `docs/design/0003-revocation.md`). `docs/design/0012-ring.md` tells the whole protocol.
 
 mod call;
+mod cells;
+mod credential_file;
 mod endpoint;
 mod envelope;
 mod facts;
@@ -37,12 +39,17 @@ mod senders;
 mod tests;
 
 pub use call::{Answer, CallError, CallSeat, IncomingCall, OpenedCall, SealedCall};
+pub use cells::{
+    Admission, CELL_HOSTS_MAX, CELL_NODES, CellEntry, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HOST_GONE_MS, HOSTS_MAX,
+    HostEntry, InvalidCellId, cell_nodes,
+};
+pub use credential_file::CredentialFile;
 pub use endpoint::{Endpoint, Identity, Opened, Refusal};
-pub use envelope::EnvelopeError;
+pub use envelope::{EnvelopeError, key_of_datagram};
 pub use facts::{Facts, FactsError, NodePhase};
 pub use gossip::{DeltaEntry, DigestEntry, Gossip, GossipError, KeyValue, MemberId, Status};
 pub use incarnation::Incarnation;
-pub use inspection::Violation;
+pub use inspection::{Violation, is_usable_address};
 pub use keys::{KeyId, MeshKey, MeshKeyError, MeshKeys};
 pub use membership::{Heard, Member, Membership};
 pub use replay_window::ReplayWindow;

@@ -38,6 +38,11 @@ impl Roster {
         if let Some(same) = self.mention(&key, member.address, now_ms) {
             return same;
         }
+        let of_name = (member.name.clone(), 0)..=(member.name.clone(), u64::MAX);
+        if self.members.range(of_name).next_back().is_some_and(|((_, newest), _)| *newest > member.generation) {
+            // It was over before this member heard of it, and must not use up what the name may do now.
+            return false;
+        }
         if self.members.len() >= MEMBERS_MAX {
             self.members.retain(|_, (_, mentioned_ms)| now_ms.saturating_sub(*mentioned_ms) < FORGET_AFTER_MS);
             if self.members.len() >= MEMBERS_MAX {

@@ -122,6 +122,11 @@ impl Key {
         }
     }
 
+    /// Whether what stands at an encoded key is what a program has written: bytes of a file, or of an extended attribute.
+    pub fn holds_data(encoded: &[u8]) -> bool {
+        matches!(encoded.first(), Some(&(EXTENT | XATTR)))
+    }
+
     /// Reads what [`Key::encode`] wrote; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&tag, rest) = bytes.split_first()?;

@@ -4,7 +4,7 @@ use super::{DataPath, FenceReason, InodeRange, PROTOCOL_VERSION};
 use crate::name::{Subpath, WorkspaceAddress};
 use crate::namespace::Ino;
 use crate::ticket::Mode;
-use crate::{ErrorCode, SessionId};
+use crate::{AccountId, ErrorCode, GrantId, KeyId, SessionId, WorkspaceId};
 
 /// The versions of the session protocol that one side speaks, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +120,30 @@ pub struct Welcome {
     /// How data travels; a node that does not say so is one that all of it goes through.
     #[serde(default)]
     pub data_path: DataPath,
+    /// Whether the workspace is encrypted at rest: then nothing of it may be kept on the agent's disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_off_disk: bool,
+    /// What the session stands on, for an agent that hears of revocations otherwise; an older node does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_on: Option<Box<StandsOn>>,
+}
+
+/// What a session stands on besides itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandsOn {
+    /// Whose right it is.
+    pub account: AccountId,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The grant, for a session opened with a ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    /// The API key, for a session opened with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Of which generation of the account's rights grant or key are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// The answer of a node that is to give proofs for a session which another node serves, as JSON text.

@@ -397,6 +397,16 @@ impl FenceReason {
         }
     }
 
+    /// For programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::LeaseLost => "lease_lost",
+            Self::WorkspaceDeleted => "workspace_deleted",
+        }
+    }
+
     /// For people.
     pub const fn text(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ mod message;
 
 pub use direct::{DIRECT_URL_MAX_MS, DataPath, DirectUrl};
 pub use frame::{FRAME_MAX_BYTES, FrameError, decode, encode};
-pub use handshake::{Hello, HelloAnswer, Opening, ProofsAnswer, Refusal, VersionRange, Welcome};
+pub use handshake::{Hello, HelloAnswer, Opening, ProofsAnswer, Refusal, StandsOn, VersionRange, Welcome};
 pub use lock::{LockAnswer, LockConflict};
 pub use message::{Answer, COME_AGAIN, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
 

@@ -45,6 +45,20 @@ pub struct News {
     pub clock: Option<(ClockId, u64)>,
 }
 
+/// What is new in a feed, for whoever does not take a node's word for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignedNews {
+    /// Where whoever asked stands with it.
+    pub position: Position,
+    /// The records.
+    pub records: Vec<SignedRevocation>,
+    /// Whether that is all there is.
+    pub is_all: bool,
+    /// What the clock of its owner said after the question had come.
+    #[serde(default)]
+    pub clock: Option<(ClockId, u64)>,
+}
+
 impl Feed {
     /// A feed of this name without records.
     pub fn new(id: u64) -> Self {
@@ -75,11 +89,17 @@ impl Feed {
 
     /// What a follower who stands there does not know.
     pub fn news(&self, position: Position) -> News {
+        let SignedNews { position, records, is_all, clock } = self.signed_news(position);
+        News { position, records: records.into_iter().map(|signed| signed.record).collect(), is_all, clock }
+    }
+
+    /// The same with the signatures.
+    pub fn signed_news(&self, position: Position) -> SignedNews {
         let known = if position.feed == self.id { position.known } else { 0 };
         let skipped = usize::try_from(known.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
-        let records: Vec<_> = self.records.iter().skip(skipped).take(NEWS_MAX).map(|signed| signed.record.clone()).collect();
+        let records: Vec<_> = self.records.iter().skip(skipped).take(NEWS_MAX).cloned().collect();
         let known = (known.max(self.forgotten) + records.len() as u64).min(self.len());
-        News { position: Position { feed: self.id, known }, records, is_all: known == self.len(), clock: None }
+        SignedNews { position: Position { feed: self.id, known }, records, is_all: known == self.len(), clock: None }
     }
 
     /// Drops records at the front that are older than anything that may still draw on what they took.

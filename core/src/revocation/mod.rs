@@ -15,6 +15,7 @@ mod feed;
 mod recent;
 mod record;
 mod register;
+pub mod rumour;
 mod shard_log;
 mod signed;
 
@@ -23,9 +24,9 @@ mod tests;
 
 pub use beacon::{BEACON_SHARDS_MAX, Beacon, ClockId, READINGS_MAX, Reading, Readings, ShardHead, SignedBeacon, SignedReadings};
 pub use evidence::{Evidence, Proof, Taken};
-pub use feed::{Feed, Following, News, Position};
+pub use feed::{Feed, Following, News, Position, SignedNews};
 pub use recent::{Recent, SLOTS};
-pub use record::{RevocationRecord, SignedRevocation, Target};
+pub use record::{Issue, RevocationRecord, SignedRevocation, Target};
 pub use register::{RevocationRegister, Standing};
 pub use shard_log::{Head, ShardLog};
 pub use signed::{Signed, Statement, from_text, to_text};

@@ -34,10 +34,10 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RevocationRecord, Target, to_text};
+    use super::super::{Issue, RevocationRecord, Target, to_text};
     use super::*;
     use crate::mesh::limits::VALUE_MAX_BYTES;
-    use crate::{AccountId, RevocationId, Timestamp, WorkspaceId};
+    use crate::{AccountId, RevocationId, Timestamp};
 
     #[test]
     fn the_newest_are_kept_and_each_part_fits_into_a_value() {
@@ -47,7 +47,7 @@ mod tests {
             let record = RevocationRecord {
                 id: RevocationId::from_bits(u128::MAX - u128::from(number)),
                 account: AccountId::from_bits(u128::MAX),
-                target: Target::Workspace(WorkspaceId::from_bits(u128::MAX)),
+                target: Target::Account(Issue { account: AccountId::from_bits(u128::MAX), generation: u64::MAX }),
                 revoked_at: Timestamp::from_unix_ms(number),
             };
             let slot = recent.push(SignedRevocation { record, kid: "k".repeat(64), signature: vec![255; 64] });

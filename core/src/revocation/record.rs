@@ -8,6 +8,24 @@ use crate::{AccountId, GrantId, KeyId, RevocationId, SessionId, Timestamp, Works
 /// Separates these signatures from every other use of the same key.
 const DOMAIN: &[u8] = b"artifacts-revocation-v1\0";
 
+/// Who has issued a right, and in which generation of its rights: an account's generation grows whenever everything that it has
+/// handed out is revoked at once. What is issued afterwards is of the next one, so one record takes any number of rights, and
+/// whether it takes one depends on no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Issue {
+    /// The account.
+    pub account: AccountId,
+    /// Its generation.
+    pub generation: u64,
+}
+
+impl Issue {
+    /// The targets that take a right of this issue, in their order.
+    pub const fn taken_by(self) -> std::ops::RangeInclusive<Target> {
+        Target::Account(self)..=Target::Account(Self { account: self.account, generation: u64::MAX })
+    }
+}
+
 /// What loses its rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Target {
@@ -19,6 +37,8 @@ pub enum Target {
     Key(KeyId),
     /// Everything in one workspace (it is being deleted).
     Workspace(WorkspaceId),
+    /// Everything that an account has issued in this generation or before.
+    Account(Issue),
 }
 
 /// One entry of the revocation log.

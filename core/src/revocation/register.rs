@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RevocationRecord, SignedRevocation, Target};
+use super::{Issue, RevocationRecord, SignedRevocation, Target};
 use crate::ticket::VerifyingKeys;
 use crate::{GrantId, KeyId, SessionId, Timestamp, WorkspaceId};
 
@@ -17,6 +17,9 @@ pub struct Standing {
     pub key: Option<KeyId>,
     /// The workspace.
     pub workspace: WorkspaceId,
+    /// The account that has issued the grant or the key; a node of an earlier version does not say.
+    #[serde(default)]
+    pub issue: Option<Issue>,
 }
 
 /// All revocations that are known and may still matter.
@@ -45,6 +48,11 @@ impl RevocationRegister {
         self.records.get(&target)
     }
 
+    /// Whether everything of this issue is revoked.
+    pub fn is_void(&self, issue: Issue) -> bool {
+        self.records.range(issue.taken_by()).next().is_some()
+    }
+
     /// Whether everything that a session stands on still stands.
     pub fn stands(&self, on: &Standing) -> bool {
         let targets = [
@@ -54,6 +62,7 @@ impl RevocationRegister {
             Some(Target::Workspace(on.workspace)),
         ];
         targets.into_iter().flatten().all(|target| !self.records.contains_key(&target))
+            && !on.issue.is_some_and(|issue| self.is_void(issue))
     }
 
     /// Forgets records older than `age_ms`: by then no ticket of the target can be alive.
@@ -94,7 +103,12 @@ mod tests {
             grant: Some(GrantId::from_bits(2)),
             key: Some(KeyId::from_bits(3)),
             workspace: WorkspaceId::from_bits(4),
+            issue: Some(issue(5, 7)),
         }
+    }
+
+    fn issue(account: u128, generation: u64) -> Issue {
+        Issue { account: AccountId::from_bits(account), generation }
     }
 
     #[test]
@@ -107,6 +121,11 @@ mod tests {
             (Target::Grant(GrantId::from_bits(9)), true),
             (Target::Key(KeyId::from_bits(3)), false),
             (Target::Workspace(on.workspace), false),
+            (Target::Account(issue(5, 6)), true),
+            (Target::Account(issue(5, 7)), false),
+            (Target::Account(issue(5, 8)), false),
+            (Target::Account(issue(4, 9)), true),
+            (Target::Account(issue(6, 9)), true),
         ];
         for (target, stands) in targets {
             let mut register = RevocationRegister::default();

@@ -111,6 +111,7 @@ fn standing(grant: u8) -> Standing {
         grant: Some(GrantId::from_bits(u128::from(grant))),
         key: None,
         workspace: WorkspaceId::from_bits(1),
+        issue: None,
     }
 }
 

@@ -83,29 +83,42 @@ impl KeyRing {
     /// Makes `secret` the key that signs from `now` on, retires the one before it, and drops retired keys whose
     /// last signature is older than `longest_ticket_ms`.
     pub fn rotate(&mut self, kid: String, secret: [u8; 32], now: Timestamp, longest_ticket_ms: u64) {
-        for key in &mut self.keys {
-            key.retired_at.get_or_insert(now);
-        }
-        self.keys.retain(|key| key.retired_at.is_none_or(|at| at.plus_ms(longest_ticket_ms) > now));
-        self.keys.push(SigningKeyRecord { kid, secret, created_at: now, retired_at: None });
+        self.drop_retired(now, longest_ticket_ms);
+        self.announce(kid, secret, now);
     }
 
-    /// The key that signs now; `None` until the first rotation.
-    pub fn current(&self) -> Option<(&str, SigningKey)> {
-        let record = self.keys.iter().rev().find(|key| key.retired_at.is_none())?;
+    /// Makes `secret` the key that signs from `from` on: it is published at once, so that by then everybody knows it.
+    pub fn announce(&mut self, kid: String, secret: [u8; 32], from: Timestamp) {
+        for key in &mut self.keys {
+            key.retired_at.get_or_insert(from);
+        }
+        self.keys.push(SigningKeyRecord { kid, secret, created_at: from, retired_at: None });
+    }
+
+    /// Drops retired keys whose last signature is older than `longest_ticket_ms`. Answers whether there were any.
+    pub fn drop_retired(&mut self, now: Timestamp, longest_ticket_ms: u64) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|key| key.retired_at.is_none_or(|at| at.plus_ms(longest_ticket_ms) > now));
+        self.keys.len() < before
+    }
+
+    /// The key that signs at `now`; `None` until the first rotation. A clock that is behind that of whoever made the keys does not
+    /// leave one without a key.
+    pub fn current(&self, now: Timestamp) -> Option<(&str, SigningKey)> {
+        let record = self.keys.iter().rev().find(|key| key.created_at <= now).or(self.keys.first())?;
         Some((&record.kid, SigningKey::from_bytes(&record.secret)))
     }
 
     /// The key for what has to be verified at once: the newest that has been published for so long, or else the only one there is.
     pub fn settled(&self, now: Timestamp, published_ms: u64) -> Option<(&str, SigningKey)> {
         let is_settled = |key: &&SigningKeyRecord| key.created_at.plus_ms(published_ms) <= now;
-        let record = self.keys.iter().rev().find(is_settled).or(self.keys.last())?;
+        let record = self.keys.iter().rev().find(is_settled).or(self.keys.first())?;
         Some((&record.kid, SigningKey::from_bytes(&record.secret)))
     }
 
-    /// Since when the current key signs.
-    pub fn current_since(&self) -> Option<Timestamp> {
-        self.keys.iter().rev().find(|key| key.retired_at.is_none()).map(|key| key.created_at)
+    /// From when the newest key signs.
+    pub fn newest_from(&self) -> Option<Timestamp> {
+        self.keys.last().map(|key| key.created_at)
     }
 
     /// All keys whose signatures may still be alive.
@@ -157,17 +170,38 @@ mod tests {
     fn keys_rotate_without_a_flag_day() {
         let start = Timestamp::from_unix_ms(1_700_000_000_000);
         let mut ring = KeyRing::default();
-        assert!(ring.current().is_none());
+        assert!(ring.current(start).is_none());
         ring.rotate("a".into(), [1; 32], start, DAY_MS);
         assert_eq!(ring.settled(start, 10).unwrap().0, "a", "there is no other");
         ring.rotate("b".into(), [2; 32], start.plus_ms(30 * DAY_MS), DAY_MS);
         assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 9), 10).unwrap().0, "a");
         assert_eq!(ring.settled(start.plus_ms(30 * DAY_MS + 10), 10).unwrap().0, "b");
-        assert_eq!(ring.current().unwrap().0, "b");
+        assert_eq!(ring.current(start.plus_ms(30 * DAY_MS)).unwrap().0, "b");
         assert!(ring.verifying_keys().get("a").is_some(), "tickets signed by `a` may still live");
         ring.rotate("c".into(), [3; 32], start.plus_ms(31 * DAY_MS), DAY_MS);
         assert!(ring.verifying_keys().get("a").is_none(), "a day after `a` retired nothing it signed can live");
         assert!(ring.verifying_keys().get("b").is_some());
+    }
+
+    #[test]
+    fn an_announced_key_is_published_before_it_signs_and_the_one_before_until_nothing_it_signed_lives() {
+        let start = Timestamp::from_unix_ms(1_700_000_000_000);
+        let at = |ms| start.plus_ms(ms);
+        let mut ring = KeyRing::default();
+        ring.announce("a".into(), [1; 32], start);
+        ring.announce("b".into(), [2; 32], at(90));
+        ring.announce("c".into(), [3; 32], at(100));
+        for (ms, signs) in [(0, "a"), (89, "a"), (90, "b"), (99, "b"), (100, "c"), (DAY_MS, "c")] {
+            assert_eq!(ring.current(at(ms)).unwrap().0, signs, "{ms}");
+        }
+        for (ms, settled) in [(5, "a"), (99, "a"), (100, "b"), (109, "b"), (110, "c")] {
+            assert_eq!(ring.settled(at(ms), 10).unwrap().0, settled, "{ms}");
+        }
+        assert_eq!(ring.current(Timestamp::from_unix_ms(0)).unwrap().0, "a", "a clock that is behind");
+        assert!(!ring.drop_retired(at(DAY_MS), DAY_MS - 89), "`a` signed until 90");
+        assert!(ring.verifying_keys().get("a").is_some() && ring.verifying_keys().get("c").is_some());
+        assert!(ring.drop_retired(at(DAY_MS + 1), DAY_MS - 89));
+        assert!(ring.verifying_keys().get("a").is_none() && ring.verifying_keys().get("b").is_some());
     }
 
     #[test]

@@ -1,3 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
+mod cell;
+mod chitchat;
 mod codec;

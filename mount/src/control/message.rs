@@ -68,6 +68,22 @@ pub struct MountStatus {
     /// The control node that gives proofs as well, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_endpoint: Option<String>,
+    /// What the host's agent has from the mesh, if it takes part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gossip: Option<GossipStatus>,
+}
+
+/// What a host agent has from the mesh.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GossipStatus {
+    /// The host's cell, if it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// How many members of it are heard, this host included.
+    pub members: usize,
+    /// How old the newest proof is that all revocations of the account are known, at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_age_ms: Option<u64>,
 }
 
 /// How a mount's caches of blocks are.

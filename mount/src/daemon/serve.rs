@@ -17,6 +17,7 @@ use crate::data::{Blocks, DiskCache, Exchange};
 use crate::error::MountError;
 use crate::fs::ArtifactsFs;
 use crate::kernel::{self, MountPoint};
+use crate::mesh::Mesh;
 use crate::options::MountOptions;
 use crate::session::{MountSession, Opener, bury, connection};
 use crate::time::{SharedClock, SystemClock, timestamp};
@@ -59,11 +60,16 @@ struct Service {
 /// # Errors
 /// What the node refuses, before anything is mounted; what is wrong with the directory; what the kernel refuses.
 pub fn serve(options: MountOptions, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
-    serve_until(options, &Stop::default(), on_ready)
+    serve_until(options, &Stop::default(), None, on_ready)
 }
 
-/// As [`serve`], until it is unmounted or all mounts of the process are to end.
-pub(crate) fn serve_until(options: MountOptions, stop: &Stop, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
+/// As [`serve`], until it is unmounted or all mounts of the process are to end; by what the process has from the mesh, too.
+pub(crate) fn serve_until(
+    options: MountOptions,
+    stop: &Stop,
+    mesh: Option<&Arc<Mesh>>,
+    on_ready: impl FnOnce(&MountInfo),
+) -> Result<ExitReport, MountError> {
     if options.handle_signals {
         share_pools();
     }
@@ -79,7 +85,7 @@ pub(crate) fn serve_until(options: MountOptions, stop: &Stop, on_ready: impl FnO
     let work = Builder::new_multi_thread().worker_threads(2).thread_name("work").enable_all().build();
     let work = work.map_err(MountError::io("cannot start the runtime"));
     let result = work.and_then(|work| {
-        let result = run(&options, &clock, &state, point, &session, http, &work, stop, on_ready);
+        let result = run(&options, &clock, &state, point, &session, http, &work, stop, mesh, on_ready);
         work.shutdown_timeout(Duration::from_millis(100));
         result
     });
@@ -97,11 +103,15 @@ fn run(
     http: reqwest::Client,
     work: &Runtime,
     stop: &Stop,
+    mesh: Option<&Arc<Mesh>>,
     on_ready: impl FnOnce(&MountInfo),
 ) -> Result<ExitReport, MountError> {
     point.prepare()?;
     let path = point.path().to_owned();
-    let disk = options.cache_dir.as_deref();
+    let disk = options.cache_dir.as_deref().filter(|_| !session.welcome.keep_off_disk);
+    if options.cache_dir.is_some() && disk.is_none() {
+        tracing::info!("the workspace is encrypted at rest; nothing of it is kept in the cache on disk");
+    }
     let disk = disk.and_then(|dir| DiskCache::new(dir, &session.welcome.workspace, options.disk_cache_bytes, Arc::clone(clock)));
     let exchange = Arc::new(Exchange::new(http, Arc::clone(session)));
     let blocks = Blocks::new(exchange, options.cache_bytes.min(CACHE_MAX_BYTES) as usize, disk);
@@ -114,6 +124,9 @@ fn run(
     let gone = tell(&events, || Event::Gone);
     let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
     agent.caches.begin(side);
+    if let Some(mesh) = mesh {
+        mesh.add(session);
+    }
     agent.want_lease().map_err(MountError::io("cannot start a thread"))?;
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
@@ -126,7 +139,7 @@ fn run(
         secret: session.welcome.secret.clone(),
         endpoints: options.credential.endpoints().to_vec(),
     };
-    let listening = put_on_record(state, &record, &agent, work, &events);
+    let listening = put_on_record(state, &record, &agent, work, &events, mesh.cloned());
     // A mount without a record serves all the same, but could not be unmounted with care.
     let listening = match listening {
         Ok(listening) => listening,
@@ -164,9 +177,10 @@ fn put_on_record(
     agent: &Arc<Agent>,
     work: &Runtime,
     events: &Sender<Event>,
+    mesh: Option<Arc<Mesh>>,
 ) -> std::io::Result<Listening> {
     let (watched, base, events) = (Arc::downgrade(agent), record.clone(), events.clone());
-    let status = move || status_of(watched.upgrade().as_deref(), &base);
+    let status = move || status_of(watched.upgrade().as_deref(), &base, mesh.as_deref());
     let unmount = move |request| {
         // Without a receiver the mount is ending; dropping the request says so.
         let _ = events.send(Event::Unmount(request));
@@ -176,7 +190,7 @@ fn put_on_record(
     Ok(listening)
 }
 
-fn status_of(agent: Option<&Agent>, record: &MountRecord) -> MountStatus {
+fn status_of(agent: Option<&Agent>, record: &MountRecord, mesh: Option<&Mesh>) -> MountStatus {
     let vitals = agent.map(|agent| agent.session.vitals());
     let lease_ms = agent.map_or(0, |agent| agent.session.welcome.lease_ms);
     let proof_age_ms = vitals.as_ref().map_or(u64::MAX, |vitals| vitals.proof_age_ms);
@@ -198,6 +212,7 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord) -> MountStatus {
         pid: record.pid,
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
         second_endpoint: vitals.as_ref().and_then(|vitals| vitals.second_endpoint.clone()),
+        gossip: mesh.map(Mesh::status),
         endpoint: vitals.map_or_else(String::new, |vitals| vitals.endpoint),
     }
 }

@@ -17,7 +17,9 @@ use super::namespaces::Namespaces;
 use crate::control;
 use crate::daemon::{ExitReport, MountInfo, START, Stop, serve_until, share_pools};
 use crate::error::MountError;
+use crate::mesh::{self, Mesh, MeshOptions};
 use crate::options::MountOptions;
+use crate::time::{SharedClock, SystemClock};
 
 /// How long a client may take to ask.
 const ASKING: Duration = Duration::from_secs(5);
@@ -42,22 +44,26 @@ pub struct HostAgent {
     ours: Namespaces,
     terminate: Signal,
     interrupt: Signal,
+    mesh: Option<MeshOptions>,
 }
 
 /// What the threads of mounts share with the agent: it is gone when the last of them has ended.
 struct Shared {
     stop: Stop,
     ours: Namespaces,
+    /// What the host has from the mesh, if it takes part in it.
+    mesh: Option<Arc<Mesh>>,
     /// How mounts ended.
     ended: mpsc::UnboundedSender<(PathBuf, ExitReport)>,
 }
 
 impl HostAgent {
-    /// Listens at `socket`, in a directory that is made if it is missing. From now on SIGTERM and SIGINT end it.
+    /// Listens at `socket`, in a directory that is made if it is missing. From now on SIGTERM and SIGINT end it. With a mesh credential
+    /// it takes part in the mesh when it serves.
     ///
     /// # Errors
     /// Another one listens there; what the system refuses.
-    pub fn listen(socket: &Path) -> Result<Self, MountError> {
+    pub fn listen(socket: &Path, mesh: Option<MeshOptions>) -> Result<Self, MountError> {
         share_pools();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(MountError::io("cannot start the runtime"))?;
@@ -70,14 +76,20 @@ impl HostAgent {
         let (terminate, interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
         drop(within);
         let ours = Namespaces::ours().map_err(MountError::io("cannot tell what this process sees of the machine"))?;
-        Ok(Self { runtime, listener, socket: socket.to_owned(), ours, terminate, interrupt })
+        Ok(Self { runtime, listener, socket: socket.to_owned(), ours, terminate, interrupt, mesh })
     }
 
     /// Serves mounts until it is told to end; then all of them are saved and unmounted.
     pub fn serve(self) -> HostReport {
-        let Self { runtime, listener, socket, ours, mut terminate, mut interrupt } = self;
+        let Self { runtime, listener, socket, ours, mut terminate, mut interrupt, mesh } = self;
         let (ended, mut endings) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { stop: Stop::default(), ours, ended });
+        let mesh = mesh.map(|options| {
+            let clock: SharedClock = Arc::new(SystemClock);
+            let mesh = Mesh::new(clock.clone());
+            runtime.spawn(mesh::keep(mesh.clone(), clock, options));
+            mesh
+        });
+        let shared = Arc::new(Shared { stop: Stop::default(), ours, mesh, ended });
         let report = runtime.block_on(async move {
             loop {
                 tokio::select! {
@@ -182,7 +194,7 @@ async fn mount(options: MountOptions, shared: Arc<Shared>) -> Result<MountInfo, 
             // A client that is gone will not miss it.
             let _ = ready.send(info.clone());
         };
-        match serve_until(options, &shared.stop, on_ready) {
+        match serve_until(options, &shared.stop, shared.mesh.as_ref(), on_ready) {
             Ok(report) => drop(shared.ended.send((path, report))),
             Err(error) => {
                 tracing::error!(path = %path.display(), %error, "not mounted");

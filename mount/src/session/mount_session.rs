@@ -349,8 +349,8 @@ impl MountSession {
         open_gate();
     }
 
-    /// Another node than the workspace's owner says that the right stood at `asked_at_ms`.
-    pub(super) fn witnessed(&self, asked_at_ms: u64) {
+    /// Another node than the workspace's owner, or the mesh, says that the right stood at `asked_at_ms`.
+    pub(crate) fn witnessed(&self, asked_at_ms: u64) {
         // As above: what was not asked yet proves nothing.
         if asked_at_ms <= self.clock.boot_ms() {
             self.proven_at_ms.fetch_max(asked_at_ms, Ordering::SeqCst);

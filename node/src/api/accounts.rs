@@ -11,6 +11,7 @@ use super::body::JsonBody;
 use super::caller::Caller;
 use super::error::ErrorBody;
 use super::{ApiError, ApiState, rules};
+use crate::audit::By;
 use crate::records::AccountRecord;
 
 /// A root user: owns everything else.
@@ -82,7 +83,7 @@ pub(super) async fn create(
     if body.region.as_deref().is_some_and(|region| region != regions.here().as_str()) {
         return Err(rules::no_such_region(regions));
     }
-    let (account, key) = state.control().create_account(body.handle).await?;
+    let (account, key) = state.control().by(By::Operator).create_account(body.handle).await?;
     let api_key = FirstKey { id: key.record.id, key: key.secret };
     Ok((StatusCode::CREATED, Json(CreatedAccount { account: Account::of(&state, account), api_key })))
 }

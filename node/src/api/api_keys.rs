@@ -43,7 +43,7 @@ pub(super) struct ScopeBody {
 impl ScopeBody {
     /// A scope as callers see it; none for a key that is not confined.
     pub(super) fn of(scope: &KeyScope) -> Option<Self> {
-        let KeyScope { workspace, tenant, mode } = scope.clone();
+        let KeyScope { workspace, tenant, mode, mesh: _ } = scope.clone();
         (*scope != KeyScope::default()).then_some(Self { workspace, tenant, mode })
     }
 
@@ -56,7 +56,7 @@ impl ScopeBody {
             }
             None => None,
         };
-        Ok(KeyScope { workspace, tenant: self.tenant, mode: self.mode })
+        Ok(KeyScope { workspace, tenant: self.tenant, mode: self.mode, mesh: false })
     }
 }
 
@@ -148,7 +148,7 @@ pub(super) async fn create(
         expires_at: rules::end(body.expires_at, body.ttl_seconds, state.context().clock.wall())?,
         scope: body.scope.map(|scope| scope.checked(&caller)).transpose()?.unwrap_or_default(),
     };
-    let new = state.control().create_key(caller.account(), wish).await?;
+    let new = state.control_for(&caller).create_key(caller.account(), wish).await?;
     Ok((StatusCode::CREATED, Json(CreatedApiKey { api_key: new.record.into(), key: new.secret })))
 }
 
@@ -162,8 +162,8 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<PageBody<ApiKey>>, ApiError> {
     caller.may(Action::ManageKeys)?;
-    let page = state.context().catalog.keys(caller.account().id, &query.request()?).await?;
-    Ok(Json(PageBody::new(page, ApiKey::from)))
+    let page = state.context().catalog.keys(caller.account().id, &query.request()?, |key| !key.scope.mesh).await?;
+    Ok(Json(PageBody::new(page, |key| key.under(caller.account()).into())))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -195,6 +195,6 @@ pub(super) async fn revoke(
     QueryParams(query): QueryParams<WaitQuery>,
 ) -> Result<Json<RevokedApiKey>, ApiError> {
     caller.may(Action::ManageKeys)?;
-    let (key, report) = state.control().revoke_key(caller.account(), path.id, query.wait()?).await?;
+    let (key, report) = state.control_for(&caller).revoke_key(caller.account(), path.id, false, query.wait()?).await?;
     Ok(Json(RevokedApiKey { api_key: key.into(), sessions: report.into() }))
 }

@@ -27,6 +27,13 @@ const LONGEST_TICKET: usize = 8 * 1024;
 pub(super) async fn with_key(State(state): State<ApiState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let secret = bearer(request.headers(), LONGEST_SECRET).ok_or_else(unauthorized)?;
     let caller = caller(&state, secret, request.extensions().get()).await?.ok_or_else(unauthorized)?;
+    if caller.key().scope.mesh {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "this is a mesh credential, which lets agents of hosts into the mesh and does nothing else",
+        )
+        .with_hint("send an API key"));
+    }
     let credential = Credential::new(Bearer::Key(caller.key().id), caller.account().id, secret);
     request.extensions_mut().insert(credential);
     request.extensions_mut().insert(caller.clone());
@@ -96,10 +103,8 @@ async fn caller(state: &ApiState, secret: &str, position: Option<&KeyPosition>) 
         None => context.catalog.key_by_secret(secret).await?,
     };
     let Some(key) = found else { return Ok(None) };
-    if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
-        return Ok(None);
-    }
-    Ok(context.catalog.account(key.account).await?.map(|account| Caller::new(account, key)))
+    let account = context.catalog.account(key.account).await?;
+    Ok(account.filter(|account| key.stands(account, now)).map(|account| Caller::new(account, key)))
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two such headers are one too many.

@@ -116,7 +116,7 @@ pub(super) async fn create(
         subpath: body.subpath,
         expires_at: rules::end(None, body.ttl_seconds, state.context().clock.wall())?,
     };
-    let grant = state.control().create_grant(caller.account(), order).await?;
+    let grant = state.control_for(&caller).create_grant(caller.account(), order).await?;
     Ok((StatusCode::CREATED, Json(grant.into())))
 }
 
@@ -162,7 +162,7 @@ pub(super) async fn list(
             && caller.sees(Action::Read(Subject::grant(grant)))
     };
     let page = state.context().catalog.grants(caller.account().id, query.tenant_slug.as_ref(), &request, wanted).await?;
-    Ok(Json(PageBody::new(page, Grant::from)))
+    Ok(Json(PageBody::new(page, |grant| grant.under(caller.account()).into())))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -185,7 +185,7 @@ pub(super) async fn show(
 ) -> Result<Json<Grant>, ApiError> {
     let grant = state.control().grant(caller.account(), path.id).await?;
     caller.may(Action::Read(Subject::grant(&grant)))?;
-    Ok(Json(grant.into()))
+    Ok(Json(grant.under(caller.account()).into()))
 }
 
 /// What a revoke call took away.
@@ -210,7 +210,7 @@ pub(super) async fn revoke_one(
 ) -> Result<Json<RevokedGrants>, ApiError> {
     let grant = state.control().grant(caller.account(), path.id).await?;
     caller.may(Action::Change(Subject::grant(&grant)))?;
-    let (grant, report) = state.control().revoke_grant(caller.account(), path.id, query.wait()?).await?;
+    let (grant, report) = state.control_for(&caller).revoke_grant(caller.account(), path.id, query.wait()?).await?;
     Ok(Json(RevokedGrants { grants: vec![grant.into()], sessions: report.into() }))
 }
 
@@ -253,6 +253,6 @@ pub(super) async fn revoke(
         None => None,
     };
     let choice = RevokeChoice { runtime: body.runtime_id, workspace };
-    let (grants, report) = state.control().revoke_grants(caller.account(), &body.tenant_slug, choice, wait).await?;
+    let (grants, report) = state.control_for(&caller).revoke_grants(caller.account(), &body.tenant_slug, choice, wait).await?;
     Ok(Json(RevokedGrants { grants: grants.into_iter().map(Grant::from).collect(), sessions: report.into() }))
 }

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use artifacts_core::name::Subpath;
-use artifacts_core::revocation::Target;
 use artifacts_core::ticket::{Mode, TicketClaims};
 use artifacts_core::{AccountId, ErrorCode, Timestamp};
 use axum::extract::FromRequestParts;
@@ -131,8 +130,10 @@ impl LockCaller {
     /// By what right it locks.
     pub(super) fn right(&self) -> LockRight {
         match &self.who {
-            Who::Key(caller) => LockRight::Key { key: caller.key().id },
-            Who::Ticket(ticket) => LockRight::Ticket { ticket: ticket.claims.jti, grant: ticket.claims.grant },
+            Who::Key(caller) => LockRight::Key { key: caller.key().id, issue: Some(caller.key().issue()) },
+            Who::Ticket(ticket) => {
+                LockRight::Ticket { ticket: ticket.claims.jti, grant: ticket.claims.grant, issue: Some(ticket.grant.issue()) }
+            }
         }
     }
 
@@ -147,8 +148,7 @@ impl LockCaller {
     /// Whether it still stands, as far as this process knows. For calls that go on for long.
     pub(super) fn stands(&self, state: &ApiState) -> bool {
         let context = state.context();
-        let target: Target = self.right().target();
-        self.until().is_none_or(|until| context.clock.wall() < until) && context.revocations.read().revoked(target).is_none()
+        self.until().is_none_or(|until| context.clock.wall() < until) && self.right().stands(&context.revocations.read())
     }
 
     /// Whose cursors it follows.

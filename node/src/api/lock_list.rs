@@ -205,7 +205,7 @@ impl LockParty {
                 let known = knows(right);
                 let taken_by = right.filter(|_| known).map(|right| match right {
                     LockRight::Ticket { ticket, .. } => ticket.to_string(),
-                    LockRight::Key { key } => key.to_string(),
+                    LockRight::Key { key, .. } => key.to_string(),
                 });
                 Self { lock_id: Some(lock_id).filter(|_| known), taken_by, owner, note, ..Self::default() }
             }

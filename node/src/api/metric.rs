@@ -17,10 +17,18 @@ enum Kind {
 /// A metric, the values that its one label may have if they are known beforehand, and what it says.
 type Metric = (Kind, &'static str, Option<(&'static str, &'static [&'static str])>, &'static str);
 
-const METRICS: [Metric; 56] = {
+const METRICS: [Metric; 59] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         (Counter, "artifacts_actor_failures_total", None, "Actors that failed and were started anew, by family"),
+        (
+            Counter,
+            "artifacts_cell_datagrams_total",
+            Some(("outcome", &["accepted", "introduced", "stranger", "stale", "our_name", "violation", "overrun", "unsent", "error"])),
+            "Datagrams of cells of host agents, by outcome",
+        ),
+        (Gauge, "artifacts_cell_members", None, "Members that are heard in the cells of host agents that this node is in"),
+        (Gauge, "artifacts_cells", None, "Cells of host agents that this node is in"),
         (Counter, "artifacts_compactions_total", None, "Segments that were rewritten because most of them was dead"),
         (Counter, "artifacts_damaged_blocks_total", None, "Blocks that did not match their checksum, or were missing"),
         (Gauge, "artifacts_feed_age_seconds", None, "How old the oldest knowledge of the revocations of another node's shard is"),

@@ -79,6 +79,6 @@ pub(super) async fn create(
         ttl_seconds: rules::ttl(body.ttl_seconds, LONGEST_TICKET_SECONDS)?,
         renewable: body.renewable.unwrap_or(false),
     };
-    let mount_ticket = state.control().create_ticket(caller.account(), order).await?;
+    let mount_ticket = state.control_for(&caller).create_ticket(caller.account(), order).await?;
     Ok((StatusCode::CREATED, Json(CreatedMountTicket { mount_ticket })))
 }

@@ -83,6 +83,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
     let all = [
         (HttpMethod::Get, &mut item.get),
         (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Patch, &mut item.patch),
         (HttpMethod::Put, &mut item.put),
         (HttpMethod::Delete, &mut item.delete),
     ];
@@ -92,7 +93,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if path.starts_with("/v1/") {
         let schemes: &[&str] = match path {
-            "/v1/accounts" => &[ADMIN_TOKEN],
+            "/v1/accounts" | "/v1/signing-keys/rotate" => &[ADMIN_TOKEN],
             _ if ["locks", "files"].iter().any(|of| path.starts_with(&format!("/v1/workspaces/{{handle}}/{{name}}/{of}"))) => {
                 &[API_KEY, MOUNT_TICKET]
             }

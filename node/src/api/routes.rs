@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, cluster, file_list, file_moves, files, fsck, grants, jwks, lock_events, lock_list, locks, monitoring,
-    mount_tickets, openapi, sessions, snapshots, tenants, usage, workspaces,
+    ApiState, accounts, api_keys, audit, audit_events, cluster, everything, file_list, file_moves, files, fsck, grants, jwks, lock_events,
+    lock_list, locks, mesh_credentials, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage, workspaces,
 };
 
 /// The calls that take no credential.
@@ -21,7 +21,7 @@ pub(super) fn open() -> OpenApiRouter<ApiState> {
 
 /// The calls that take the admin token.
 pub(super) fn of_admin() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(accounts::create)).routes(routes!(cluster::show))
+    OpenApiRouter::new().routes(routes!(accounts::create)).routes(routes!(cluster::show)).routes(routes!(signing_keys::rotate))
 }
 
 /// The calls that take an API key, or a mount ticket of the workspace.
@@ -52,12 +52,18 @@ pub(super) fn waiting_for_locks() -> OpenApiRouter<ApiState> {
 pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(accounts::whoami))
+        .routes(routes!(everything::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit_events::stream))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::revoke))
+        .routes(routes!(mesh_credentials::create, mesh_credentials::list))
+        .routes(routes!(mesh_credentials::revoke))
         .routes(routes!(tenants::create, tenants::list))
-        .routes(routes!(tenants::show, tenants::delete))
+        .routes(routes!(tenants::show, tenants::change, tenants::delete))
+        .routes(routes!(tenants::usage))
         .routes(routes!(workspaces::create, workspaces::list))
-        .routes(routes!(workspaces::show, workspaces::delete))
+        .routes(routes!(workspaces::show, workspaces::change, workspaces::delete))
         .routes(routes!(snapshots::create, snapshots::list))
         .routes(routes!(snapshots::show, snapshots::delete))
         .routes(routes!(snapshots::fork))

@@ -12,11 +12,40 @@ use super::error::ALL_CODES;
 #[derive(ToSchema)]
 #[schema(as = Mode, rename_all = "snake_case")]
 #[allow(dead_code, reason = "stands for the type in `core`")]
-pub(super) enum ModeSchema {
+pub(crate) enum ModeSchema {
     /// Reading only; the control nodes enforce it.
     Ro,
     /// Reading and writing.
     Rw,
+}
+
+/// Who did what an entry of the audit trail tells of.
+#[derive(ToSchema)]
+#[schema(as = AuditActor)]
+#[allow(dead_code, reason = "stands for the entry's type in the description")]
+pub(crate) struct AuditActorSchema {
+    /// What kind of one.
+    #[schema(inline)]
+    kind: AuditActorKind,
+    /// Which API key.
+    key_id: Option<String>,
+    /// Which mount ticket.
+    ticket_id: Option<String>,
+}
+
+/// What can do something.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "stands for the entry's type in the description")]
+enum AuditActorKind {
+    /// Whoever bears the API key.
+    ApiKey,
+    /// Whoever bears the mount ticket.
+    Ticket,
+    /// Whoever bears the admin token.
+    Operator,
+    /// A control node, by itself.
+    Node,
 }
 
 /// The file that a runtime mounts with; inject it as it is.

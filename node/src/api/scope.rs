@@ -8,6 +8,7 @@
 use artifacts_core::name::{TenantSlug, WorkspaceName};
 use artifacts_core::ticket::Mode;
 
+use crate::audit::AuditEvent;
 use crate::records::{GrantRecord, KeyScope, SessionRecord, SessionRight};
 
 /// What an action is about; what it does not name is absent.
@@ -33,6 +34,11 @@ impl<'a> Subject<'a> {
     /// A tenant's access to a workspace.
     pub fn access(workspace: &'a WorkspaceName, tenant: &'a TenantSlug) -> Self {
         Self { workspace: Some(workspace.as_str()), tenant: Some(tenant.as_str()) }
+    }
+
+    /// What an entry of the audit trail is about.
+    pub(super) fn audited(event: &'a AuditEvent) -> Self {
+        Self { workspace: event.workspace.as_deref().map(name_in), tenant: event.tenant_slug.as_ref().map(|slug| slug.as_str()) }
     }
 
     /// A grant.
@@ -71,6 +77,9 @@ pub enum Action<'a> {
 
 /// Whether a key of this scope may do it.
 pub fn allows(scope: &KeyScope, action: Action<'_>) -> bool {
+    if scope.mesh {
+        return false;
+    }
     let (subject, needed) = match action {
         Action::Read(subject) => (subject, Mode::Ro),
         Action::HandOut(subject, mode) => (subject, mode),
@@ -87,7 +96,8 @@ mod tests {
     use super::*;
 
     fn scope(workspace: Option<&str>, tenant: Option<&str>, mode: Option<Mode>) -> KeyScope {
-        KeyScope { workspace: workspace.map(|name| name.parse().unwrap()), tenant: tenant.map(|slug| slug.parse().unwrap()), mode }
+        let (workspace, tenant) = (workspace.map(|name| name.parse().unwrap()), tenant.map(|slug| slug.parse().unwrap()));
+        KeyScope { workspace, tenant, mode, mesh: false }
     }
 
     #[test]
@@ -130,6 +140,7 @@ mod tests {
         for (action, expected) in table {
             let allowed: Vec<u8> = scopes.iter().map(|scope| u8::from(allows(scope, action))).collect();
             assert_eq!(allowed, expected, "{action:?}");
+            assert!(!allows(&KeyScope { mesh: true, ..KeyScope::default() }, action), "{action:?} with a mesh credential");
         }
     }
 }

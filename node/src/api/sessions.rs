@@ -221,7 +221,7 @@ pub(super) async fn end(
 ) -> Result<Json<EndedSession>, ApiError> {
     let session = state.control().session(caller.account(), path.id).await?;
     caller.may(Action::Change(Subject::session(&session.record)))?;
-    let (session, report) = state.control().end_session(caller.account(), path.id, query.wait()?).await?;
+    let (session, report) = state.control_for(&caller).end_session(caller.account(), path.id, query.wait()?).await?;
     let session = Session::of(session, state.context().config.session_lease_ms);
     Ok(Json(EndedSession { session, sessions: report.into() }))
 }

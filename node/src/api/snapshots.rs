@@ -92,7 +92,7 @@ pub(super) async fn create(
         Some(name) => not_an_id(name)?,
         None => name_of(state.context().clock.wall())?,
     };
-    let made = state.control().copy_workspace(caller.account(), CopyWish::new(source, name.clone(), Some(as_snapshot))).await?;
+    let made = state.control_for(&caller).copy_workspace(caller.account(), CopyWish::new(source, name.clone(), Some(as_snapshot))).await?;
     Ok((StatusCode::CREATED, Json(snapshot(made))))
 }
 
@@ -168,7 +168,7 @@ pub(super) async fn delete(
     caller.may(Action::Change(Subject::workspace(name)))?;
     let found = state.control().snapshot(caller.account(), name, &path.snapshot).await?;
     let label = found.snapshot().cloned().ok_or_else(ApiError::internal)?;
-    let (deleted, report) = state.control().delete_snapshot(caller.account(), name.clone(), label, query.wait()?).await?;
+    let (deleted, report) = state.control_for(&caller).delete_snapshot(caller.account(), name.clone(), label, query.wait()?).await?;
     Ok((StatusCode::ACCEPTED, Json(DeletedSnapshot { snapshot: snapshot(deleted), sessions: report.into() })))
 }
 
@@ -191,11 +191,13 @@ pub(super) struct ForkWorkspace {
 }
 
 /// Makes a workspace that begins with what another one, or a snapshot of it, holds. From then on neither sees what happens in the
-/// other, and each can be deleted. Copies no data, and takes a time that does not depend on how long files are.
+/// other, and each can be deleted. It belongs to the tenant of that one, if it has one. Copies no data, and takes a time that does
+/// not depend on how long files are.
 #[utoipa::path(post, path = "/v1/workspaces/{handle}/{name}/fork", tag = "snapshots", operation_id = "fork_workspace", params(WorkspacePath), request_body = ForkWorkspace, responses(
     (status = 201, description = "The new workspace", body = Workspace),
     (status = 404, description = "`workspace_not_found`, `snapshot_not_found`", body = ErrorBody),
     (status = 409, description = "`workspace_exists`, `workspace_not_active`", body = ErrorBody),
+    (status = 507, description = "`quota_exceeded`: the tenant has not so much left to give", body = ErrorBody),
 ))]
 pub(super) async fn fork(
     State(state): State<ApiState>,
@@ -211,6 +213,6 @@ pub(super) async fn fork(
     let mut wish = CopyWish::new(source, body.name, None);
     wish.quota_bytes = quota_bytes.or(wish.quota_bytes);
     wish.quota_inodes = quota_inodes.or(wish.quota_inodes);
-    let made = state.control().copy_workspace(caller.account(), wish).await?;
+    let made = state.control_for(&caller).copy_workspace(caller.account(), wish).await?;
     Ok((StatusCode::CREATED, Json(shown(&state, made).await?)))
 }

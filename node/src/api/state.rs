@@ -5,12 +5,14 @@ use artifacts_core::cluster::Shard;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
+use super::caller::Caller;
 use super::change::MOST_CHANGES;
 use super::elsewhere::Elsewhere;
 use super::idempotency::Idempotency;
 use super::monitoring;
 use super::rate_limit::RateLimits;
 use super::shell::Surroundings;
+use crate::audit::By;
 use crate::context::SharedContext;
 use crate::control::Control;
 use crate::files::Files;
@@ -91,6 +93,11 @@ impl ApiState {
 
     pub(super) fn control(&self) -> &Control {
         &self.inner.control
+    }
+
+    /// The control plane, for what a caller changes: it is put down to the caller's key.
+    pub(super) fn control_for(&self, caller: &Caller) -> Control {
+        self.inner.control.by(By::ApiKey { key_id: caller.key().id })
     }
 
     pub(super) fn ring(&self) -> Option<&Ring> {

@@ -144,7 +144,7 @@ async fn sum(state: &ApiState, caller: &Caller, visible: impl Fn(&WorkspaceRecor
 /// The workspaces that a tenant's standing grants name.
 async fn granted(state: &ApiState, caller: &Caller, tenant: &TenantSlug) -> Result<BTreeSet<WorkspaceId>, ApiError> {
     let now = state.context().clock.wall();
-    let stands = |grant: &GrantRecord| grant.stands(now);
+    let stands = |grant: &GrantRecord| grant.stands(now, caller.account().generation);
     let mut granted = BTreeSet::new();
     let mut request = PageRequest { limit: STEP, cursor: None };
     loop {

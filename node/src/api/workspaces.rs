@@ -1,11 +1,11 @@
-use artifacts_core::name::{Handle, WorkspaceName};
+use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
 use artifacts_core::namespace::Usage;
 use artifacts_core::{Timestamp, WorkspaceId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
@@ -18,7 +18,7 @@ use super::query::QueryParams;
 use super::scope::{Action, Subject};
 use super::{ApiError, ApiState, rules};
 use crate::catalog::Page;
-use crate::control::WorkspaceWish;
+use crate::control::{QuotaChange, WorkspaceWish};
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
 use crate::store::StoreError;
 
@@ -39,6 +39,10 @@ pub(super) struct Workspace {
     /// `active`; `creating` while it is copied from another; `deleting` while its data is being removed, then it is gone.
     #[schema(value_type = StatusSchema)]
     status: WorkspaceStatus,
+    /// The tenant whose quotas it is given a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    tenant_slug: Option<TenantSlug>,
     /// Where its data lives.
     region: String,
     /// Hard limit on bytes of data.
@@ -107,6 +111,7 @@ fn with_usage(record: WorkspaceRecord, usage: Option<Usage>) -> Workspace {
         name: record.name,
         handle: record.handle,
         status: record.status,
+        tenant_slug: record.tenant,
         region: record.region,
         quota_bytes: record.quota_bytes,
         quota_inodes: record.quota_inodes,
@@ -123,6 +128,10 @@ pub(super) struct CreateWorkspace {
     /// Unique in the account.
     #[schema(value_type = String, pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$")]
     name: WorkspaceName,
+    /// The tenant that it belongs to: it is given a part of the tenant's quotas. Must exist. If the tenant has a quota, so must
+    /// the workspace.
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    tenant_slug: Option<TenantSlug>,
     /// Hard limit on bytes of data.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     quota_bytes: Option<u64>,
@@ -136,7 +145,9 @@ pub(super) struct CreateWorkspace {
 /// Makes a workspace, ready to be mounted.
 #[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", operation_id = "create_workspace", request_body = CreateWorkspace, responses(
     (status = 201, description = "The workspace", body = Workspace),
+    (status = 404, description = "`tenant_not_found`", body = ErrorBody),
     (status = 409, description = "`workspace_exists`", body = ErrorBody),
+    (status = 507, description = "`quota_exceeded`: the tenant has not so much left to give", body = ErrorBody),
 ))]
 pub(super) async fn create(
     State(state): State<ApiState>,
@@ -151,11 +162,12 @@ pub(super) async fn create(
     };
     let wish = WorkspaceWish {
         name: body.name,
+        tenant: body.tenant_slug,
         quota_bytes: rules::quota("quota_bytes", body.quota_bytes)?,
         quota_inodes: rules::quota("quota_inodes", body.quota_inodes)?,
         region: region.clone(),
     };
-    let workspace = state.control().create_workspace(caller.account(), wish).await?;
+    let workspace = state.control_for(&caller).create_workspace(caller.account(), wish).await?;
     Ok((StatusCode::CREATED, Json(shown(&state, workspace).await?)))
 }
 
@@ -203,6 +215,56 @@ pub(super) async fn show(
     Ok(Json(shown(&state, workspace).await?))
 }
 
+/// The quotas that are wanted; absent ones stay as they are, and null lifts one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeQuotas {
+    /// Hard limit on bytes of data.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    quota_bytes: Option<Option<u64>>,
+    /// Hard limit on inodes.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    quota_inodes: Option<Option<u64>>,
+}
+
+/// Tells null from what is absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl ChangeQuotas {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// `invalid_request`.
+    pub(super) fn checked(self) -> Result<QuotaChange, ApiError> {
+        let check = |field, wanted: Option<Option<u64>>| wanted.map(|limit| rules::quota(field, limit)).transpose();
+        Ok(QuotaChange { bytes: check("quota_bytes", self.quota_bytes)?, inodes: check("quota_inodes", self.quota_inodes)? })
+    }
+}
+
+/// Changes a workspace's quotas. When this answers no mount goes by the earlier ones. A workspace may hold more than a new
+/// quota: then nothing is added until it holds less. Takes a key that is not confined to a workspace or a tenant.
+#[utoipa::path(patch, path = "/v1/workspaces/{handle}/{name}", tag = "workspaces", operation_id = "change_workspace", params(WorkspacePath), request_body = ChangeQuotas, responses(
+    (status = 200, description = "The workspace", body = Workspace),
+    (status = 404, description = "`workspace_not_found`", body = ErrorBody),
+    (status = 409, description = "`workspace_not_active`", body = ErrorBody),
+    (status = 507, description = "`quota_exceeded`: its tenant has not so much left to give", body = ErrorBody),
+))]
+pub(super) async fn change(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathParams(path): PathParams<WorkspacePath>,
+    JsonBody(body): JsonBody<ChangeQuotas>,
+) -> Result<Json<Workspace>, ApiError> {
+    let name = caller.own(Some(&path.handle), &path.name)?;
+    caller.may(Action::Change(Subject::default()))?;
+    let workspace = state.control_for(&caller).change_workspace(caller.account(), name.clone(), body.checked()?).await?;
+    Ok(Json(shown(&state, workspace).await?))
+}
+
 /// A workspace whose deletion has begun.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeletedWorkspace {
@@ -226,7 +288,7 @@ pub(super) async fn delete(
 ) -> Result<(StatusCode, Json<DeletedWorkspace>), ApiError> {
     let name = caller.own(Some(&path.handle), &path.name)?;
     caller.may(Action::Change(Subject::workspace(name)))?;
-    let (workspace, report) = state.control().delete_workspace(caller.account(), name.clone(), query.wait()?).await?;
+    let (workspace, report) = state.control_for(&caller).delete_workspace(caller.account(), name.clone(), query.wait()?).await?;
     let workspace = shown_if_reached(&state, workspace).await?;
     Ok((StatusCode::ACCEPTED, Json(DeletedWorkspace { workspace, sessions: report.into() })))
 }

@@ -16,6 +16,7 @@ pub enum ListKind {
     Grants,
     Sessions,
     Locks,
+    Audit,
     Files,
     Snapshots,
 }
@@ -29,6 +30,7 @@ impl ListKind {
             Self::Grants => "grants",
             Self::Sessions => "sessions",
             Self::Locks => "locks",
+            Self::Audit => "audit",
             Self::Files => "files",
             Self::Snapshots => "snapshots",
         }

@@ -9,7 +9,7 @@
 
 use artifacts_core::id::Kind;
 use artifacts_core::name::{Handle, TenantSlug, WorkspaceName};
-use artifacts_core::{AccountId, GrantId, Id, KeyId, RevocationId, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, AuditId, GrantId, Id, KeyId, RevocationId, Timestamp, WorkspaceId};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// What a key's first byte says.
@@ -27,7 +27,10 @@ enum Table {
     GrantById = b'g',
     Workspace = b'V',
     WorkspaceByName = b'N',
+    WorkspaceByTenant = b'n',
     Revocation = b'R',
+    Audit = b'E',
+    AuditById = b'e',
     SigningKeys = b'Y',
     AdminToken = b'Z',
     Layout = b'L',
@@ -163,6 +166,16 @@ pub(super) fn snapshot_names(account: AccountId, workspace: &WorkspaceName) -> B
     Builder::new(Table::WorkspaceByName).id(account).bytes(workspace.as_str().as_bytes()).byte(b'@').done()
 }
 
+/// The workspaces of a tenant that are not deleted.
+pub(super) fn tenant_workspaces(account: AccountId, tenant: &TenantSlug) -> Bytes {
+    Builder::new(Table::WorkspaceByTenant).id(account).name(tenant.as_str()).done()
+}
+
+/// Holds the position of the record of a tenant's workspace that is not deleted.
+pub(super) fn workspace_by_tenant(account: AccountId, tenant: &TenantSlug, id: WorkspaceId) -> Bytes {
+    Builder::new(Table::WorkspaceByTenant).id(account).name(tenant.as_str()).id(id).done()
+}
+
 /// The revocation logs of all accounts, each oldest first.
 pub(super) fn revocations() -> Bytes {
     Builder::new(Table::Revocation).done()
@@ -171,6 +184,26 @@ pub(super) fn revocations() -> Bytes {
 /// One entry of an account's revocation log.
 pub(super) fn revocation(account: AccountId, at: Timestamp, id: RevocationId) -> Bytes {
     Builder::new(Table::Revocation).id(account).time(at).id(id).done()
+}
+
+/// The audit trails of all accounts, each oldest first.
+pub(super) fn audits() -> Bytes {
+    Builder::new(Table::Audit).done()
+}
+
+/// An account's audit trail, oldest first.
+pub(super) fn audit(account: AccountId) -> Bytes {
+    Builder::new(Table::Audit).id(account).done()
+}
+
+/// One entry of an account's audit trail, or where one of this stamp would be.
+pub(super) fn audit_event(account: AccountId, stamp: u64) -> Bytes {
+    Builder::new(Table::Audit).id(account).bytes(&stamp.to_be_bytes()).done()
+}
+
+/// That an entry of this id is in the trail.
+pub(super) fn audit_by_id(account: AccountId, id: AuditId) -> Bytes {
+    Builder::new(Table::AuditById).id(account).id(id).done()
 }
 
 /// The ring of signing keys.

@@ -7,6 +7,7 @@
 //! [`StoreError::Corrupt`], never passed over.
 
 mod answers;
+mod audit;
 mod cursor;
 mod key;
 mod key_position;
@@ -29,6 +30,7 @@ use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, Worksp
 use crate::store::{KeyRange, Store, StoreError, shard_of};
 
 pub use answers::{AnswerHead, ExpiredAnswer};
+pub use audit::AuditPart;
 pub use cursor::{BadCursor, ListKind};
 pub use key_position::KeyPosition;
 pub use page::{ListError, Page, PageRequest};
@@ -162,6 +164,18 @@ impl Catalog {
         snapshot: Option<&SnapshotName>,
     ) -> Result<Option<WorkspaceRecord>, StoreError> {
         self.record_at(&key::workspace_by_name(account, &label(name, snapshot))).await
+    }
+
+    /// The workspaces that belong to a tenant and are not deleted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tenant_workspaces(&self, account: AccountId, tenant: &TenantSlug) -> Result<Vec<WorkspaceRecord>, StoreError> {
+        let mut workspaces = Vec::new();
+        for (_, position) in self.rows(KeyRange::prefix(&key::tenant_workspaces(account, tenant))).await? {
+            workspaces.extend(self.record::<WorkspaceRecord>(&position).await?);
+        }
+        Ok(workspaces)
     }
 
     /// All snapshots of a workspace that are not deleted.

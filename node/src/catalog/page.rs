@@ -39,12 +39,17 @@ pub enum ListError {
 }
 
 impl Catalog {
-    /// The API keys of an account, oldest first.
+    /// The API keys and mesh credentials of an account that `keep` picks, oldest first.
     ///
     /// # Errors
     /// [`ListError`]; so for every list.
-    pub async fn keys(&self, account: AccountId, request: &PageRequest) -> Result<Page<KeyRecord>, ListError> {
-        self.page(ListKind::Keys, account, &key::keys(account), &key::keys(account), request, |_| true).await
+    pub async fn keys(
+        &self,
+        account: AccountId,
+        request: &PageRequest,
+        keep: impl Fn(&KeyRecord) -> bool + Send,
+    ) -> Result<Page<KeyRecord>, ListError> {
+        self.page(ListKind::Keys, account, &key::keys(account), &key::keys(account), request, keep).await
     }
 
     /// The tenants of an account, by slug, that `keep` picks.

@@ -3,6 +3,7 @@
 use artifacts_core::TenantId;
 
 use super::*;
+use crate::records::Quotas;
 use crate::store::{Batch, Durability, MemoryStore};
 use artifacts_core::Timestamp;
 
@@ -15,6 +16,7 @@ fn tenant(account: AccountId, slug: &str) -> TenantRecord {
         slug: slug.parse().unwrap(),
         external_id: None,
         metadata: None,
+        quotas: Quotas::default(),
         created_at: Timestamp::from_unix_ms(1),
     }
 }

@@ -72,11 +72,15 @@ impl Records for Batch {
     fn put_workspace(&mut self, workspace: &WorkspaceRecord) {
         let position = key::workspace(workspace.account, workspace.id);
         self.put(position.clone(), json(workspace));
-        let name = key::workspace_by_name(workspace.account, &workspace.label());
-        match workspace.status {
-            WorkspaceStatus::Creating | WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(name, position),
-            WorkspaceStatus::Deleted => self.delete(name),
-        };
+        let by_name = key::workspace_by_name(workspace.account, &workspace.label());
+        let by_tenant = workspace.tenant.as_ref().filter(|_| workspace.snapshot().is_none());
+        let by_tenant = by_tenant.map(|tenant| key::workspace_by_tenant(workspace.account, tenant, workspace.id));
+        for index in [Some(by_name), by_tenant].into_iter().flatten() {
+            match workspace.status {
+                WorkspaceStatus::Creating | WorkspaceStatus::Active | WorkspaceStatus::Deleting => self.put(index, position.clone()),
+                WorkspaceStatus::Deleted => self.delete(index),
+            };
+        }
     }
 }
 

@@ -44,6 +44,9 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Makes the root directory of a new workspace, durably.
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// From when this returns the workspace's quotas are those of its record, for every mount.
+    fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// An id for a copy of a workspace: where that lies the copy will lie.
     fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>>;
 
@@ -82,6 +85,10 @@ impl DataPlane for Sessions {
         Sessions::format(self, workspace).boxed()
     }
 
+    fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        Sessions::set_quotas(self, workspace).boxed()
+    }
+
     fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {
         ready(Ok(Sessions::id_beside(self, workspace.id))).boxed()
     }
@@ -114,11 +121,13 @@ pub fn hits(targets: &BTreeSet<Target>, session: &SessionRecord) -> bool {
         SessionRight::Key { key } => Target::Key(*key),
     };
     [Target::Session(session.id), right, Target::Workspace(session.workspace)].iter().any(|target| targets.contains(target))
+        || targets.range(session.issue().taken_by()).next().is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use artifacts_core::namespace::Ino;
+    use artifacts_core::revocation::Issue;
     use artifacts_core::session::{InodeRanges, Phase};
     use artifacts_core::ticket::Mode;
     use artifacts_core::{AccountId, GrantId, KeyId, TicketId, Timestamp};
@@ -133,6 +142,7 @@ mod tests {
             workspace: WorkspaceId::from_bits(2),
             workspace_name: "acme/task".to_owned(),
             right,
+            generation: 3,
             mode: Mode::Rw,
             root: Ino(1),
             secret_hash: [0; 32],
@@ -167,6 +177,9 @@ mod tests {
             (Target::Grant(GrantId::from_bits(4)), false, false),
             (Target::Key(key), false, true),
             (Target::Key(KeyId::from_bits(3)), false, false),
+            (Target::Account(Issue { account: AccountId::from_bits(1), generation: 3 }), true, true),
+            (Target::Account(Issue { account: AccountId::from_bits(1), generation: 2 }), false, false),
+            (Target::Account(Issue { account: AccountId::from_bits(2), generation: 9 }), false, false),
         ] {
             let targets = BTreeSet::from([target]);
             assert_eq!((hits(&targets, &by_ticket), hits(&targets, &by_key)), (hits_ticket, hits_key), "{target:?}");

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use artifacts_core::AccountId;
+
+use crate::audit::AuditEvent;
 use crate::context::Context;
 use crate::store::{Batch, Durability, StoreError};
 
@@ -25,6 +28,22 @@ pub(crate) async fn write(context: &Context, batch: Batch) -> Result<(), StoreEr
             outcome => return outcome,
         }
     }
+}
+
+/// As [`write`], together with entries of an account's audit trail that say so.
+///
+/// # Errors
+/// As for [`write`].
+pub(super) async fn write_noted(
+    context: &Context,
+    account: AccountId,
+    events: impl IntoIterator<Item = AuditEvent>,
+    mut batch: Batch,
+) -> Result<(), StoreError> {
+    let noted = context.audit.note(context, &mut batch, account, events).await?;
+    let written = write(context, batch).await;
+    drop(noted);
+    written
 }
 
 /// Whether a write that ended in this error certainly left nothing behind.

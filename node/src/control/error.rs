@@ -2,6 +2,8 @@ use artifacts_core::ErrorCode;
 use artifacts_core::name::{Handle, TenantSlug};
 use artifacts_core::{GrantId, KeyId, SessionId};
 
+use super::quota_rules::QuotaProblem;
+
 use crate::catalog::ListError;
 use crate::store::StoreError;
 
@@ -30,10 +32,14 @@ pub enum ControlError {
     SnapshotNotFound(String),
     #[error("there is no grant `{0}` that stands; list the grants to see which do")]
     GrantNotFound(GrantId),
-    #[error("there is no API key `{0}` in use; list the keys to see which are")]
+    #[error("there is no API key or mesh credential `{0}` in use; list them to see which are")]
     KeyNotFound(KeyId),
     #[error("there is no session `{0}`; list the sessions to see who has what mounted")]
     SessionNotFound(SessionId),
+    #[error("`{field}` of the tenant allows {free} more; ask for no more, or give the tenant more")]
+    QuotaExceeded { field: &'static str, free: u64 },
+    #[error("`{field}` is less than what the tenant's workspaces have been given{}; give them less first", .given.map_or(String::new(), |given| format!(", {given}")))]
+    QuotaGiven { field: &'static str, given: Option<u64> },
     #[error("`{field}` {problem}")]
     Invalid { field: &'static str, problem: String },
     #[error(transparent)]
@@ -59,6 +65,7 @@ impl ControlError {
             Self::GrantNotFound(_) => ErrorCode::GrantNotFound,
             Self::KeyNotFound(_) => ErrorCode::KeyNotFound,
             Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
+            Self::QuotaExceeded { .. } | Self::QuotaGiven { .. } => ErrorCode::QuotaExceeded,
             Self::Invalid { .. } | Self::List(ListError::Cursor(_)) => ErrorCode::InvalidRequest,
             Self::List(ListError::Store(error)) | Self::Store(error) => store_code(error),
             Self::Interrupted | Self::RegionsDisagree => ErrorCode::Unavailable,
@@ -80,6 +87,18 @@ impl ControlError {
         match self {
             Self::Store(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl From<QuotaProblem> for ControlError {
+    fn from(problem: QuotaProblem) -> Self {
+        match problem {
+            QuotaProblem::Needed { field, free } => {
+                Self::Invalid { field, problem: format!("is needed: the tenant has a quota, of which {free} can still be given") }
+            }
+            QuotaProblem::Exceeded { field, free } => Self::QuotaExceeded { field, free },
+            QuotaProblem::Given { field, given } => Self::QuotaGiven { field, given: (given < u64::MAX).then_some(given) },
         }
     }
 }

@@ -31,8 +31,8 @@ impl TicketWish {
     /// Whether the ticket may draw on this grant of the same tenant: made for this very runtime, exactly as wide as
     /// asked, and standing until the ticket runs out. A wider grant would do no more than is asked, but revoking it
     /// would then take more than this runtime had been given through it; a tenant-wide one belongs to all runtimes.
-    pub fn draws_on(&self, grant: &GrantRecord, now: Timestamp, expires_at: Timestamp) -> bool {
-        grant.stands(now)
+    pub fn draws_on(&self, grant: &GrantRecord, now: Timestamp, generation: u64, expires_at: Timestamp) -> bool {
+        grant.stands(now, generation)
             && grant.runtime.as_ref() == Some(&self.runtime)
             && grant.workspace == self.workspace
             && grant.mode == self.mode
@@ -58,8 +58,8 @@ pub struct RevokeChoice {
 
 impl RevokeChoice {
     /// Whether a grant of the tenant is to be revoked.
-    pub fn hits(&self, grant: &GrantRecord, now: Timestamp) -> bool {
-        grant.stands(now)
+    pub fn hits(&self, grant: &GrantRecord, now: Timestamp, generation: u64) -> bool {
+        grant.stands(now, generation)
             && self.runtime.as_ref().is_none_or(|runtime| grant.runtime.as_ref() == Some(runtime))
             && self.workspace.is_none_or(|workspace| grant.workspace == workspace)
     }
@@ -83,6 +83,7 @@ mod tests {
             runtime: Some("r1".parse().unwrap()),
             mode: Mode::Rw,
             subpath: None,
+            generation: 1,
             created_at: NOW,
             expires_at: None,
             revoked_at: None,
@@ -102,12 +103,13 @@ mod tests {
             renewable: false,
         };
         let expires_at = ticket_expiry(NOW, 60);
-        let cases: [(&str, GrantRecord, bool); 10] = [
+        let cases: [(&str, GrantRecord, bool); 11] = [
             ("the same", grant(|_| {}), true),
             ("lasts just as long", grant(|grant| grant.expires_at = Some(expires_at)), true),
             ("ends 1 ms before", grant(|grant| grant.expires_at = Some(Timestamp::from_unix_ms(expires_at.unix_ms() - 1))), false),
             ("has run out", grant(|grant| grant.expires_at = Some(NOW)), false),
             ("revoked", grant(|grant| grant.revoked_at = Some(NOW)), false),
+            ("revoked with everything", grant(|grant| grant.generation = 0), false),
             ("another runtime's", grant(|grant| grant.runtime = Some("r2".parse().unwrap())), false),
             ("every runtime's", grant(|grant| grant.runtime = None), false),
             ("another workspace", grant(|grant| grant.workspace = WorkspaceId::from_bits(2)), false),
@@ -115,7 +117,7 @@ mod tests {
             ("another directory", grant(|grant| grant.subpath = Some("a".parse().unwrap())), false),
         ];
         for (what, grant, draws) in cases {
-            assert_eq!(wish.draws_on(&grant, NOW, expires_at), draws, "{what}");
+            assert_eq!(wish.draws_on(&grant, NOW, 1, expires_at), draws, "{what}");
         }
     }
 
@@ -125,16 +127,17 @@ mod tests {
         let runtime = RevokeChoice { runtime: Some("r1".parse().unwrap()), ..RevokeChoice::default() };
         let workspace = RevokeChoice { workspace: Some(WorkspaceId::from_bits(1)), ..RevokeChoice::default() };
         let both = RevokeChoice { runtime: runtime.runtime.clone(), workspace: workspace.workspace };
-        let cases: [(&str, GrantRecord, [bool; 4]); 6] = [
+        let cases: [(&str, GrantRecord, [bool; 4]); 7] = [
             ("this runtime's, this workspace", grant(|_| {}), [true; 4]),
             ("another runtime's", grant(|grant| grant.runtime = Some("r2".parse().unwrap())), [true, false, true, false]),
             ("every runtime's", grant(|grant| grant.runtime = None), [true, false, true, false]),
             ("another workspace", grant(|grant| grant.workspace = WorkspaceId::from_bits(2)), [true, true, false, false]),
+            ("revoked with everything", grant(|grant| grant.generation = 0), [false; 4]),
             ("revoked already", grant(|grant| grant.revoked_at = Some(NOW)), [false; 4]),
             ("has run out", grant(|grant| grant.expires_at = Some(NOW)), [false; 4]),
         ];
         for (what, grant, hit) in cases {
-            assert_eq!([&all, &runtime, &workspace, &both].map(|choice| choice.hits(&grant, NOW)), hit, "{what}");
+            assert_eq!([&all, &runtime, &workspace, &both].map(|choice| choice.hits(&grant, NOW, 1)), hit, "{what}");
         }
     }
 

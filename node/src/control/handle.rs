@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use artifacts_core::cluster::Region;
 use artifacts_core::name::{Handle, RuntimeId, SnapshotName, Subpath, TenantSlug, WorkspaceName};
-use artifacts_core::revocation::Target;
+use artifacts_core::revocation::{Issue, Target};
 use artifacts_core::ticket::{Mode, TicketFile};
 use artifacts_core::{AccountId, GrantId, KeyId, SessionId, SnapshotId, Timestamp, WorkspaceId};
 use parking_lot::Mutex;
 use ractor::RpcReplyPort;
 use tokio::task::JoinSet;
 
-use super::account_actor::{AccountActor, AccountMessage, CopyWish, KeyWish, TenantWish, WorkspaceWish};
+use super::account_actor::{AccountActor, AccountMessage};
+use super::asked::{Asked, Asker};
 use super::grant_rules::{RevokeChoice, TicketWish};
 use super::revoker::Revoker;
 use super::shared::{Shared, ask};
 use super::tenant_actor::{GrantWish, TenantMessage};
+use super::wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 use super::{ControlError, DataPlane, NewKey, admin_token, durable, housekeeping, signing, workspace_removal};
 use crate::actors::Family;
+use crate::audit::{AuditEvent, AuditKind, By};
 use crate::catalog::Records;
 use crate::context::SharedContext;
 use crate::locks::Locks;
@@ -55,13 +58,16 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Control {
     inner: Arc<Inner>,
+    by: By,
 }
 
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
-    accounts: Family<AccountId, AccountMessage>,
+    accounts: Family<AccountId, Asked<AccountMessage>>,
     /// Handles are unique in the cluster: one account at a time is made.
     creating_account: tokio::sync::Mutex<()>,
+    /// One key at a time is made to sign.
+    pub(super) rotating: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -101,8 +107,8 @@ impl Control {
         let accounts = Family::start("account", |_| {}).await?;
         let shared = Arc::new(Shared { context, data_plane, locks, revoker, tenants });
         let creating_account = tokio::sync::Mutex::new(());
-        let inner = Arc::new(Inner { shared, accounts, creating_account, tasks: Mutex::default() });
-        let control = Self { inner };
+        let inner = Arc::new(Inner { shared, accounts, creating_account, rotating: tokio::sync::Mutex::new(()), tasks: Mutex::default() });
+        let control = Self { inner, by: By::Node };
         control.inner.tasks.lock().spawn(housekeeping::run(Arc::downgrade(&control.inner)));
         for mut workspace in control.context().catalog.unsettled_workspaces().await? {
             if workspace.status == WorkspaceStatus::Creating {
@@ -115,6 +121,12 @@ impl Control {
             control.remove_in_background(workspace);
         }
         Ok(control)
+    }
+
+    /// The same control plane for this caller: what it changes is put down to it in the audit trail.
+    #[must_use]
+    pub fn by(&self, by: By) -> Self {
+        Self { inner: self.inner.clone(), by }
     }
 
     /// Stops the background work and the actors, each after the message it is at.
@@ -145,6 +157,19 @@ impl Control {
         context.admin_token_hash.read().is_some_and(|hash| secret_matches(token, &hash)) || context.abroad.read().is_admin_token(token)
     }
 
+    /// Replaces the key that signs tickets, and answers its name and from when it signs. For the control plane of the shard in
+    /// which the keys of the region lie.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn rotate_signing_key(&self) -> Result<(String, Timestamp), ControlError> {
+        if !self.context().is_home {
+            return Err(ControlError::Interrupted);
+        }
+        let _one_at_a_time = self.inner.rotating.lock().await;
+        Ok(signing::rotate(self.context()).await?)
+    }
+
     /// Makes an account with its first API key.
     ///
     /// # Errors
@@ -163,12 +188,20 @@ impl Control {
         let shards = context.store.shards();
         let home = shards.of_bytes(handle.as_str().as_bytes());
         let id = shards.draw_beside(home, || context.entropy.id(), |id: &AccountId| shards.of(*id));
-        let account = AccountRecord { id, handle, abroad: BTreeSet::new(), created_at: context.clock.wall() };
-        let key = NewKey::draw(context, account.id, KeyWish::default());
+        let account = AccountRecord {
+            id,
+            handle,
+            abroad: BTreeSet::new(),
+            generation: 0,
+            everything_revoked_at: None,
+            created_at: context.clock.wall(),
+        };
+        let key = NewKey::draw(context, account.issue(), KeyWish::default());
         let mut batch = Batch::new();
         batch.put_account(&account);
         batch.put_key(&key.record);
-        durable::write(context, batch).await?;
+        let event = AuditEvent::now(context, AuditKind::AccountCreated, self.by).of_key(&key.record);
+        durable::write_noted(context, account.id, [event], batch).await?;
         Ok((account, key))
     }
 
@@ -200,12 +233,18 @@ impl Control {
         self.ask_account(account, |reply| AccountMessage::CreateKey { wish, reply }).await
     }
 
-    /// Revokes an API key and ends the sessions that were opened with it.
+    /// Revokes an API key and ends the sessions that were opened with it, or a mesh credential if `is_mesh`.
     ///
     /// # Errors
-    /// [`ControlError::KeyNotFound`], or the store's.
-    pub async fn revoke_key(&self, account: &AccountRecord, id: KeyId, wait: Duration) -> Result<(KeyRecord, FenceReport), ControlError> {
-        let key = self.ask_account(account, |reply| AccountMessage::RevokeKey { id, reply }).await?;
+    /// [`ControlError::KeyNotFound`], also for one of the other kind, or the store's.
+    pub async fn revoke_key(
+        &self,
+        account: &AccountRecord,
+        id: KeyId,
+        is_mesh: bool,
+        wait: Duration,
+    ) -> Result<(KeyRecord, FenceReport), ControlError> {
+        let key = self.ask_account(account, |reply| AccountMessage::RevokeKey { id, is_mesh, reply }).await?;
         Ok((key, self.fence([Target::Key(id)], wait).await))
     }
 
@@ -230,6 +269,52 @@ impl Control {
         let (tenant, grants) = self.ask_account(account, |reply| AccountMessage::DeleteTenant { slug, reply }).await?;
         let report = self.fence_grants(&grants, wait).await;
         Ok((tenant, grants, report))
+    }
+
+    /// Changes a tenant's quotas.
+    ///
+    /// # Errors
+    /// [`ControlError::TenantNotFound`], [`ControlError::QuotaGiven`], or the store's.
+    pub async fn change_tenant(
+        &self,
+        account: &AccountRecord,
+        slug: TenantSlug,
+        change: QuotaChange,
+    ) -> Result<TenantRecord, ControlError> {
+        self.ask_account(account, |reply| AccountMessage::ChangeTenant { slug, change, reply }).await
+    }
+
+    /// Changes a workspace's quotas. When this returns no mount goes by the earlier ones. One that failed may be made again.
+    ///
+    /// # Errors
+    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], those of
+    /// [`quota_rules::fit`](super::quota_rules::fit), or the store's.
+    pub async fn change_workspace(
+        &self,
+        account: &AccountRecord,
+        name: WorkspaceName,
+        change: QuotaChange,
+    ) -> Result<WorkspaceRecord, ControlError> {
+        let workspace = self.ask_account(account, |reply| AccountMessage::ChangeWorkspace { name, change, reply }).await?;
+        self.data_plane().set_quotas(&workspace).await?;
+        Ok(workspace)
+    }
+
+    /// Revokes everything that an account has handed out but one API key: all grants with their tickets, all sessions, and all
+    /// other API keys. The cost of making that durable does not depend on how much it is.
+    ///
+    /// # Errors
+    /// [`ControlError::KeyNotFound`] if the key that is to be kept is revoked meanwhile, or the store's.
+    pub async fn revoke_everything(
+        &self,
+        account: &AccountRecord,
+        but: KeyId,
+        wait: Duration,
+    ) -> Result<(AccountRecord, FenceReport), ControlError> {
+        let account = self.ask_account(account, |reply| AccountMessage::RevokeEverything { but, reply }).await?;
+        let ended = Issue { account: account.id, generation: account.generation.saturating_sub(1) };
+        let report = self.fence([Target::Account(ended)], wait).await;
+        Ok((account, report))
     }
 
     /// Makes a workspace, ready to be mounted.
@@ -399,7 +484,7 @@ impl Control {
         let tenant = self.tenant(account, &order.tenant).await?;
         let GrantOrder { runtime, mode, subpath, expires_at, .. } = order;
         let wish = GrantWish { workspace, runtime, mode, subpath, expires_at };
-        self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::CreateGrant { wish, reply }).await
+        self.inner.shared.ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::CreateGrant { wish, reply }).await
     }
 
     /// Signs a mount ticket, after making the tenant and a grant for the runtime if they are missing.
@@ -419,7 +504,7 @@ impl Control {
                 None => self.ask_account(account, |reply| AccountMessage::EnsureTenant { slug: tenant.clone(), reply }).await?,
             };
             let message = |reply| TenantMessage::CreateTicket { workspace: workspace.clone(), wish: wish.clone(), reply };
-            self.inner.shared.ask_tenant(&tenant, message).await
+            self.inner.shared.ask_tenant(&tenant, Asker::new(self.by, account), message).await
         };
         match attempt().await {
             // Deleted since we looked: whoever asks for a ticket wants the tenant made.
@@ -445,7 +530,12 @@ impl Control {
             error => error,
         };
         let tenant = self.tenant(account, &grant.tenant).await.map_err(gone)?;
-        let revoked = self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::RevokeGrant { id, reply }).await.map_err(gone)?;
+        let revoked = self
+            .inner
+            .shared
+            .ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::RevokeGrant { id, reply })
+            .await
+            .map_err(gone)?;
         let report = self.fence_grants(std::slice::from_ref(&revoked), wait).await;
         Ok((revoked, report))
     }
@@ -462,7 +552,11 @@ impl Control {
         wait: Duration,
     ) -> Result<(Vec<GrantRecord>, FenceReport), ControlError> {
         let tenant = self.tenant(account, tenant).await?;
-        let grants = self.inner.shared.ask_tenant(&tenant, |reply| TenantMessage::RevokeGrants { choice, reply }).await?;
+        let grants = self
+            .inner
+            .shared
+            .ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::RevokeGrants { choice, reply })
+            .await?;
         let report = self.fence_grants(&grants, wait).await;
         Ok((grants, report))
     }
@@ -478,7 +572,8 @@ impl Control {
         wait: Duration,
     ) -> Result<(SessionStatus, FenceReport), ControlError> {
         let session = self.session(account, id).await?;
-        self.ask_account(account, |reply| AccountMessage::RevokeSession { id, reply }).await?;
+        let record = Box::new(session.record.clone());
+        self.ask_account(account, |reply| AccountMessage::RevokeSession { session: record, reply }).await?;
         Ok((session, self.fence([Target::Session(id)], wait).await))
     }
 
@@ -513,7 +608,7 @@ impl Control {
             tracing::warn!(account = %account.id, %error, "an account's actor does not start");
             ControlError::Interrupted
         })?;
-        ask(&actor, message).await
+        ask(&actor, Asker::new(self.by, account), message).await
     }
 }
 

@@ -3,13 +3,16 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use super::asked::{Asked, Asker};
 use super::handle::Inner;
 use super::signing;
 use super::tenant_actor::TenantMessage;
+use crate::audit::By;
 use crate::context::Context;
 use crate::store::StoreError;
 
 const PERIOD: Duration = Duration::from_secs(3600);
+const DAY_MS: u64 = 24 * 3600 * 1000;
 /// How long a revocation is remembered. A ticket of its target lives at most a day; the rest is for nodes and mounts
 /// that were away, and for people who read the log.
 pub(super) const REVOCATION_MEMORY_MS: u64 = 7 * 24 * 3600 * 1000;
@@ -24,19 +27,36 @@ pub(super) async fn run(inner: Weak<Inner>) {
         ticks.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         let context = &inner.shared.context;
-        if context.is_home
-            && let Err(error) = signing::rotate_if_due(context).await
-        {
-            tracing::warn!(%error, "the signing key was not rotated");
+        if context.is_home {
+            let _one_at_a_time = inner.rotating.lock().await;
+            if let Err(error) = signing::rotate_if_due(context).await {
+                tracing::warn!(%error, "the signing key was not rotated");
+            }
         }
         if let Err(error) = forget_revocations(context).await {
             tracing::warn!(%error, "old revocations were not forgotten");
         }
+        if let Err(error) = forget_audits(context).await {
+            tracing::warn!(%error, "old entries of audit trails were not dropped");
+        }
         for (_, tenant) in inner.shared.tenants.all() {
             // One that has stopped needs nothing.
-            let _ = tenant.cast(TenantMessage::Prune);
+            let _ = tenant.cast(Asked { asker: Asker { by: By::Node, generation: 0 }, message: TenantMessage::Prune });
         }
     }
+}
+
+/// Drops entries of audit trails that are older than the operator wants them kept.
+///
+/// # Errors
+/// The store's.
+async fn forget_audits(context: &Context) -> Result<(), StoreError> {
+    let kept_ms = context.config.audit_retention_days.saturating_mul(DAY_MS);
+    if kept_ms > 0 {
+        let now_ms = context.clock.wall().unix_ms();
+        context.catalog.trim_audits(artifacts_core::Timestamp::from_unix_ms(now_ms.saturating_sub(kept_ms))).await?;
+    }
+    Ok(())
 }
 
 /// Drops revocations that cannot matter any more, from the log and from the register.

@@ -15,6 +15,7 @@
 
 mod account_actor;
 mod admin_token;
+mod asked;
 mod data_plane;
 pub(crate) mod durable;
 mod error;
@@ -22,15 +23,17 @@ pub mod grant_rules;
 mod handle;
 mod housekeeping;
 mod new_key;
+pub mod quota_rules;
 mod revoker;
 mod shared;
 mod signing;
 mod tenant_actor;
+mod wishes;
 mod workspace_removal;
 
-pub use account_actor::{CopyWish, KeyWish, TenantWish, WorkspaceWish};
 pub use admin_token::ADMIN_TOKEN_FILE;
 pub use data_plane::{DataPlane, hits};
 pub use error::ControlError;
 pub use handle::{Control, GrantOrder, StartError, TicketOrder};
 pub use new_key::NewKey;
+pub use wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};

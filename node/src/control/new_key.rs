@@ -1,4 +1,4 @@
-use artifacts_core::AccountId;
+use artifacts_core::revocation::Issue;
 
 use super::KeyWish;
 use crate::context::Context;
@@ -17,10 +17,12 @@ pub struct NewKey {
 impl NewKey {
     /// Draws a key that is not on record yet. The hash of its secret lies where its account does: both are written together, and
     /// whoever is shown the secret knows whom to ask, also in another region.
-    pub(super) fn draw(context: &Context, account: AccountId, wish: KeyWish) -> Self {
+    pub(super) fn draw(context: &Context, issue: Issue, wish: KeyWish) -> Self {
+        let Issue { account, generation } = issue;
         let shards = context.store.shards();
+        let prefix = if wish.scope.mesh { "tbm_" } else { "tbo_" };
         let draw = || {
-            let secret = context.regions.mark(format!("tbo_{}", context.entropy.secret()));
+            let secret = context.regions.mark(format!("{prefix}{}", context.entropy.secret()));
             (secret_hash(&secret), secret)
         };
         let (hash, secret) = shards.draw_beside(shards.of(account), draw, |(hash, _)| shards.of_bytes(hash));
@@ -30,6 +32,7 @@ impl NewKey {
             name: wish.name,
             secret_hash: hash,
             scope: wish.scope,
+            generation,
             created_at: context.clock.wall(),
             expires_at: wish.expires_at,
             revoked_at: None,

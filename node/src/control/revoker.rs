@@ -7,6 +7,7 @@ use artifacts_core::revocation::{RevocationRecord, SignedRevocation, Target};
 use artifacts_core::{AccountId, TicketId, WorkspaceId};
 
 use super::{ControlError, DataPlane, durable};
+use crate::audit::AuditEvent;
 use crate::catalog::Catalog;
 use crate::context::SharedContext;
 use crate::locks::Locks;
@@ -27,7 +28,7 @@ impl Revoker {
     }
 
     /// Signs a record for each target and writes them to the log together with the change that says the same of the
-    /// object, durably; only then does this process act on them. [`Revoker::fence`] comes after, outside the actor.
+    /// object and the entries of the audit trail, durably; only then does this process act on them. [`Revoker::fence`] comes after, outside the actor.
     ///
     /// # Errors
     /// The store's. Unless it is certain that nothing was written, the records may be in the log, where a second call
@@ -37,13 +38,14 @@ impl Revoker {
         &self,
         account: AccountId,
         targets: impl IntoIterator<Item = Target>,
+        events: impl IntoIterator<Item = AuditEvent>,
         mut batch: Batch,
     ) -> Result<(), ControlError> {
         let signed = self.sign(account, targets)?;
         for revocation in &signed {
             Catalog::append_revocation(&mut batch, revocation);
         }
-        let written = durable::write(&self.context, batch).await;
+        let written = durable::write_noted(&self.context, account, events, batch).await;
         if written.as_ref().is_err_and(durable::took_no_effect) {
             return Ok(written?);
         }
@@ -65,7 +67,7 @@ impl Revoker {
     fn sign(&self, account: AccountId, targets: impl IntoIterator<Item = Target>) -> Result<Vec<SignedRevocation>, ControlError> {
         let revoked_at = self.context.clock.wall();
         let ring = self.context.key_ring.read();
-        let (kid, key) = ring.current().ok_or(ControlError::Interrupted)?;
+        let (kid, key) = ring.current(revoked_at).ok_or(ControlError::Interrupted)?;
         let record = |target| RevocationRecord { id: self.context.entropy.id(), account, target, revoked_at };
         Ok(targets.into_iter().map(|target| SignedRevocation::sign(record(target), kid, &key)).collect())
     }

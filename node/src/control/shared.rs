@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use artifacts_core::TenantId;
 use ractor::rpc::CallResult;
-use ractor::{ActorRef, Message, RpcReplyPort};
+use ractor::{ActorRef, RpcReplyPort};
 
+use super::asked::{Asked, Asker};
 use super::revoker::Revoker;
 use super::tenant_actor::{TenantActor, TenantMessage};
 use super::{ControlError, DataPlane};
@@ -18,7 +19,7 @@ pub(super) struct Shared {
     pub(super) data_plane: Arc<dyn DataPlane>,
     pub(super) locks: Locks,
     pub(super) revoker: Revoker,
-    pub(super) tenants: Family<TenantId, TenantMessage>,
+    pub(super) tenants: Family<TenantId, Asked<TenantMessage>>,
 }
 
 impl Shared {
@@ -26,11 +27,12 @@ impl Shared {
     pub(super) async fn ask_tenant<T: Send + 'static>(
         &self,
         tenant: &TenantRecord,
+        asker: Asker,
         message: impl FnOnce(RpcReplyPort<Result<T, ControlError>>) -> TenantMessage,
     ) -> Result<T, ControlError> {
         let arguments = (self.context.clone(), self.revoker.clone(), tenant.clone());
         let outcome = match self.tenants.get_or_start(tenant.id, TenantActor, arguments).await {
-            Ok(actor) => ask(&actor, message).await,
+            Ok(actor) => ask(&actor, asker, message).await,
             Err(error) => {
                 tracing::warn!(tenant = %tenant.id, %error, "a tenant's actor does not start");
                 Err(ControlError::Interrupted)
@@ -48,11 +50,12 @@ impl Shared {
 }
 
 /// Asks an actor and waits for its answer.
-pub(super) async fn ask<M: Message, T: Send + 'static>(
-    actor: &ActorRef<M>,
+pub(super) async fn ask<M: Send + 'static, T: Send + 'static>(
+    actor: &ActorRef<Asked<M>>,
+    asker: Asker,
     message: impl FnOnce(RpcReplyPort<Result<T, ControlError>>) -> M,
 ) -> Result<T, ControlError> {
-    match actor.call(message, None).await {
+    match actor.call(|reply| Asked { asker, message: message(reply) }, None).await {
         Ok(CallResult::Success(outcome)) => outcome,
         _ => Err(ControlError::Interrupted),
     }

@@ -1,11 +1,11 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use artifacts_core::ErrorCode;
-use artifacts_core::cluster::Verdict;
+use artifacts_core::cluster::{Region, Verdict};
 use artifacts_core::protocol::{Opening, Refusal};
 use artifacts_core::revocation::Standing;
 use artifacts_core::ticket::{TicketError, peek, verify};
+use artifacts_core::{AccountId, ErrorCode};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -13,9 +13,11 @@ use super::Fleet;
 use super::handle::Inner;
 use super::peer::{PeerCall, unavailable};
 use super::place::Home;
+use crate::audit::AuditEvent;
 use crate::random::secret_hash;
 use crate::records::{SessionRecord, WorkspaceRecord};
 use crate::sessions::{Authority, Right};
+use crate::store::StoreError;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -65,7 +67,7 @@ impl Fleet {
     }
 
     /// Whether a credential is worth asking another region about.
-    fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
+    pub(super) fn look_at(&self, home: &Home, credential: &str) -> Result<(), Refusal> {
         if let Some(error) = self.flaw_of_ticket(home, credential) {
             return Err(Refusal::new(ErrorCode::Unauthorized, error.to_string()));
         }
@@ -116,6 +118,20 @@ impl Authority for FleetAuthority {
             let call = PeerCall::Confirm(session.account, *standing);
             let confirmed = fleet.ask::<Result<WorkspaceRecord, Refusal>>(&fleet.account_of(session), &call, LIMIT).await;
             confirmed.unwrap_or_else(|error| Err(unavailable(&error)))
+        }
+        .boxed()
+    }
+
+    fn record<'a>(
+        &'a self,
+        account: AccountId,
+        region: Option<&'a Region>,
+        events: &'a [AuditEvent],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let fleet = self.fleet.upgrade().map(Fleet).ok_or(StoreError::Closed)?;
+            let home = Home::of(region.unwrap_or(fleet.regions().here()), account);
+            Ok(fleet.ask(&home, &PeerCall::Record(account, events.to_vec()), LIMIT).await?)
         }
         .boxed()
     }

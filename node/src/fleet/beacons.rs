@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use artifacts_core::cluster::{Region, Shard};
+use artifacts_core::cluster::{Region, Seat, Shard};
 use artifacts_core::name::NodeName;
+use artifacts_core::revocation::rumour::{ASK, BEACON, CLOCK, RECORDS, WANTS};
 use artifacts_core::revocation::{
     BEACON_SHARDS_MAX, Beacon, READINGS_MAX, Reading, Readings, Recent, RevocationRecord, ShardHead, Signed, SignedBeacon, SignedReadings,
     SignedRevocation, Taken, from_text, to_text,
@@ -34,7 +35,7 @@ const ASK_MS: u64 = 5_000;
 /// wants them.
 const FOLLOWED_MS: u64 = 10_000;
 /// How long a signing key has been published before beacons are signed with it: all nodes look every two seconds.
-const PUBLISHED_MS: u64 = 10_000;
+pub(super) const PUBLISHED_MS: u64 = 10_000;
 /// To how many beacons go at once, and to how many records do.
 const FEW: usize = 3;
 const MANY: usize = 16;
@@ -42,12 +43,6 @@ const MANY: usize = 16;
 const WANTS_MAX: usize = 500;
 /// Of the records that were in a shard's log when it was opened so many are said again.
 const SAID_AGAIN: u64 = 16;
-
-const ASK: &str = "rev-ask";
-const CLOCK: &str = "rev-clock";
-const WANTS: &str = "rev-wants";
-const BEACON: &str = "rev-beacon-";
-const RECORDS: &str = "rev-records-";
 
 /// What a node wants beacons of.
 type Wants = Vec<(Region, Shard)>;
@@ -137,7 +132,8 @@ impl Gossip {
     /// What is to be said now.
     fn speak(&mut self, fleet: &Fleet, heard: &Rumours) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
-        if heard.is_empty() && fleet.ring().view().members.iter().filter(|member| member.live).count() < 2 {
+        let is_alone = || fleet.ring().view().members.iter().filter(|member| member.live).count() < 2;
+        if heard.is_empty() && fleet.0.cells.is_idle() && is_alone() {
             return pairs;
         }
         let now_ms = fleet.clock().monotonic_ms();
@@ -165,11 +161,15 @@ impl Gossip {
         }
         let at_ms = now_ms.max(self.last_ms + 1);
         self.last_ms = at_ms;
-        let wanted = wanted(heard, &region);
+        let mut wanted = wanted(heard, &region);
+        wanted.extend(fleet.0.cells.seats().into_iter().filter(|seat| seat.region == region).map(|seat| seat.shard));
         let heads: Vec<ShardHead> = heads(fleet, &wanted, now_ms);
         for (number, shards) in heads.chunks(BEACON_SHARDS_MAX).enumerate() {
             let beacon = Beacon { region: region.clone(), clock, at_ms, shards: shards.to_vec() };
-            pairs.push((format!("{BEACON}{number}"), to_text(&Signed::sign(beacon, &kid, &key))));
+            let signed = Signed::sign(beacon, &kid, &key);
+            let text = to_text(&signed);
+            fleet.0.cells.offer_beacon(&signed, &text);
+            pairs.push((format!("{BEACON}{number}"), text));
         }
         pairs
     }
@@ -183,7 +183,11 @@ impl Gossip {
             let feed = unit.context.log.lock();
             let said = self.said.get(&unit.shard).filter(|(id, _)| *id == feed.id());
             let from = said.map_or(feed.len().saturating_sub(SAID_AGAIN), |(_, number)| *number);
-            changed.extend(feed.since(from).map(|(_, signed)| self.recent.push(signed.clone())));
+            let seat = Seat { region: fleet.regions().here().clone(), shard: unit.shard };
+            for (_, signed) in feed.since(from) {
+                fleet.0.cells.offer_record(&seat, signed);
+                changed.insert(self.recent.push(signed.clone()));
+            }
             self.said.insert(unit.shard, (feed.id(), feed.len()));
         }
         pairs.extend(changed.into_iter().map(|slot| (format!("{RECORDS}{slot}"), to_text(&self.recent.slot(slot).to_vec()))));
@@ -238,7 +242,11 @@ fn take_readings(keys: &mut Keys<'_>, value: &str) -> bool {
 fn take_beacon(keys: &mut Keys<'_>, value: &str) -> bool {
     let Some(signed) = from_text::<SignedBeacon>(value) else { return true };
     let (fleet, now_ms) = (keys.fleet, keys.fleet.clock().monotonic_ms());
-    fleet.0.evidence.lock().take_beacon(&signed, keys.of(&signed.content.region), now_ms) != Taken::Refused
+    let taken = fleet.0.evidence.lock().take_beacon(&signed, keys.of(&signed.content.region), now_ms);
+    if taken == Taken::News {
+        fleet.0.cells.offer_beacon(&signed, value);
+    }
+    taken != Taken::Refused
 }
 
 /// Those that are news are put with `revoked`: what stands on them is still to be ended.
@@ -253,7 +261,11 @@ fn take_records(keys: &mut Keys<'_>, value: &str, revoked: &mut Vec<RevocationRe
         };
         let keys = keys.of(&region);
         let (mut register, mut evidence) = (fleet.common().revocations.write(), fleet.0.evidence.lock());
-        match evidence.take_record(&seat, &signed, keys, &mut register) {
+        let taken = evidence.take_record(&seat, &signed, keys, &mut register);
+        if taken != Taken::Refused {
+            fleet.0.cells.offer_record(&seat, &signed);
+        }
+        match taken {
             Taken::News => revoked.push(signed.record),
             Taken::Known => {}
             Taken::Refused => is_done = false,

@@ -86,6 +86,7 @@ impl Fleet {
             }
             news.records.iter().for_each(|record| evidence.admit(&seat, record));
             if let Some((clock, at_ms)) = news.clock {
+                self.0.owner_clocks.lock().insert(seat.clone(), (asked_at_ms, clock, at_ms));
                 evidence.read_clock(clock, asked_at_ms, at_ms, self.clock().monotonic_ms());
             }
             known.take(&news, asked_at_ms);
@@ -102,12 +103,13 @@ impl Fleet {
         (!others.is_empty()).then(|| others.swap_remove(turn))
     }
 
-    /// The shards of the accounts whose sessions are served here, or get proofs here.
+    /// The shards of the accounts whose sessions are served here, or get proofs here, or whose hosts are in a cell with this node.
     pub(super) fn accounts_in_use(&self) -> BTreeSet<Seat> {
         let accounts = self.units().into_iter().flat_map(|unit| unit.sessions.accounts());
         let home = |(region, account): (Option<Region>, _)| Home::of(region.as_ref().unwrap_or(self.regions().here()), account);
         let mut in_use: BTreeSet<Seat> = accounts.filter_map(|account| self.seat(&home(account))).collect();
         in_use.extend(self.0.witnessed.lock().keys().cloned());
+        in_use.extend(self.0.cells.seats());
         in_use
     }
 }
@@ -130,6 +132,7 @@ pub(super) async fn run(fleet: std::sync::Weak<Inner>) {
         let mut by_owner: BTreeMap<NodeName, (Member, Vec<(Shard, Position)>)> = BTreeMap::new();
         let mut following = fleet.0.following.lock();
         following.retain(|seat, _| in_use.contains(seat));
+        fleet.0.owner_clocks.lock().retain(|seat, _| in_use.contains(seat));
         for seat in in_use {
             let shard = seat.shard;
             match fleet.find(&Home::shard(&seat.region, shard)) {

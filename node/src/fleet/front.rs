@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use artifacts_core::ErrorCode;
 use artifacts_core::cluster::Verdict;
+use artifacts_core::hosts::{CellAnswer, JOIN_PATH, JoinCell};
 use artifacts_core::protocol::{Hello, Opening, Refusal};
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -20,6 +21,7 @@ use serde_json::json;
 use super::Fleet;
 use super::find::Found;
 use super::forward::Parcel;
+use super::peer::{PeerCall, unavailable};
 use super::place::{Home, bearer, of_request};
 use crate::api::{self, ApiError, ClusterSight};
 use crate::random::secret_matches;
@@ -34,6 +36,11 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 const VOUCH_LIMIT: Duration = Duration::from_millis(1_500);
 /// The same where the store has not answered for a while.
 const DOUBTFUL_LIMIT: Duration = Duration::from_millis(100);
+
+/// How long the owner of an account may take to place a host.
+const JOIN_LIMIT: Duration = Duration::from_secs(3);
+/// Longer ones are not ours.
+const CREDENTIAL_MAX_BYTES: usize = 256;
 
 #[derive(Clone)]
 struct Front {
@@ -54,6 +61,7 @@ pub(crate) fn router(fleet: &Fleet, others: Router) -> Router {
         .route("/openapi.json", get(api::openapi))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/v1/cluster", get(cluster))
+        .route(JOIN_PATH, post(join_cell))
         .with_state(front)
         .merge(others)
         .layer(from_fn_with_state((fleet.clock().clone(), fleet.entropy().clone()), api::surround));
@@ -156,6 +164,26 @@ async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Respo
     }
     let sight = ClusterSight { ring: fleet.ring(), regions: fleet.regions(), shards: fleet.map().len(), holdings: fleet.holdings() };
     Ok(Json(api::describe_cluster(&sight).await).into_response())
+}
+
+/// A host asks for its cell, at any node.
+async fn join_cell(State(front): State<Front>, headers: HeaderMap, Json(join): Json<JoinCell>) -> Result<Response, ApiError> {
+    let fleet = &front.fleet;
+    let secret = bearer(&headers).filter(|secret| secret.len() <= CREDENTIAL_MAX_BYTES);
+    let secret = secret
+        .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "this takes a mesh credential; send `authorization: Bearer <secret>`"))?;
+    let refused = |refusal: Refusal| ApiError::new(refusal.code, refusal.message);
+    let home = Home::of_key(fleet.regions(), secret);
+    let is_abroad = !fleet.is_here(&home.region);
+    if is_abroad {
+        fleet.look_at(&home, secret).map_err(refused)?;
+    }
+    let call = PeerCall::JoinCell { secret: secret.to_owned(), join, position: None };
+    let answer = fleet.ask::<Result<CellAnswer, Refusal>>(&home, &call, JOIN_LIMIT).await.map_err(|error| refused(unavailable(&error)))?;
+    if is_abroad {
+        fleet.note_credential(&home, secret, answer.is_ok());
+    }
+    Ok(Json(answer.map_err(refused)?).into_response())
 }
 
 async fn open_stream(State(fleet): State<Fleet>, ConnectInfo(remote): ConnectInfo<SocketAddr>, upgrade: WebSocketUpgrade) -> Response {

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::Unit;
+use super::cells::CellsHere;
 use super::place::Home;
 use crate::abroad::SharedAbroad;
 use crate::blob::BlobStore;
 use crate::cluster::Shards;
 use crate::config::NodeConfig;
+use crate::encryption::ClusterKeys;
 use crate::random::SharedEntropy;
 use crate::records::WorkspaceRecord;
 use crate::ring::Ring;
@@ -72,12 +75,16 @@ pub(crate) struct FleetParts {
     pub(crate) clock: SharedClock,
     pub(crate) entropy: SharedEntropy,
     pub(crate) blobs: Arc<dyn BlobStore>,
+    /// The keys for encryption at rest, if workspaces are to be encrypted.
+    pub(crate) cluster_keys: Option<ClusterKeys>,
     pub(crate) shards: Shards,
     pub(crate) ring: Ring,
     pub(crate) common: Common,
     pub(crate) regions: Regions,
     /// What agents are told of this node.
     pub(crate) own_urls: Vec<String>,
+    /// Where others reach its datagrams, if nothing else is said.
+    pub(crate) gossip_ip: IpAddr,
 }
 
 /// The units of this node, and the way to those of others. Clones share it.
@@ -108,6 +115,10 @@ pub(super) struct Inner {
     pub(super) revoked: watch::Sender<u64>,
     /// The shards of the accounts whose mounts get proofs here, without being served here.
     pub(super) witnessed: Mutex<BTreeMap<Seat, usize>>,
+    /// What the clock of each shard's owner said last, with when it was asked for that.
+    pub(super) owner_clocks: Mutex<BTreeMap<Seat, (u64, ClockId, u64)>>,
+    /// This node's part in cells of host agents.
+    pub(super) cells: CellsHere,
     /// The node stops.
     pub(super) end: Shutdown,
 }
@@ -133,6 +144,8 @@ impl Fleet {
             say_now: Notify::new(),
             revoked: watch::Sender::new(0),
             witnessed: Mutex::default(),
+            owner_clocks: Mutex::default(),
+            cells: CellsHere::default(),
             end: Shutdown::new(),
             parts,
             units: RwLock::default(),
@@ -163,6 +176,10 @@ impl Fleet {
 
     pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.parts.blobs
+    }
+
+    pub(super) fn cluster_keys(&self) -> Option<&ClusterKeys> {
+        self.0.parts.cluster_keys.as_ref()
     }
 
     pub(super) fn shards(&self) -> &Shards {

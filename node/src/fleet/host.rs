@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::peer::{PeerCall, Secrets};
 use super::place::Home;
-use super::{Fleet, Unit, beacons, follow, store_watch};
+use super::{Fleet, Unit, beacons, cells, follow, store_watch};
 use crate::cluster::ClusterError;
 use crate::store::{Store as _, StoreError};
 use crate::time::pause;
@@ -71,6 +71,8 @@ impl Host {
             tokio::spawn(task.run(heard)),
             tokio::spawn(follow::run(fleet.weak())),
             tokio::spawn(beacons::run(fleet.weak())),
+            tokio::spawn(cells::tend(fleet.weak())),
+            tokio::spawn(cells::serve(fleet.weak())),
             tokio::spawn(keep_secrets(fleet.clone())),
             tokio::spawn(learn_of_regions(fleet.clone())),
             tokio::spawn(store_watch::run(fleet.weak())),

@@ -16,6 +16,7 @@
 
 mod authority;
 mod beacons;
+mod cells;
 mod elsewhere;
 mod figures;
 mod find;

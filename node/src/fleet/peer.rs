@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::{Region, Shard};
+use artifacts_core::hosts::JoinCell;
 use artifacts_core::mesh::{Answer, Member};
 use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::{Opening, Refusal};
@@ -23,12 +24,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::cells::CellOrder;
 use super::find::Found;
 use super::host::HostEvent;
 use super::place::Home;
 use super::witness::Witnessed;
 use super::{Fleet, Unit};
 use crate::abroad::RegionKeys;
+use crate::audit::AuditEvent;
 use crate::catalog::KeyPosition;
 use crate::records::WorkspaceRecord;
 use crate::ring;
@@ -65,10 +68,13 @@ pub(super) enum PeerCall {
     Confirm(AccountId, Standing),
     /// See [`DataPlane`](crate::control::DataPlane) for the rest.
     Format(WorkspaceRecord),
+    SetQuotas(WorkspaceRecord),
     Usage(WorkspaceId),
     Storage(WorkspaceId),
     Check(WorkspaceRecord, CheckOptions),
     Destroy(WorkspaceId),
+    /// See [`Authority::record`](crate::sessions::Authority::record).
+    Record(AccountId, Vec<AuditEvent>),
     IdBeside(WorkspaceId),
     Copy(WorkspaceRecord, WorkspaceId),
     Session(SessionId),
@@ -84,6 +90,15 @@ pub(super) enum PeerCall {
     News(Vec<(Shard, Position)>),
     /// The same, of feeds of another node, for one that does not reach it.
     NewsOf(NodeName, Vec<(Shard, Position)>),
+    /// A host with a mesh credential asks for its cell; answered with [`CellAnswer`](artifacts_core::hosts::CellAnswer).
+    JoinCell {
+        secret: String,
+        join: JoinCell,
+        /// Where the credential is on record, if not with its secret.
+        position: Option<KeyPosition>,
+    },
+    /// Take part in these cells of the caller's accounts, and in no others of them; answered with where their members reach the node.
+    ServeCells(Vec<CellOrder>),
 }
 
 /// What the nodes of a cluster share.
@@ -174,6 +189,10 @@ impl Fleet {
                 let member = self.ring().view().member(owner).cloned().ok_or(PeerError::NotHere)?;
                 self.ask_member(&member, &PeerCall::News(wanted.clone()), NEWS_LIMIT).await
             }
+            PeerCall::ServeCells(orders) => {
+                let served = self.serve_cells(sender, orders);
+                json(served.inspect_err(|error| tracing::error!(%error, "this node takes no part in cells; see `mesh.listen`")).ok())
+            }
             PeerCall::Sessions(account) => {
                 let units = self.units();
                 let all = units.iter().flat_map(|unit| unit.sessions.list());
@@ -186,9 +205,13 @@ impl Fleet {
                         map.of(claims.account)
                     }
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
-                    PeerCall::RightOfKeyAt(_, position) => position.shard(map),
-                    PeerCall::Confirm(account, _) => map.of(*account),
-                    PeerCall::Format(workspace) | PeerCall::Check(workspace, _) | PeerCall::Copy(workspace, _) => map.of(workspace.id),
+                    PeerCall::RightOfKeyAt(_, position) | PeerCall::JoinCell { position: Some(position), .. } => position.shard(map),
+                    PeerCall::JoinCell { secret, position: None, .. } => map.of_bytes(&crate::random::secret_hash(secret)),
+                    PeerCall::Confirm(account, _) | PeerCall::Record(account, _) => map.of(*account),
+                    PeerCall::Format(workspace)
+                    | PeerCall::SetQuotas(workspace)
+                    | PeerCall::Check(workspace, _)
+                    | PeerCall::Copy(workspace, _) => map.of(workspace.id),
                     PeerCall::Usage(id) | PeerCall::Storage(id) | PeerCall::Destroy(id) | PeerCall::IdBeside(id) => map.of(*id),
                     PeerCall::Session(id) | PeerCall::Witness(id, _) => map.of(*id),
                     PeerCall::Claim(handle, _) => map.of_bytes(handle.as_str().as_bytes()),
@@ -224,6 +247,8 @@ impl Fleet {
                 json(if stands { confirmed } else { Err(fenced(artifacts_core::protocol::FenceReason::Revoked)) })?
             }
             PeerCall::Format(workspace) => json(sessions.format(workspace).await?)?,
+            PeerCall::SetQuotas(workspace) => json(sessions.set_quotas(workspace).await?)?,
+            PeerCall::Record(account, events) => json(unit.authority().record(*account, None, events).await?)?,
             PeerCall::Usage(id) => json(sessions.usage(*id).await?)?,
             PeerCall::Storage(id) => json(sessions.storage(*id).await?)?,
             PeerCall::Check(workspace, options) => json(sessions.check(workspace, *options).await?)?,
@@ -239,9 +264,15 @@ impl Fleet {
                 });
                 json(witnessed.ok_or_else(unknown))?
             }
+            PeerCall::JoinCell { secret, join, position } => json(self.join_cell(unit, secret, join, position.as_ref()).await?)?,
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
             // Of the whole node, not of one shard.
-            PeerCall::Yield(_) | PeerCall::Sessions(_) | PeerCall::Fence { .. } | PeerCall::News(_) | PeerCall::NewsOf(..) => {
+            PeerCall::Yield(_)
+            | PeerCall::Sessions(_)
+            | PeerCall::Fence { .. }
+            | PeerCall::News(_)
+            | PeerCall::NewsOf(..)
+            | PeerCall::ServeCells(_) => {
                 return Err(PeerError::NotHere);
             }
         };

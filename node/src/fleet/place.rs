@@ -11,6 +11,8 @@ use crate::random::secret_hash;
 
 /// The call that makes an account, with the admin token.
 const ACCOUNTS: &str = "/v1/accounts";
+/// The call that replaces the key which signs, with the admin token.
+const SIGNING_KEYS: &str = "/v1/signing-keys/rotate";
 /// The calls of agents that exchange data, with their session.
 const DATA: &str = "/v1/data/";
 
@@ -118,6 +120,10 @@ pub(super) fn of_request(regions: &Regions, asked: Asked<'_>, is_admin: impl Fn(
         let region = wanted.region.and_then(|name| regions.get(&name)).unwrap_or(regions.here());
         return Some(Home::of_handle(region, &wanted.handle));
     }
+    // Each region has its own.
+    if path == SIGNING_KEYS && *method == Method::POST && is_admin(bearer) {
+        return Some(Home::shard(regions.here(), ShardMap::SINGLE.of_cluster()));
+    }
     if bearer.contains('.') {
         return Home::of_ticket(regions, bearer);
     }
@@ -165,6 +171,8 @@ mod tests {
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme"}"#), Some(Home::of_handle(&us(), "acme")));
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"eu"}"#), Some(Home::of_handle(&eu(), "acme")));
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_admin", r#"{"handle":"acme","region":"no"}"#), Some(Home::of_handle(&us(), "acme")));
+        let of_cluster = Some(Home::shard(&us(), Shard(0)));
+        assert_eq!(place(&Method::POST, SIGNING_KEYS, "tbo_admin", ""), of_cluster);
         let of_us = Some(Home { region: us(), spot: Spot::Key(secret_hash("tbo_secret_us")) });
         assert_eq!(place(&Method::GET, "/v1/workspaces", "tbo_secret_us", ""), of_us);
         assert_eq!(place(&Method::POST, ACCOUNTS, "tbo_secret", r#"{"handle":"acme"}"#), of_key);
@@ -189,7 +197,7 @@ mod tests {
         };
         let mut ring = KeyRing::default();
         ring.rotate("k".to_owned(), [1; 32], artifacts_core::Timestamp::from_unix_ms(0), 0);
-        let (_, key) = ring.current().unwrap();
+        let (_, key) = ring.current(artifacts_core::Timestamp::from_unix_ms(0)).unwrap();
         let path = "/v1/workspaces/acme/w/locks/l/acquire";
         for (kid, region) in [("sk_1", eu()), ("sk_1_us", us())] {
             let ticket = sign(&claims, kid, &key);

@@ -27,6 +27,8 @@ use crate::time::pause;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// One that waits for mounts to give back what they decide by themselves.
+const RECALL_LIMIT: Duration = Duration::from_secs(40);
 /// By how much the push goes before gossip, which is for whom it does not reach.
 const HEAD_START: Duration = Duration::from_millis(30);
 /// Whoever was not heard for so long has not heard a beacon for a good while either: gossip is a conversation.
@@ -51,7 +53,11 @@ impl FleetPlane {
     }
 
     async fn ask_workspace<T: DeserializeOwned>(&self, workspace: &WorkspaceRecord, call: PeerCall) -> Result<T, StoreError> {
-        let limit = if matches!(call, PeerCall::Check(..) | PeerCall::Copy(..) | PeerCall::Destroy(_)) { LONG_LIMIT } else { LIMIT };
+        let limit = match call {
+            PeerCall::Check(..) | PeerCall::Copy(..) | PeerCall::Destroy(_) => LONG_LIMIT,
+            PeerCall::SetQuotas(_) => RECALL_LIMIT,
+            _ => LIMIT,
+        };
         let fleet = self.fleet()?;
         Ok(fleet.ask(&fleet.home_of(workspace), &call, limit).await?)
     }
@@ -227,6 +233,10 @@ impl DataPlane for FleetPlane {
 
     fn format<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
         self.ask_workspace(workspace, PeerCall::Format(workspace.clone())).boxed()
+    }
+
+    fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.ask_workspace(workspace, PeerCall::SetQuotas(workspace.clone())).boxed()
     }
 
     fn id_beside<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<WorkspaceId, StoreError>> {

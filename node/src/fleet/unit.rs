@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifacts_core::AccountId;
 use artifacts_core::cluster::{Claim, Region, Shard};
+use artifacts_core::mesh::Cells;
 use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Feed, Target};
@@ -18,6 +20,7 @@ use crate::catalog::{Catalog, layout};
 use crate::cluster::OwnedStore;
 use crate::context::{Context, SharedContext};
 use crate::control::{Control, ControlError, StartError, hits};
+use crate::encryption::{DataKeys, EncryptionError, SealedBlobs, SealedStore};
 use crate::files::Files;
 use crate::server::Shutdown;
 use crate::sessions::{FenceReport, LocalAuthority, Sessions};
@@ -45,6 +48,8 @@ pub(crate) struct Unit {
     /// Held for reading by each call that is under way.
     door: Arc<RwLock<()>>,
     end: Shutdown,
+    /// The cells of its accounts' hosts. They are as old as the unit: nothing of them is kept.
+    pub(super) cells: Mutex<BTreeMap<AccountId, Cells>>,
     /// Which nodes follow the revocations of this shard, and when each asked last.
     followers: Mutex<BTreeMap<NodeName, u64>>,
 }
@@ -56,6 +61,8 @@ pub(super) enum UnitError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     #[error("an import into this cluster has not ended; run `artifacts node import` with the same file again")]
     Importing,
     #[error("the keys of the cluster are not known yet")]
@@ -71,13 +78,16 @@ impl Unit {
         let is_home = shard == map.of_cluster();
         let store = Arc::new(ShardedStore::new(map));
         store.attach(shard, owned.clone());
+        let data_keys = Arc::new(DataKeys::new(store.clone(), fleet.cluster_keys().cloned()));
         if is_home {
+            data_keys.check(fleet.entropy()).await??;
             if layout::bring_up_to_date(&*store).await? == layout::LayoutState::Importing {
                 return Err(UnitError::Importing);
             }
         } else if common.admin_token_hash.read().is_none() {
             return Err(UnitError::NoSecrets);
         }
+        let store = Arc::new(SealedStore::new(store, data_keys.clone(), fleet.entropy().clone()));
         let mut name = [0; 8];
         fleet.entropy().fill(&mut name);
         let context = Arc::new(Context {
@@ -86,10 +96,12 @@ impl Unit {
             entropy: fleet.entropy().clone(),
             catalog: Catalog::new(store.clone()),
             store,
-            blobs: fleet.blobs().clone(),
+            blobs: Arc::new(SealedBlobs::new(fleet.blobs().clone(), data_keys.clone())),
+            data_keys,
             key_ring: common.key_ring.clone(),
             revocations: common.revocations.clone(),
             log: Mutex::new(Feed::new(u64::from_be_bytes(name))),
+            audit: crate::audit::Trail::default(),
             admin_token_hash: common.admin_token_hash.clone(),
             endpoints: common.endpoints.clone(),
             peers: common.peers.clone(),
@@ -117,6 +129,7 @@ impl Unit {
             store: owned,
             door: Arc::default(),
             end,
+            cells: Mutex::default(),
             followers: Mutex::default(),
         }))
     }

@@ -228,7 +228,7 @@ impl LockState {
 
     pub(super) fn is_revoked(&self, right: &LockRight) -> bool {
         let revocations = self.context.revocations.read();
-        [right.target(), Target::Workspace(self.workspace)].into_iter().any(|target| revocations.revoked(target).is_some())
+        !right.stands(&revocations) || revocations.revoked(Target::Workspace(self.workspace)).is_some()
     }
 
     #[allow(clippy::too_many_arguments, reason = "an event's fields")]

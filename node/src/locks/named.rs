@@ -192,7 +192,7 @@ impl LockState {
         let all = targets.contains(&Target::Workspace(self.workspace));
         let ends = |right: &LockRight| {
             let ticket = matches!(right, LockRight::Ticket { ticket, .. } if tickets.contains(ticket));
-            all || ticket || targets.contains(&right.target())
+            all || ticket || right.is_taken_by(targets)
         };
         for lock in self.named.by_right(ends) {
             if let Some(pending) = self.named.waiting.get_mut(&lock) {

@@ -1,11 +1,12 @@
 use artifacts_core::locks::{Mode, NamedHolder};
 use artifacts_core::name::LockName;
-use artifacts_core::revocation::Target;
+use artifacts_core::revocation::{Issue, RevocationRegister, Target};
 use artifacts_core::{GrantId, KeyId, LockId, TicketId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// By what right a named lock was taken. It ends with the right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// By what right a named lock was taken. It ends with the right. The same ticket or key is the same right, whatever is known of
+/// its issue.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum LockRight {
     /// A mount ticket.
@@ -14,21 +15,55 @@ pub enum LockRight {
         ticket: TicketId,
         /// What it draws on.
         grant: GrantId,
+        /// Who has issued that; not on record of locks taken before issues were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issue: Option<Issue>,
     },
     /// An API key.
     Key {
         /// Which.
         key: KeyId,
+        /// Who has issued it; as for tickets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issue: Option<Issue>,
     },
 }
 
+impl PartialEq for LockRight {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ticket { ticket, grant, .. }, Self::Ticket { ticket: other, grant: of, .. }) => (ticket, grant) == (other, of),
+            (Self::Key { key, .. }, Self::Key { key: other, .. }) => key == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for LockRight {}
+
 impl LockRight {
-    /// What has to be revoked to take it.
-    pub fn target(&self) -> Target {
+    fn target(&self) -> Target {
         match self {
             Self::Ticket { grant, .. } => Target::Grant(*grant),
-            Self::Key { key } => Target::Key(*key),
+            Self::Key { key, .. } => Target::Key(*key),
         }
+    }
+
+    fn issue(&self) -> Option<Issue> {
+        match self {
+            Self::Ticket { issue, .. } | Self::Key { issue, .. } => *issue,
+        }
+    }
+
+    /// Whether one of these takes it.
+    pub(crate) fn is_taken_by(&self, targets: &[Target]) -> bool {
+        let issue = self.issue().map(Issue::taken_by);
+        targets.iter().any(|target| *target == self.target() || issue.as_ref().is_some_and(|taken| taken.contains(target)))
+    }
+
+    /// Whether it stands, as far as the register knows.
+    pub(crate) fn stands(&self, register: &RevocationRegister) -> bool {
+        register.revoked(self.target()).is_none() && !self.issue().is_some_and(|issue| register.is_void(issue))
     }
 }
 
@@ -83,7 +118,7 @@ mod tests {
             mode: Mode::Exclusive,
             owner: None,
             note: None,
-            right: LockRight::Key { key: KeyId::from_bits(2) },
+            right: LockRight::Key { key: KeyId::from_bits(2), issue: None },
             ttl_ms,
             until: None,
             fencing_token: 7,

@@ -172,6 +172,11 @@ impl Locks {
         self.0.closing.start();
     }
 
+    /// Waits until [`Locks::close`].
+    pub async fn closing(&self) {
+        self.0.closing.started().await;
+    }
+
     /// Makes durable what was answered and stops all actors.
     pub async fn stop(&self) {
         self.close();
@@ -233,6 +238,8 @@ mod tests {
             key_ring: Arc::default(),
             revocations: Arc::default(),
             log: parking_lot::Mutex::default(),
+            audit: crate::audit::Trail::default(),
+            data_keys: Arc::default(),
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),
@@ -246,7 +253,7 @@ mod tests {
 
     /// Acquires for good, or is refused.
     async fn acquire(locks: &Locks) -> Result<Lease, AcquireRefusal> {
-        let right = LockRight::Ticket { ticket: TicketId::from_bits(1), grant: GrantId::from_bits(1) };
+        let right = LockRight::Ticket { ticket: TicketId::from_bits(1), grant: GrantId::from_bits(1), issue: None };
         let name = "a".parse().unwrap();
         let wish = Wish { name, mode: Mode::Exclusive, ttl_ms: 60_000, wait: false, note: None, owner: None, right, until: None };
         let (lease, claim) = locks.of(WORKSPACE).await.unwrap().acquire(wish, Duration::ZERO).await.unwrap()?;

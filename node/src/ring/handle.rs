@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::caller::Caller;
 use super::lives::Lives;
 use super::task::{RingTask, Shown, Word};
-use super::{RingConfig, RingError, RingView, Rumours, socket};
+use super::{RingConfig, RingError, RingView, Rumours};
 use crate::random::SharedEntropy;
 use crate::time::SharedClock;
 
@@ -46,7 +46,7 @@ impl RingSeat {
         let keys = config.keys()?;
         let mut lives = Lives::open(data, config.node.as_ref(), &*entropy)?;
         let failed = |source| RingError::Socket { address: config.listen, source };
-        let socket = socket::bind(config.listen).map_err(failed)?;
+        let socket = artifacts_gossip::bind(config.listen).map_err(failed)?;
         let bound = socket.local_addr().map_err(failed)?;
         let mut advertise = config.advertise.unwrap_or(config.listen);
         if advertise.port() == 0 {

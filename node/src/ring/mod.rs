@@ -20,19 +20,17 @@ mod config;
 mod error;
 mod handle;
 mod lives;
-mod rumours;
-mod socket;
 mod task;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use artifacts_gossip::Rumours;
 pub use caller::{CallFailed, Caller};
 pub use config::RingConfig;
 pub use error::RingError;
 pub use handle::{Ring, RingSeat};
-pub use rumours::Rumours;
 pub use view::RingView;
 
 pub(crate) use calls::{FeedStatus, Holdings, STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::mesh::{Endpoint, Facts, Heard, Identity, Incarnation, Member, MemberId, Membership, NodePhase};
+use artifacts_gossip::{self as gossip, Ending, PREFIX, SealedTransport, SharedEndpoint, TransportParts};
 use chitchat::{Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -11,8 +12,6 @@ use tokio::time::MissedTickBehavior;
 use super::caller::Caller;
 use super::config::RingConfig;
 use super::handle::{RingSeat, Silences};
-use super::rumours::{self, PREFIX};
-use super::socket::{Ending, SealedTransport, SharedEndpoint};
 use super::{RingView, Rumours};
 use crate::time::pause;
 
@@ -78,7 +77,7 @@ pub(super) struct RingTask {
     shown: Shown,
     /// What is said besides.
     said: BTreeMap<String, String>,
-    heard: rumours::Heard,
+    heard: gossip::Heard,
     /// With whom to begin when something is said to some.
     turn: usize,
     words: mpsc::Receiver<Word>,
@@ -99,7 +98,7 @@ impl RingTask {
         let config = &seat.config;
         let membership = Membership::new(seat.lives.node().clone(), config.gossip_interval_ms, config.suspect_after_ms);
         let joined_ms = seat.clock.monotonic_ms();
-        let (said, heard) = (BTreeMap::new(), rumours::Heard::default());
+        let (said, heard) = (BTreeMap::new(), gossip::Heard::default());
         let (is_stranded, unheard_ms, is_ignored) = (false, None, false);
         Self { seat, facts, shown, said, heard, turn: 0, words, caller, membership, joined_ms, is_stranded, unheard_ms, is_ignored }
     }
@@ -165,8 +164,17 @@ impl RingTask {
         let mut ended = ending.subscribe();
         let endpoint = Endpoint::new(seat.config.name.as_str(), seat.keys.clone(), identity.clone());
         let endpoint: SharedEndpoint = Arc::new(Mutex::new(endpoint));
-        let (socket, clock, deaf_ms) = (seat.socket.clone(), seat.clock.clone(), deaf_after_ms(&seat.config));
-        let transport = SealedTransport::new(&seat.config.name, socket, endpoint.clone(), deaf_ms, clock, ending, news.clone());
+        let clock = seat.clock.clone();
+        let transport = SealedTransport::new(TransportParts {
+            mesh: seat.config.name.clone(),
+            socket: seat.socket.clone(),
+            endpoint: endpoint.clone(),
+            deaf_after_ms: deaf_after_ms(&seat.config),
+            clock: Arc::new(move || clock.monotonic_ms()),
+            ending,
+            news: news.clone(),
+            count,
+        });
         let config = self.chitchat_config(&identity);
         let handle = match spawn_chitchat(config, self.pairs(), &transport).await {
             Ok(handle) => handle,
@@ -398,6 +406,10 @@ fn heard(chitchat: &Chitchat) -> Vec<Heard> {
         Some(Heard { member, heartbeat: heartbeat(state), facts: Facts::read(|key| state.get(key)).ok() })
     };
     chitchat.node_states().iter().filter_map(heard).collect()
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("artifacts_ring_datagrams_total", "outcome" => outcome).increment(1);
 }
 
 fn heartbeat(state: &NodeState) -> u64 {

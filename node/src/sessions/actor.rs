@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::handle::Shared;
 use super::keys;
+use crate::audit::{AuditEvent, AuditKind, By, outbox};
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::SessionRecord;
@@ -72,6 +73,8 @@ pub(crate) struct SessionArguments {
     pub(crate) shared: Arc<Shared>,
     pub(crate) workspace: FindWorkspace,
     pub(crate) locks: Locks,
+    /// Called when an entry of an audit trail waits to be passed on.
+    pub(crate) on_noted: Arc<dyn Fn() + Send + Sync>,
     /// Called once when the session needs no actor any more.
     pub(crate) on_over: Arc<dyn Fn(SessionId) + Send + Sync>,
 }
@@ -223,7 +226,7 @@ impl SessionState {
                     self.over_since_ms = Some(self.arguments.context.clock.monotonic_ms());
                     self.arguments.record.phase = self.lifecycle.phase();
                     self.arguments.record.ended_at = Some(self.arguments.context.clock.wall());
-                    self.persist().await?;
+                    self.persist_end().await?;
                     // Only now: whoever gets its locks must not see what it still sends, nor may it be back after a crash.
                     self.arguments.locks.gone(self.arguments.record.workspace, self.arguments.record.id);
                 }
@@ -237,9 +240,29 @@ impl SessionState {
         Ok(())
     }
 
-    /// A session that ended in good order is forgotten; a fenced one stays on record, so that its agent learns why.
-    async fn persist(&self) -> Result<(), StoreError> {
+    /// Puts the end on record, and into the audit trail.
+    async fn persist_end(&self) -> Result<(), StoreError> {
+        let SessionArguments { context, record, .. } = &self.arguments;
+        let event = match record.phase {
+            Phase::Fenced(reason) => {
+                let fenced = AuditEvent::now(context, AuditKind::SessionFenced, By::Node).of_session(record);
+                AuditEvent { reason: Some(reason.code().to_owned()), ..fenced }
+            }
+            _ => AuditEvent::now(context, AuditKind::SessionEnded, By::holder(&record.right)).of_session(record),
+        };
         let mut batch = Batch::new();
+        outbox::put(&mut batch, record, event);
+        self.persist_with(batch).await?;
+        (self.arguments.on_noted)();
+        Ok(())
+    }
+
+    async fn persist(&self) -> Result<(), StoreError> {
+        self.persist_with(Batch::new()).await
+    }
+
+    /// A session that ended in good order is forgotten; a fenced one stays on record, so that its agent learns why.
+    async fn persist_with(&self, mut batch: Batch) -> Result<(), StoreError> {
         if self.lifecycle.phase() == Phase::Ended {
             batch.delete(keys::record_key(self.arguments.record.id));
         } else {

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::opening::{refuse, unavailable};
 use super::standing_ticket::{StandingTicket, TicketRefusal, standing_ticket};
+use crate::audit::AuditEvent;
 use crate::catalog::KeyPosition;
 use crate::context::SharedContext;
 use crate::records::{SessionRecord, SessionRight, WorkspaceRecord, WorkspaceStatus};
+use crate::store::StoreError;
 
 /// What a credential allows, before there is a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Right {
     pub workspace: WorkspaceRecord,
     /// By what right.
     pub right: SessionRight,
+    /// Of which generation that is; see [`AccountRecord::generation`](crate::records::AccountRecord::generation).
+    #[serde(default)]
+    pub generation: u64,
     /// How.
     pub mode: Mode,
     /// Below which directory.
@@ -39,6 +44,15 @@ pub trait Authority: Send + Sync + 'static {
 
     /// That what a session stands on stands now, and its workspace.
     fn confirm<'a>(&'a self, session: &'a SessionRecord, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>>;
+
+    /// Puts entries into an account's audit trail, durably, each once however often it is told. The region is that of the
+    /// account, if it is another one.
+    fn record<'a>(
+        &'a self,
+        account: AccountId,
+        region: Option<&'a Region>,
+        events: &'a [AuditEvent],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Whether everything that was revoked in a session's account until a moment ago is known here. If not, no session of it is
     /// vouched for.
@@ -73,6 +87,7 @@ impl LocalAuthority {
             account_region: None,
             workspace: self.active_workspace(claims.account, claims.workspace).await?,
             right: SessionRight::Ticket { ticket: claims.jti, grant: claims.grant, tenant: claims.tenant, runtime: claims.runtime },
+            generation: grant.generation,
             mode: claims.mode,
             subpath: claims.subpath.or(grant.subpath),
             expires_at,
@@ -88,14 +103,15 @@ impl LocalAuthority {
             None => context.catalog.key_by_secret(secret).await,
         };
         let key = found.map_err(unavailable)?.ok_or_else(unauthorized)?;
-        if key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at <= now) {
+        let account = context.catalog.account(key.account).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
+        if !key.stands(&account, now) {
             return Err(unauthorized());
         }
-        let account = context.catalog.account(key.account).await.map_err(unavailable)?.ok_or_else(unauthorized)?;
         // A snapshot can only be read, whatever was asked for.
         let mode = if address.snapshot.is_some() { Mode::Ro } else { mode };
         let scope = &key.scope;
-        let in_scope = scope.tenant.is_none()
+        let in_scope = !scope.mesh
+            && scope.tenant.is_none()
             && scope.mode.is_none_or(|allowed| allowed.allows(mode))
             && scope.workspace.as_ref().is_none_or(|allowed| allowed.name == address.name);
         if !in_scope {
@@ -111,6 +127,7 @@ impl LocalAuthority {
             account_region: None,
             workspace: self.active_workspace(account.id, workspace.id).await?,
             right: SessionRight::Key { key: key.id },
+            generation: key.generation,
             mode,
             subpath,
             expires_at: key.expires_at,
@@ -143,6 +160,10 @@ impl Authority for LocalAuthority {
 
     fn confirm<'a>(&'a self, session: &'a SessionRecord, standing: &'a Standing) -> BoxFuture<'a, Result<WorkspaceRecord, Refusal>> {
         self.active_workspace(session.account, standing.workspace).boxed()
+    }
+
+    fn record<'a>(&'a self, account: AccountId, _: Option<&'a Region>, events: &'a [AuditEvent]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.context.audit.take(&self.context, account, events).boxed()
     }
 
     /// Whoever owns the workspace here owns the account as well, and revocations are in the register when they are answered.

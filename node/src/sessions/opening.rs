@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use artifacts_core::namespace::Ino;
-use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, VersionRange, Welcome};
+use artifacts_core::protocol::{DataPath, FenceReason, Hello, Opening, Refusal, StandsOn, VersionRange, Welcome};
 use artifacts_core::revocation::Standing;
 use artifacts_core::session::{HEARTBEAT_MS, InodeRanges, PROOF_MS, Phase};
 use artifacts_core::{ErrorCode, SessionId, TicketId};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::authority::Right;
 use super::registry::ask;
 use super::{Connection, Handle, SessionMessage, Sessions, keys};
+use crate::audit::{AuditEvent, AuditKind, By, outbox};
 use crate::random::{secret_hash, secret_matches};
 use crate::records::{SessionRecord, SessionRight};
 use crate::store::{Batch, Durability, StoreError};
@@ -111,6 +112,7 @@ impl Sessions {
             }
             return Err(ended(stands, handle.shared.phase()));
         }
+        let is_encrypted = context.data_keys.of(record.workspace).await.map_err(unavailable)?.is_some();
         let welcome = Welcome {
             version,
             session: record.id,
@@ -125,7 +127,16 @@ impl Sessions {
             inodes,
             durable_seq: attached.durable_seq,
             peers: context.peers.read().clone(),
-            data_path: context.config.data_path(),
+            // Whoever seals is the node, so the data passes it.
+            data_path: if is_encrypted { DataPath::Proxied } else { context.config.data_path() },
+            keep_off_disk: is_encrypted,
+            stands_on: Some(Box::new(StandsOn {
+                account: record.account,
+                workspace: standing.workspace,
+                grant: standing.grant,
+                key: standing.key,
+                generation: standing.issue.map(|issue| issue.generation),
+            })),
         };
         Ok(Opened { welcome, handle, workspace, standing })
     }
@@ -208,6 +219,7 @@ impl Sessions {
             workspace: right.workspace.id,
             workspace_name: right.workspace.address(),
             right: right.right,
+            generation: right.generation,
             mode: right.mode,
             root,
             secret_hash: secret_hash(&secret),
@@ -222,8 +234,11 @@ impl Sessions {
         };
         let mut batch = Batch::new();
         keys::put(&mut batch, &record).map_err(unavailable)?;
+        let opened = AuditEvent::now(context, AuditKind::SessionOpened, By::holder(&record.right)).of_session(&record);
+        outbox::put(&mut batch, &record, opened);
         // Durable before the agent hears of it, with its inode numbers.
         context.store.write(batch, Durability::Visible).await.map_err(unavailable)?;
+        self.0.forwarder.wake();
         tracing::info!(session = %record.id, workspace = %record.workspace_name, mode = %record.mode, host = record.host, "session opened");
         metrics::counter!("artifacts_sessions_opened_total").increment(1);
         Ok((self.adopt(record).await.map_err(unavailable)?, secret))
@@ -236,7 +251,7 @@ pub(crate) fn standing(record: &SessionRecord) -> Standing {
         SessionRight::Ticket { grant, .. } => (Some(*grant), None),
         SessionRight::Key { key } => (None, Some(*key)),
     };
-    Standing { session: record.id, grant, key, workspace: record.workspace }
+    Standing { session: record.id, grant, key, workspace: record.workspace, issue: Some(record.issue()) }
 }
 
 /// What an agent says of itself is for people, and needs no more room than this.

@@ -20,6 +20,7 @@ use super::stays::Stays;
 use super::turns::Turns;
 use super::{Handle, SessionActor, SessionArguments, SessionMessage, Shared, keys};
 use crate::actors::Family;
+use crate::audit::Forwarder;
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::{SessionRecord, WorkspaceRecord};
@@ -70,6 +71,7 @@ pub(super) struct Registry {
     pub(super) stays: Arc<Stays>,
     pub(super) locks: Locks,
     pub(super) authority: Arc<dyn Authority>,
+    pub(super) forwarder: Forwarder,
 }
 
 /// How many records one step of a sweep reads.
@@ -119,6 +121,7 @@ impl Sessions {
         let locks = Locks::start(context.clone(), Arc::new(fence_holder), claim_anew).await?;
         let _ = failed.set(locks.clone());
         let unavailable = |error: ractor::SpawnErr| StoreError::Unavailable { reason: error.to_string() };
+        let forwarder = Forwarder::start(context.clone(), authority.clone());
         let registry = Registry {
             context,
             workspaces: Family::start("workspace", drop_streams).await.map_err(unavailable)?,
@@ -130,6 +133,7 @@ impl Sessions {
             stays: Arc::default(),
             locks,
             authority,
+            forwarder,
         };
         let sessions = Self(Arc::new(registry));
         sessions.restore().await?;
@@ -186,13 +190,18 @@ impl Sessions {
         let shared = Arc::new(Shared::new(record.phase, self.0.context.clock.monotonic_ms()));
         let registry = Arc::downgrade(&self.0);
         let workspace = record.workspace;
-        let find_registry = registry.clone();
+        let (find_registry, noting_registry) = (registry.clone(), registry.clone());
         let arguments = SessionArguments {
             context: self.0.context.clone(),
             record: record.clone(),
             shared: shared.clone(),
             workspace: Arc::new(move || find_registry.upgrade()?.workspaces.get(&workspace)),
             locks: self.0.locks.clone(),
+            on_noted: Arc::new(move || {
+                if let Some(registry) = noting_registry.upgrade() {
+                    registry.forwarder.wake();
+                }
+            }),
             on_over: Arc::new(move |id| {
                 if let Some(registry) = registry.upgrade() {
                     registry.handles.write().remove(id);
@@ -381,7 +390,19 @@ impl Sessions {
             let value = postcard::to_stdvec(&record).map_err(|error| StoreError::Corrupt { reason: error.to_string() })?;
             batch.put(keys.namespace(&key.encode()), value);
         }
+        batch.put(keys.quotas(), crate::workspace::encode_quotas(workspace.quotas())?);
+        let context = &self.0.context;
+        context.data_keys.draw(&mut batch, workspace.id, &context.entropy).await?;
         self.0.context.store.write(batch, Durability::Durable).await
+    }
+
+    /// From when this returns a workspace's quotas are those of its record, for every mount.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn set_quotas(&self, record: &WorkspaceRecord) -> Result<(), StoreError> {
+        let actor = self.workspace(record).await?;
+        ask(&actor, |reply| WorkspaceMessage::SetQuotas(record.quotas(), Some(reply))).await?
     }
 
     /// What a workspace holds.

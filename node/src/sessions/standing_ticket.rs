@@ -48,7 +48,8 @@ pub(crate) async fn standing_ticket(context: &Context, token: &str) -> Result<St
         && grant.tenant == claims.tenant
         && grant.runtime.as_ref().is_none_or(|runtime| *runtime == claims.runtime)
         && grant.mode.allows(claims.mode);
-    if !covers || !grant.stands(now) {
+    let generation = context.catalog.account(claims.account).await?.map_or(0, |account| account.generation);
+    if !covers || !grant.stands(now, generation) {
         return Err(TicketRefusal::Gone);
     }
     Ok(StandingTicket { claims, grant })

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use artifacts_core::cluster::ShardMap;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, ServerFrame, VersionRange};
-use artifacts_core::revocation::{RevocationRecord, Target};
+use artifacts_core::revocation::{Issue, RevocationRecord, Target};
 use artifacts_core::session::Phase;
 use artifacts_core::ticket::{KeyRing, Mode, SigningKey, TicketClaims, sign};
 use artifacts_core::{AccountId, ErrorCode, GrantId, RevocationId, TicketId, Timestamp, WorkspaceId};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::audit::{AuditEvent, AuditKind, By};
 use crate::blob::MemoryBlobs;
 use crate::catalog::{Catalog, Records as _};
 use crate::config::NodeConfig;
@@ -60,6 +61,8 @@ fn context(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>) -> SharedContext 
         key_ring: Arc::new(parking_lot::RwLock::new(key_ring)),
         revocations: Arc::default(),
         log: parking_lot::Mutex::default(),
+        audit: crate::audit::Trail::default(),
+        data_keys: Arc::default(),
         admin_token_hash: Arc::default(),
         is_home: true,
         endpoints: Arc::default(),
@@ -127,6 +130,7 @@ fn workspace() -> WorkspaceRecord {
         status: WorkspaceStatus::Active,
         region: "local".into(),
         abroad: false,
+        tenant: None,
         origin: None,
         quota_bytes: None,
         quota_inodes: None,
@@ -144,6 +148,7 @@ fn grant() -> GrantRecord {
         runtime: Some("r".parse().unwrap()),
         mode: Mode::Rw,
         subpath: None,
+        generation: 0,
         created_at: Timestamp::from_unix_ms(START),
         expires_at: None,
         revoked_at: None,
@@ -338,4 +343,57 @@ async fn an_unknown_version_is_told_which_ones_there_are() {
     let refusal = lab.sessions.open(VersionRange::OURS, &hello, SocketAddr::from(([127, 0, 0, 1], 9)), connection).await.err().unwrap();
     assert_eq!(refusal.code, ErrorCode::UnsupportedVersion);
     assert!(refusal.message.contains("3 to 3"), "{}", refusal.message);
+}
+
+/// The kinds of the entries in the account's trail, once there are as many.
+async fn trail(lab: &Lab, count: usize) -> Vec<AuditEvent> {
+    let account = AccountId::from_bits(1);
+    let mut poll = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..1_000 {
+        poll.tick().await;
+        let settled = lab.context.audit.settled(&lab.context, account).await.unwrap();
+        let part = lab.context.catalog.audit(account, 0, settled, 100, |_| true).await.unwrap();
+        if part.events.len() >= count {
+            return part.events.into_iter().map(|(_, event)| event).collect();
+        }
+    }
+    panic!("the trail does not grow");
+}
+
+#[tokio::test]
+async fn whoever_mounts_and_how_that_ends_is_in_the_trail_once() {
+    let mut lab = Lab::new().await;
+    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
+    let events = trail(&lab, 1).await;
+    assert_eq!((events[0].kind, events[0].session_id), (AuditKind::SessionOpened, Some(opened.welcome.session)));
+    assert_eq!(events[0].by, By::Ticket { ticket_id: TicketId::from_bits(1) });
+    assert_eq!((events[0].host.as_deref(), events[0].remote_addr.as_deref()), (Some("here"), Some("127.0.0.1:9")));
+    lab.sessions.fence(|_| true, FenceReason::Revoked, Duration::ZERO).await;
+    let events = trail(&lab, 2).await;
+    assert_eq!((events[1].kind, events[1].reason.as_deref()), (AuditKind::SessionFenced, Some("revoked")));
+    let (other, _frames) = lab.open(ticket(2)).await.unwrap();
+    other.handle.actor.call(SessionMessage::Goodbye, None).await.unwrap();
+    let events = trail(&lab, 4).await;
+    assert_eq!(events[3].kind, AuditKind::SessionEnded);
+    // What had been passed on and not yet dropped is passed on again.
+    for event in &events {
+        lab.context.audit.take(&lab.context, AccountId::from_bits(1), std::slice::from_ref(event)).await.unwrap();
+    }
+    lab.restart().await;
+    assert_eq!(trail(&lab, 4).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_session_of_an_earlier_generation_is_not_opened_nor_resumed() {
+    let lab = Lab::new().await;
+    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
+    let everything = RevocationRecord {
+        id: RevocationId::from_bits(1),
+        account: AccountId::from_bits(1),
+        target: Target::Account(Issue { account: AccountId::from_bits(1), generation: 0 }),
+        revoked_at: Timestamp::from_unix_ms(START),
+    };
+    lab.context.revocations.write().admit(everything);
+    assert_eq!(lab.refusal(ticket(2)).await.fenced, Some(FenceReason::Revoked));
+    assert!(lab.refusal(resume(&opened)).await.fenced.is_some());
 }

@@ -1,4 +1,5 @@
 use artifacts_core::WorkspaceId;
+use artifacts_core::cluster::ShardMap;
 use artifacts_core::revocation::Target;
 use ractor::ActorRef;
 
@@ -60,7 +61,8 @@ impl Sessions {
     /// An id for a workspace that is to have shares in the segments of this one: it has the same owner for good.
     pub fn id_beside(&self, workspace: WorkspaceId) -> WorkspaceId {
         let context = &self.0.context;
-        let shards = context.store.shards();
+        // What one node holds may be spread over shards later; what shares segments is to lie together then, too.
+        let shards = Some(context.store.shards()).filter(|shards| *shards != ShardMap::SINGLE).unwrap_or(ShardMap::FINEST);
         shards.draw_beside(shards.of(workspace), || context.entropy.id(), |id: &WorkspaceId| shards.of(*id))
     }
 

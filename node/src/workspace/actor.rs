@@ -16,6 +16,7 @@ use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
 use super::message::{Attached, Attachment, Sealed, WorkspaceMessage};
+use super::quotas;
 use super::upkeep::{AbsentWriters, Upkeep};
 use super::visitors::Visitors;
 use crate::context::SharedContext;
@@ -68,6 +69,8 @@ pub(crate) struct WorkspaceState {
     pub(super) keys: WorkspaceKeys,
     pub(super) layers: Layers,
     pub(super) limits: Limits,
+    /// There are to be quotas, and somebody may still decide without.
+    pub(super) quotas_wait: bool,
     pub(super) meta: Meta,
     pub(super) members: BTreeMap<SessionId, Member>,
     /// Sessions that are over and whose progress is to be forgotten.
@@ -129,7 +132,10 @@ impl Actor for WorkspaceActor {
             None => Meta { next_order: 0, next_ino: Ino::FIRST_LEASED.0 },
         };
         meta.next_order += ORDER_GAP;
-        let limits = Limits { bytes: record.quota_bytes, inodes: record.quota_inodes, exceeded: Errno::EDQUOT };
+        let in_effect = quotas::in_effect(&*context.store, &record).await?;
+        if in_effect != record.quotas() {
+            let _ = myself.cast(WorkspaceMessage::SetQuotas(record.quotas(), None));
+        }
         let unsaved = context.store.scan(KeyRange::prefix(&keys.all_unsaved()), UNSAVED_MAX).await?;
         let recovery = Recovery::new(on_record).with_missed(has_missed || !unsaved.is_empty());
         let recovery = Some(recovery).filter(|recovery| !recovery.is_complete());
@@ -145,7 +151,8 @@ impl Actor for WorkspaceActor {
             context,
             keys,
             layers,
-            limits,
+            limits: quotas::limits(in_effect),
+            quotas_wait: false,
             meta,
             members: BTreeMap::new(),
             departed: Vec::new(),
@@ -270,7 +277,10 @@ impl WorkspaceState {
         }
         let waits = self.recovery.is_some()
             && match &message {
-                WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::Usage(_) | WorkspaceMessage::Visit(..) => true,
+                WorkspaceMessage::ResolveRoot { .. }
+                | WorkspaceMessage::Usage(_)
+                | WorkspaceMessage::SetQuotas(..)
+                | WorkspaceMessage::Visit(..) => true,
                 WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
                 WorkspaceMessage::Frame(_, frame, _) => frame.waits_for_recovery(),
                 _ => false,
@@ -389,6 +399,7 @@ impl WorkspaceState {
                 let effects = self.lease.recall_expired(epoch);
                 self.perform(myself, effects);
             }
+            WorkspaceMessage::SetQuotas(quotas, reply) => return self.set_quotas(myself, quotas, reply).await,
             WorkspaceMessage::Usage(reply) => {
                 let usage = self.layers.ask(|view| namespace::usage(view)).await;
                 let _ = reply.send(usage.map_err(store_error));

@@ -49,6 +49,8 @@ pub(crate) async fn copy(
     if let Some(meta) = meta {
         batch.put(to.meta(), meta);
     }
+    // Written before the first record that is sealed with it. What is shared stays sealed with the key of where it lies.
+    context.data_keys.draw(&mut batch, target, &context.entropy).await?;
     let (before, mut is_unpacked, mut page) = (from.all().len(), false, PAGE_MIN);
     loop {
         // What was read is written while the next is read.

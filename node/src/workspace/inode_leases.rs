@@ -129,7 +129,7 @@ impl WorkspaceState {
     /// directories outside. Nor does anybody decide where a quota has to be kept by all together.
     fn most(&self, session: SessionId) -> Option<Kind> {
         let member = self.members.get(&session).filter(|member| member.root == Ino::ROOT)?;
-        let may_write = member.mode == Mode::Rw && self.limits.bytes.is_none() && self.limits.inodes.is_none();
+        let may_write = member.mode == Mode::Rw && !self.quotas_wait && self.limits.bytes.is_none() && self.limits.inodes.is_none();
         Some(if may_write { Kind::Write } else { Kind::Read })
     }
 

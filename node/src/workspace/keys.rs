@@ -1,3 +1,4 @@
+use artifacts_core::namespace::Key;
 use artifacts_core::{LockId, SegmentId, SessionId, WorkspaceId};
 
 use crate::blob::{BlobKey, InvalidBlobKey};
@@ -16,7 +17,12 @@ const OUTLIVED: u8 = b'G';
 const HOME: u8 = b'H';
 const SHARE: u8 = b'I';
 const REMOVED: u8 = b'J';
+/// Behind [`REMOVED`]: what outlives a workspace in whose segments others have shares lies together.
+const DATA_KEY: u8 = b'K';
+const QUOTAS: u8 = b'L';
 const UNSAVED: u8 = b'N';
+/// The table's byte and the workspace's id.
+const PREFIX_BYTES: usize = 1 + 16;
 
 /// Where a workspace's records stand in the store.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +85,21 @@ impl WorkspaceKeys {
         self.namespace(&[&[OUTLIVED][..], &session.bits().to_be_bytes()].concat())
     }
 
+    /// The quotas by which mounts go; the workspace's record may have others for a moment.
+    pub(crate) fn quotas(self) -> Vec<u8> {
+        self.namespace(&[QUOTAS])
+    }
+
+    /// The workspace's key, wrapped, if it is encrypted.
+    pub(crate) fn data_key(self) -> Vec<u8> {
+        self.namespace(&[DATA_KEY])
+    }
+
+    /// Whether that is what stands in this row.
+    pub(crate) fn is_data_key(row: &[u8]) -> bool {
+        row.first() == Some(&TABLE) && row.get(PREFIX_BYTES..) == Some(&[DATA_KEY])
+    }
+
     /// That a session ended while something that it had done was not durable: if it never is, nobody may go on believing it.
     pub(crate) fn unsaved(self, session: SessionId) -> Vec<u8> {
         [&self.all_unsaved()[..], &session.bits().to_be_bytes()].concat()
@@ -119,9 +140,9 @@ impl WorkspaceKeys {
         self.namespace(&[REMOVED])
     }
 
-    /// Everything but the shares of others, and that the workspace is gone.
+    /// Everything but the shares of others, that the workspace is gone, and its key.
     pub(crate) fn all_but_shares(self) -> [KeyRange; 2] {
-        let rest = KeyRange::prefix(&self.all()).after(&self.namespace(&[REMOVED]));
+        let rest = KeyRange::prefix(&self.all()).after(&self.data_key());
         [KeyRange::between(&self.all(), &self.all_shares()), rest]
     }
 
@@ -134,6 +155,17 @@ impl WorkspaceKeys {
     pub(crate) fn progress(self, session: SessionId) -> Vec<u8> {
         self.namespace(&[&[PROGRESS][..], &session.bits().to_be_bytes()].concat())
     }
+}
+
+/// The workspace that a row belongs to, if it belongs to one.
+pub(crate) fn workspace_of(row: &[u8]) -> Option<WorkspaceId> {
+    let home = row.get(..PREFIX_BYTES).filter(|home| home[0] == TABLE)?;
+    Some(WorkspaceId::from_bits(u128::from_be_bytes(home[1..].try_into().ok()?)))
+}
+
+/// Whether a row of a workspace holds what a program has written.
+pub(crate) fn holds_data(row: &[u8]) -> bool {
+    row.get(PREFIX_BYTES..).is_some_and(Key::holds_data)
 }
 
 /// Where a segment's object is.

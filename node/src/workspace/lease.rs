@@ -33,7 +33,9 @@ impl WorkspaceState {
             WorkspaceMessage::Frame(session, frame, _) if frame.waits_for_lease() && self.members.contains_key(session) => {
                 self.lease.admit(*session)
             }
-            WorkspaceMessage::ResolveRoot { .. } if self.lease.holder().is_some() => Err(self.lease.wait()),
+            WorkspaceMessage::ResolveRoot { .. } | WorkspaceMessage::SetQuotas(..) if self.lease.holder().is_some() => {
+                Err(self.lease.wait())
+            }
             WorkspaceMessage::Visit(..) => self.lease.admit(OUTSIDE),
             _ => Ok(()),
         };

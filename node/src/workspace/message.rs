@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::upkeep::UpkeepMessage;
 use super::visit::{Visit, VisitReply};
+use crate::records::Quotas;
 use crate::store::StoreError;
 
 /// Where a session's frames go. Unbounded, because the stream lets in only so many questions at a time.
@@ -63,6 +64,8 @@ pub(crate) enum WorkspaceMessage {
     RecallExpired(u64),
     /// Time to see whether holders of leases on inodes have answered.
     LookAtLeases,
+    /// These quotas hold from now on. Answered when no mount goes by others.
+    SetQuotas(Quotas, Option<RpcReplyPort<Result<(), StoreError>>>),
     /// What the workspace holds.
     Usage(RpcReplyPort<Result<Usage, StoreError>>),
     /// A flush has ended.

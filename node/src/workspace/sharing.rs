@@ -7,8 +7,8 @@
 //! - for each segment that a copy names it has a home and a share, durable before it is used. A share without a home there never is;
 //! - an object in which somebody else has a share is not deleted. Its owner lets it lie when nothing of its own lives in it; if no
 //!   share is left later, it is an object that nothing names, and goes as those do;
-//! - when an owner is removed for good, a mark stays as long as there are shares. Then whoever gives back the last share in an
-//!   object deletes it;
+//! - when an owner is removed for good, a mark stays as long as there are shares, and with it the key that its objects are sealed
+//!   with. Then whoever gives back the last share in an object deletes it, and with the last share of all the key;
 //! - a copy never names again a segment of another's in which nothing of it lived any more: its home is gone.
 //!
 //! A share can only be made from a workspace in whose snapshot something lives in the segment, and a workspace with an open
@@ -83,6 +83,7 @@ async fn take_off(context: &Context, of: WorkspaceId, owner: WorkspaceId, segmen
     if !is_owned && context.store.scan(KeyRange::prefix(&keys.all_shares()), 1).await?.is_empty() {
         let mut batch = Batch::new();
         batch.delete(keys.removed());
+        batch.delete(keys.data_key());
         context.store.write(batch, Durability::Durable).await?;
     }
     Ok(())
@@ -109,11 +110,13 @@ pub(crate) async fn remove(context: &Context, workspace: WorkspaceId) -> Result<
     for (segment, owner) in homes.iter() {
         give_back(context, workspace, *owner, *segment).await?;
     }
-    if !context.store.scan(KeyRange::prefix(&keys.all_shares()), 1).await?.is_empty() {
-        let mut batch = Batch::new();
+    let mut batch = Batch::new();
+    if context.store.scan(KeyRange::prefix(&keys.all_shares()), 1).await?.is_empty() {
+        batch.delete(keys.data_key());
+    } else {
         batch.put(keys.removed(), Vec::new());
-        context.store.write(batch, Durability::Durable).await?;
     }
+    context.store.write(batch, Durability::Durable).await?;
     for part in keys.all_but_shares() {
         remove_records(context, part).await?;
     }

@@ -5,6 +5,7 @@ mod faults;
 mod inode_leases;
 mod lease;
 mod locks;
+mod quotas;
 mod sharing;
 mod upkeep;
 mod visits;
@@ -28,6 +29,7 @@ use crate::blob::{BlobOp, BlobStore, FaultyBlobs, MemoryBlobs};
 use crate::catalog::Catalog;
 use crate::config::NodeConfig;
 use crate::context::{Context, SharedContext};
+use crate::encryption::{ClusterKeys, DataKeys, SealedBlobs, SealedStore};
 use crate::locks::Locks;
 use crate::random::SystemEntropy;
 use crate::records::{WorkspaceRecord, WorkspaceStatus};
@@ -48,6 +50,8 @@ struct Lab {
     faulty: Option<Arc<FaultyBlobs>>,
     /// Whether a writer is away.
     absent: Arc<AtomicBool>,
+    /// The cluster's keys, where a test wants what is at rest to be sealed.
+    sealed_with: Option<&'static str>,
     /// The locks of the life that was started last.
     locks: parking_lot::Mutex<Option<Locks>>,
 }
@@ -62,6 +66,7 @@ impl Lab {
             status: WorkspaceStatus::Active,
             region: "local".into(),
             abroad: false,
+            tenant: None,
             origin: None,
             quota_bytes: None,
             quota_inodes: Some(1_000),
@@ -74,6 +79,7 @@ impl Lab {
             rules: UpkeepRules::default(),
             faulty: None,
             absent: Arc::default(),
+            sealed_with: None,
             fenced: Arc::default(),
             writer: Arc::default(),
             locks: parking_lot::Mutex::default(),
@@ -87,16 +93,22 @@ impl Lab {
     }
 
     fn context(&self) -> SharedContext {
+        let plain = self.faulty.clone().map_or(self.blobs.clone() as Arc<dyn BlobStore>, |faulty| faulty);
+        let cluster_keys = self.sealed_with.map(|text| ClusterKeys::parse(text).unwrap());
+        let data_keys = Arc::new(DataKeys::new(self.store.clone(), cluster_keys));
+        let store = Arc::new(SealedStore::new(self.store.clone(), data_keys.clone(), Arc::new(SystemEntropy)));
         Arc::new(Context {
             config: NodeConfig { upkeep: self.rules.clone(), ..NodeConfig::default() },
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            store: self.store.clone(),
-            blobs: self.faulty.clone().map_or(self.blobs.clone() as Arc<dyn BlobStore>, |faulty| faulty),
-            catalog: Catalog::new(self.store.clone()),
+            catalog: Catalog::new(store.clone()),
+            store,
+            blobs: Arc::new(SealedBlobs::new(plain, data_keys.clone())),
             key_ring: Arc::new(parking_lot::RwLock::new(KeyRing::default())),
             revocations: Arc::default(),
             log: parking_lot::Mutex::default(),
+            audit: crate::audit::Trail::default(),
+            data_keys,
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::default(),

@@ -109,6 +109,40 @@ async fn api_keys_are_made_listed_and_revoked() {
 }
 
 #[tokio::test]
+async fn mesh_credentials_are_no_api_keys() {
+    let node = TestNode::start().await;
+    let owner = node.account("acme").await;
+    let path = "/v1/mesh-credentials";
+    let made = node.post(path, &owner.key, json!({ "name": "rack 7" })).send().await.expect(201);
+    assert_eq!((&made.body["name"], &made.body["expires_at"]), (&json!("rack 7"), &json!("2024-02-12T22:13:20Z")), "90 days");
+    assert!(made.body["endpoints"].is_array());
+    let secret = made.str("secret");
+    assert!(secret.starts_with("tbm_"));
+
+    // It opens nothing of the API, and is in no list of keys, nor any key in its list.
+    for (method, at) in [("GET", "/v1/whoami"), ("GET", path), ("GET", "/v1/api-keys"), ("POST", "/v1/workspaces")] {
+        let call = node.call(method, at).bearer(&secret);
+        let call = if method == "POST" { call.json(json!({ "name": "w" })) } else { call };
+        call.send().await.expect_error(403, "forbidden");
+    }
+    let keys = node.get("/v1/api-keys", &owner.key).send().await.expect(200);
+    assert!(!keys.text.contains(&made.str("id")));
+    let listed = node.get(path, &owner.key).send().await.expect(200);
+    assert!(listed.body["items"].as_array().unwrap().len() == 1 && !listed.text.contains("tbm_"), "{}", listed.text);
+    let confined = node.key(&owner, json!({ "scope": { "mode": "ro" } })).await;
+    node.get(path, &confined).send().await.expect_error(403, "forbidden");
+
+    // Each is revoked by its own call.
+    let (as_key, as_credential) = (format!("/v1/api-keys/{}", made.str("id")), format!("{path}/{}", made.str("id")));
+    node.delete(&as_key, &owner.key).send().await.expect_error(404, "key_not_found");
+    node.delete(format!("{path}/{}", owner.key_id), &owner.key).send().await.expect_error(404, "key_not_found");
+    let revoked = node.delete(&as_credential, &owner.key).send().await.expect(200);
+    assert!(revoked.body["revoked_at"].is_string());
+    node.delete(&as_credential, &owner.key).send().await.expect_error(404, "key_not_found");
+    node.get("/v1/whoami", &secret).send().await.expect_error(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn nothing_in_the_store_tells_a_secret() {
     use artifacts_node::store::{KeyRange, Store as _};
     let node = TestNode::start().await;

@@ -21,12 +21,16 @@ async fn cases(node: &TestNode, owner: &Owner) -> Vec<Case> {
     let grant = node.grant(owner, "task", json!({ "tenant_slug": "t", "mode": "rw" })).await;
     let ticket = node.ticket(owner, "t", "r", "task", 60).await;
     let session = node.mount(&ticket);
+    let credential = node.post("/v1/mesh-credentials", &owner.key, json!({})).send().await.expect(201);
     let case = |method, path: String, body, foreign| Case { method, path, body, foreign };
     vec![
         case("GET", "/v1/whoami".into(), None, None),
         case("GET", "/v1/api-keys".into(), None, None),
         case("POST", "/v1/api-keys".into(), Some(json!({})), None),
         case("POST", "/v1/api-keys".into(), Some(json!({ "scope": { "workspace": "acme/task" } })), Some("workspace_not_found")),
+        case("GET", "/v1/mesh-credentials".into(), None, None),
+        case("POST", "/v1/mesh-credentials".into(), Some(json!({})), None),
+        case("DELETE", format!("/v1/mesh-credentials/{}", credential.str("id")), None, Some("key_not_found")),
         case("GET", "/v1/tenants".into(), None, None),
         case("POST", "/v1/tenants".into(), Some(json!({ "slug": "new" })), None),
         case("GET", "/v1/tenants/t".into(), None, Some("tenant_not_found")),

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 45] = [
+const CALLS: [&str; 55] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
+    "delete /v1/mesh-credentials/{id}",
     "delete /v1/sessions/{id}",
     "delete /v1/tenants/{slug}",
     "delete /v1/workspaces/{handle}/{name}",
@@ -19,12 +20,16 @@ const CALLS: [&str; 45] = [
     "get /openapi.json",
     "get /readyz",
     "get /v1/api-keys",
+    "get /v1/audit",
+    "get /v1/audit/events",
     "get /v1/cluster",
     "get /v1/grants",
     "get /v1/grants/{id}",
+    "get /v1/mesh-credentials",
     "get /v1/sessions",
     "get /v1/tenants",
     "get /v1/tenants/{slug}",
+    "get /v1/tenants/{slug}/usage",
     "get /v1/usage",
     "get /v1/whoami",
     "get /v1/workspaces",
@@ -36,9 +41,14 @@ const CALLS: [&str; 45] = [
     "get /v1/workspaces/{handle}/{name}/snapshots",
     "get /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "get /v1/workspaces/{handle}/{name}/usage",
+    "patch /v1/tenants/{slug}",
+    "patch /v1/workspaces/{handle}/{name}",
+    "post /v1/account/revoke-everything",
     "post /v1/accounts",
     "post /v1/api-keys",
     "post /v1/grants/revoke",
+    "post /v1/mesh-credentials",
+    "post /v1/signing-keys/rotate",
     "post /v1/tenants",
     "post /v1/tenants/{slug}/runtimes/{runtime_id}/mount-tickets",
     "post /v1/workspaces",

@@ -20,7 +20,7 @@ use artifacts_node::context::{Context, SharedContext};
 use artifacts_node::control::{Control, DataPlane, hits};
 use artifacts_node::locks::Locks;
 use artifacts_node::random::{SharedEntropy, SystemEntropy};
-use artifacts_node::records::{AccountRecord, SessionRecord, SessionRight, WorkspaceRecord};
+use artifacts_node::records::{AccountRecord, Quotas, SessionRecord, SessionRight, WorkspaceRecord};
 use artifacts_node::sessions::{CheckFinding, CheckOptions, CheckReport, FenceReport, SessionStatus, Storage};
 use artifacts_node::store::fault::FaultPlan;
 use artifacts_node::store::{FaultyStore, MemoryStore, StoreError};
@@ -64,6 +64,7 @@ struct FakeState {
     sessions: Mutex<Vec<SessionStatus>>,
     fences: Mutex<Vec<(BTreeSet<Target>, FenceReason, Duration)>>,
     destroyed: Mutex<Vec<WorkspaceId>>,
+    quotas: Mutex<Vec<(WorkspaceId, Quotas)>>,
     /// Of what, and as what.
     copies: Mutex<Vec<(WorkspaceId, WorkspaceId)>>,
     drawn: AtomicU64,
@@ -103,6 +104,11 @@ impl DataPlane for FakeDataPlane {
     }
 
     fn format<'a>(&'a self, _: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(Ok(())).boxed()
+    }
+
+    fn set_quotas<'a>(&'a self, workspace: &'a WorkspaceRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.quotas.lock().push((workspace.id, workspace.quotas()));
         ready(Ok(())).boxed()
     }
 
@@ -158,6 +164,11 @@ impl FakeDataPlane {
 
     pub(crate) fn last_fence(&self) -> (BTreeSet<Target>, FenceReason, Duration) {
         self.0.fences.lock().last().cloned().expect("something was fenced")
+    }
+
+    /// The quotas that it was told last.
+    pub(crate) fn last_quotas(&self) -> Quotas {
+        self.0.quotas.lock().last().expect("some were told").1
     }
 
     /// What was copied, and as what.
@@ -344,6 +355,8 @@ impl TestNode {
             key_ring: Arc::default(),
             revocations: Arc::default(),
             log: parking_lot::Mutex::default(),
+            audit: artifacts_node::audit::Trail::default(),
+            data_keys: Arc::default(),
             admin_token_hash: Arc::default(),
             is_home: true,
             endpoints: Arc::new(parking_lot::RwLock::new(vec!["https://node.test".to_owned()])),
@@ -447,6 +460,7 @@ fn session(
         workspace,
         workspace_name: String::new(),
         right,
+        generation: 0,
         mode: Mode::Rw,
         root: Ino::ROOT,
         secret_hash: [0; 32],

@@ -8,21 +8,26 @@ use crate::harness::TestNode;
 use crate::locks::{LOCKS, acquire, node, release, token};
 
 /// A stream of server-sent events, read one by one.
-struct Events {
+pub(crate) struct Events {
     body: BodyDataStream,
     text: String,
 }
 
 #[derive(Debug)]
-struct Event {
-    kind: String,
-    id: Option<String>,
-    data: Value,
+pub(crate) struct Event {
+    pub(crate) kind: String,
+    pub(crate) id: Option<String>,
+    pub(crate) data: Value,
 }
 
 impl Events {
     async fn open(node: &TestNode, key: &str, query: &str, after: Option<&str>) -> Self {
-        let call = node.get(format!("{LOCKS}/events{query}"), key);
+        Self::at(node, key, &format!("{LOCKS}/events{query}"), after).await
+    }
+
+    /// The stream at this path.
+    pub(crate) async fn at(node: &TestNode, key: &str, path: &str, after: Option<&str>) -> Self {
+        let call = node.get(path, key);
         let call = if let Some(after) = after { call.header("last-event-id", after) } else { call };
         let (status, body) = call.open().await;
         assert_eq!(status, 200);
@@ -30,7 +35,7 @@ impl Events {
     }
 
     /// The next event; nothing when the stream has ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         let read = async {
             loop {
                 if let Some((block, rest)) = self.text.split_once("\n\n") {

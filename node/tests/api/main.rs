@@ -4,19 +4,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod audit;
 mod credentials;
 mod deletion;
 mod description;
 mod errors;
+mod everything;
 mod harness;
 mod idempotency;
 mod lists;
 mod lock_events;
 mod lock_rights;
 mod locks;
+mod quotas;
 mod restart;
 mod revocation;
 mod scopes;
+mod signing_keys;
 mod snapshots;
 mod tickets;
 mod usage;

@@ -27,8 +27,17 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
     ),
     "list_api_keys": lambda c: c.api_keys.list(**PAGE).page(),
     "revoke_api_key": lambda c: c.api_keys.revoke("key_1", wait_ms=5),
-    "create_tenant": lambda c: c.platform.create_tenant("acme", external_id="cus_42", metadata={"plan": "pro"}),
+    "create_mesh_credential": lambda c: c.mesh_credentials.create(
+        name="host-7", expires_at="2030-01-01T00:00:00Z", ttl_seconds=60
+    ),
+    "list_mesh_credentials": lambda c: c.mesh_credentials.list(**PAGE).page(),
+    "revoke_mesh_credential": lambda c: c.mesh_credentials.revoke("key_1"),
+    "create_tenant": lambda c: c.platform.create_tenant(
+        "acme", external_id="cus_42", metadata={"plan": "pro"}, quota_bytes=1, quota_inodes=1
+    ),
     "get_tenant": lambda c: c.platform.get_tenant("acme"),
+    "change_tenant": lambda c: c.platform.set_tenant_quotas("acme", quota_bytes=1, quota_inodes=1),
+    "tenant_usage": lambda c: c.platform.tenant_usage("acme"),
     "list_tenants": lambda c: c.platform.list_tenants(**PAGE).page(),
     "delete_tenant": lambda c: c.platform.delete_tenant("acme", wait_ms=5),
     "create_grant": lambda c: c.platform.create_access_grant(
@@ -38,15 +47,19 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
     "list_grants": lambda c: c.platform.list_access_grants(**WHOSE, **PAGE).page(),
     "revoke_grant": lambda c: c.platform.revoke_access_grant("grt_1", wait_ms=5),
     "revoke_grants": lambda c: c.platform.revoke_access_grants(**WHOSE, wait_ms=5),
+    "revoke_everything": lambda c: c.platform.revoke_everything(wait_ms=5),
     "create_mount_ticket": lambda c: c.platform.create_mount_ticket(
         "acme", "run-1", workspace="acme/task-1", mode="rw", ttl_seconds=60, subpath="a", renewable=True
     ),
     "list_sessions": lambda c: c.platform.list_sessions(**WHOSE, **PAGE).page(),
     "end_session": lambda c: c.platform.end_session("ses_1", wait_ms=5),
     "usage": lambda c: c.platform.list_usage(tenant_slug="acme", **PAGE).page(),
-    "create_workspace": lambda c: c.workspaces.create("task-1", quota_bytes=1, quota_inodes=1, region="local"),
+    "create_workspace": lambda c: c.workspaces.create(
+        "task-1", tenant_slug="acme", quota_bytes=1, quota_inodes=1, region="local"
+    ),
     "get_workspace": lambda c: c.workspaces.get("acme/task-1"),
     "list_workspaces": lambda c: c.workspaces.list(**PAGE).page(),
+    "change_workspace": lambda c: c.workspaces.set_quotas("acme/task-1", quota_bytes=1, quota_inodes=1),
     "delete_workspace": lambda c: c.workspaces.delete("artifacts://acme/task-1", wait_ms=5),
     "workspace_usage": lambda c: c.workspaces.usage("acme/task-1"),
     "create_snapshot": lambda c: c.workspaces.snapshot("acme/task-1", name="v1"),
@@ -63,6 +76,10 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
     "delete_file": lambda c: c.files.delete("acme/task-1", "a/b", recursive=True, if_match='"1"'),
     "list_files": lambda c: c.files.list("acme/task-1", path="a", recursive=True, **PAGE).page(),
     "move_file": lambda c: c.files.move("acme/task-1", "a", "b", overwrite=True),
+    "list_audit": lambda c: c.audit.list(
+        **WHOSE, kind="session_opened", since="2030-01-01T00:00:00Z", **PAGE
+    ).page(),
+    "audit_events": lambda c: _first(c.audit.events(**WHOSE, kind="session_opened", last_event_id="7")),
     "acquire_lock": lambda c: c.locks.acquire(
         "acme/task-1", "deploy", mode="semaphore", permits=2, ttl_ms=5000, wait_ms=5, note="n", owner="o"
     ),
@@ -76,6 +93,7 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
 NOT_CALLED = {
     "create_account": "takes the admin token of the node, which no platform backend holds",
     "show_cluster": "takes the admin token of the node",
+    "rotate_signing_key": "takes the admin token of the node; `artifacts node rotate-signing-key`",
     "check_workspace": "an operator's: `artifacts fsck`, which waits as long as it takes",
     "healthz": "for monitoring",
     "readyz": "for monitoring",

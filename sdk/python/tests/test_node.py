@@ -206,6 +206,43 @@ def test_snapshots_and_forks(artifacts: Artifacts) -> None:
         artifacts.workspaces.get_snapshot("origin", "none")
 
 
+def test_quotas_are_given_changed_and_lifted(artifacts: Artifacts) -> None:
+    artifacts.platform.create_tenant("hooli", quota_bytes=100)
+    made = artifacts.workspaces.create("hooli-1", tenant_slug="hooli", quota_bytes=60, quota_inodes=10)
+    assert made["tenant_slug"] == "hooli"
+    with pytest.raises(sdk.QuotaExceededError):
+        artifacts.workspaces.fork("hooli-1", "hooli-2")
+    changed = artifacts.workspaces.set_quotas("hooli-1", quota_bytes=70, quota_inodes=None)
+    assert changed["quota_bytes"] == 70 and "quota_inodes" not in changed
+    assert artifacts.workspaces.set_quotas("hooli-1", quota_inodes=5)["quota_bytes"] == 70
+    with pytest.raises(sdk.QuotaExceededError):
+        artifacts.platform.set_tenant_quotas("hooli", quota_bytes=69)
+    usage = artifacts.platform.tenant_usage("hooli")
+    assert (usage["workspaces"], usage["given_bytes"], usage["quota_bytes"]) == (1, 70, 100)
+    assert "quota_bytes" not in artifacts.platform.set_tenant_quotas("hooli", quota_bytes=None)
+
+
+def test_the_audit_trail_is_listed_and_followed_and_everything_is_revoked_in_one_call(node: Node) -> None:
+    with Artifacts(node.account("audited"), node.url) as mine:
+        other = mine.api_keys.create()
+        events = mine.audit.events(kind="tenant_created")
+        assert next(events)["type"] == "ready"
+        mine.platform.create_tenant("t")
+        told = next(events)
+        events.close()
+        assert told["type"] == "entry" and mine.audit.list(tenant_slug="t", limit=1).all() == [told["entry"]]
+        key_id = mine.whoami()["key_id"]
+        assert told["entry"]["by"] == {"kind": "api_key", "key_id": key_id}
+        mine.platform.create_tenant("u")
+        again = mine.audit.events(kind="tenant_created", last_event_id=told["id"])
+        assert next(again)["entry"]["tenant_slug"] == "u"
+        again.close()
+        assert mine.platform.revoke_everything(wait_ms=0)["kept_key_id"] == key_id
+        with Artifacts(other["key"], node.url) as ended, pytest.raises(sdk.UnauthorizedError):
+            ended.whoami()
+        assert len(mine.audit.list(kind="everything_revoked").all()) == 1
+
+
 def test_a_node_that_is_not_there() -> None:
     with Artifacts("tbo_x", "http://127.0.0.1:1", retries=0) as nowhere:
         with pytest.raises(sdk.ApiConnectionError):

@@ -1,6 +1,8 @@
 import { ApiKeys } from './api-keys.js';
+import { Audit } from './audit.js';
 import { Files } from './files.js';
 import { Locks } from './locks.js';
+import { MeshCredentials } from './mesh-credentials.js';
 import { settings, type ArtifactsOptions, type RequestOptions } from './options.js';
 import { Platform } from './platform.js';
 import { Transport } from './transport.js';
@@ -23,6 +25,10 @@ export class Artifacts {
   /** Named locks. */
   readonly locks: Locks;
   readonly apiKeys: ApiKeys;
+  /** What the agents of hosts join the mesh with. */
+  readonly meshCredentials: MeshCredentials;
+  /** Who did what. */
+  readonly audit: Audit;
   readonly #transport: Transport;
 
   /** Reads `TONBO_API_KEY` and `TONBO_API_URL` for what is not given. Throws `ConfigurationError`. */
@@ -35,6 +41,8 @@ export class Artifacts {
     this.files = new Files(transport, paths);
     this.locks = new Locks(transport, paths);
     this.apiKeys = new ApiKeys(transport);
+    this.meshCredentials = new MeshCredentials(transport);
+    this.audit = new Audit(transport);
   }
 
   /** Whose key this is. */

@@ -1,10 +1,12 @@
 export { Artifacts } from './artifacts.js';
 export type { ApiKeys, CreateApiKeyOptions } from './api-keys.js';
+export type { Audit, AuditEntry, AuditFilter, AuditReady } from './audit.js';
 export * from './errors.js';
 export { FileContent, type Files, type ReadOptions, type WriteOptions } from './files.js';
 export type { Holding } from './holding.js';
 export type { LockChange, LockEvent, LockNotice } from './lock-events.js';
 export type { AcquireOptions, Locks } from './locks.js';
+export type { CreateMeshCredentialOptions, MeshCredentials } from './mesh-credentials.js';
 export type { ArtifactsOptions, PostOptions, RequestOptions } from './options.js';
 export type { Page, PageOptions, Paginated } from './pages.js';
 export type {
@@ -13,6 +15,7 @@ export type {
   CreateMountTicketOptions,
   CreateTenantOptions,
   Platform,
+  QuotaChange,
   RevokeAccessGrantsOptions,
   WaitOptions,
 } from './platform.js';

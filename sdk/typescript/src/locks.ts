@@ -1,7 +1,8 @@
 import { segment } from './address.js';
 import { LockHeldError } from './errors.js';
+import { events } from './events.js';
 import { holding, type Holding } from './holding.js';
-import { lockEvents, type LockEvent } from './lock-events.js';
+import type { LockEvent } from './lock-events.js';
 import type { PostOptions, RequestOptions } from './options.js';
 import { Paginated, type Page, type PageOptions } from './pages.js';
 import type { Transport } from './transport.js';
@@ -89,7 +90,10 @@ export class Locks {
     options: { lock?: string; lastEventId?: string } & Pick<RequestOptions, 'signal'> = {},
   ): AsyncGenerator<LockEvent, void, undefined> {
     const path = `${await this.paths.of(workspace, options)}/locks/events`;
-    yield* lockEvents(this.transport, { path, ...options });
+    const { lock, lastEventId, signal } = options;
+    for await (const event of events(this.transport, { path, query: { lock }, lastEventId, signal })) {
+      yield { ...JSON.parse(event.data), type: event.type, id: event.id } as LockEvent;
+    }
   }
 
   /**

@@ -6,11 +6,13 @@ import type {
   CreatedMountTicket,
   DeletedTenant,
   EndedSession,
+  EverythingRevoked,
   Grant,
   Mode,
   RevokedGrants,
   Session,
   Tenant,
+  TenantUsage,
   UsageBody,
   UsageItem,
   UsageTotal,
@@ -22,6 +24,18 @@ export interface CreateTenantOptions extends PostOptions {
   externalId?: string;
   /** Your own data: at most 16 KiB as JSON. */
   metadata?: Record<string, unknown>;
+  /** How many bytes of data its workspaces may be given together; each of them then needs a quota of its own. */
+  quotaBytes?: number;
+  /** How many inodes, likewise. */
+  quotaInodes?: number;
+}
+
+/** What is left out stays as it is; null lifts a quota. */
+export interface QuotaChange {
+  /** Hard limit on bytes of data. */
+  quotaBytes?: number | null;
+  /** Hard limit on inodes. */
+  quotaInodes?: number | null;
 }
 
 export interface CreateAccessGrantOptions extends PostOptions {
@@ -78,8 +92,20 @@ export class Platform {
 
   /** Makes a tenant. Throws `TenantExistsError` if there is one. */
   createTenant(slug: string, options: CreateTenantOptions = {}): Promise<Tenant> {
-    const { externalId: external_id, metadata } = options;
-    return this.transport.json({ method: 'POST', path: '/v1/tenants', json: { slug, external_id, metadata } }, options);
+    const { externalId: external_id, metadata, quotaBytes: quota_bytes, quotaInodes: quota_inodes } = options;
+    const json = { slug, external_id, metadata, quota_bytes, quota_inodes };
+    return this.transport.json({ method: 'POST', path: '/v1/tenants', json }, options);
+  }
+
+  /** Changes what a tenant's workspaces may be given together. Throws `QuotaExceededError` if they have been given more. */
+  setTenantQuotas(slug: string, change: QuotaChange & RequestOptions): Promise<Tenant> {
+    const json = { quota_bytes: change.quotaBytes, quota_inodes: change.quotaInodes };
+    return this.transport.json({ method: 'PATCH', path: tenant(slug), json }, change);
+  }
+
+  /** What a tenant's workspaces hold together, and what they have been given of its quotas. */
+  tenantUsage(slug: string, options: RequestOptions = {}): Promise<TenantUsage> {
+    return this.transport.json({ method: 'GET', path: `${tenant(slug)}/usage` }, options);
   }
 
   getTenant(slug: string, options: RequestOptions = {}): Promise<Tenant> {
@@ -128,6 +154,15 @@ export class Platform {
     const { tenantSlug: tenant_slug, runtimeId: runtime_id, workspace, waitMs } = options;
     const json = { tenant_slug, runtime_id, workspace, wait_ms: waitMs };
     return this.transport.json({ method: 'POST', path: '/v1/grants/revoke', json, waitMs }, options);
+  }
+
+  /**
+   * Takes away everything that the account has handed out: all grants with their tickets, all sessions, and all API keys but this one. What is
+   * granted afterwards stands. For the moment in which a key or a backend is lost. Takes a key that has no scope.
+   */
+  revokeEverything(options: WaitOptions & PostOptions = {}): Promise<EverythingRevoked> {
+    const { waitMs } = options;
+    return this.transport.json({ method: 'POST', path: '/v1/account/revoke-everything', json: { wait_ms: waitMs }, waitMs }, options);
   }
 
   /** Signs a mount ticket for a runtime. Makes the tenant and a grant for this runtime if they are missing. */

@@ -13,7 +13,7 @@ import { VERSION } from './version.js';
 
 /** What is sent to the API. */
 export interface Call {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** From `/v1` on, encoded. */
   path: string;
   /** What is undefined is left out. */

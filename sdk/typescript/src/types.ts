@@ -13,7 +13,22 @@ export interface Tenant {
   external_id?: string;
   /** The platform's own data. */
   metadata?: Record<string, unknown>;
+  /** What its workspaces may be given together. */
+  quota_bytes?: number;
+  quota_inodes?: number;
   created_at: string;
+}
+
+/** What a tenant's workspaces hold together, and what they have been given of its quotas. */
+export interface TenantUsage {
+  tenant_slug: string;
+  workspaces: number;
+  bytes: number;
+  inodes: number;
+  given_bytes: number;
+  given_inodes: number;
+  quota_bytes?: number;
+  quota_inodes?: number;
 }
 
 /** The right of a tenant, or of one of its runtimes, to mount a workspace. */
@@ -123,6 +138,8 @@ export interface Workspace {
   /** `handle/name`. */
   address: string;
   status: WorkspaceStatus;
+  /** The tenant whose quotas it is given a part of. */
+  tenant_slug?: string;
   region: string;
   quota_bytes?: number;
   quota_inodes?: number;
@@ -287,6 +304,90 @@ export interface CreatedApiKey extends ApiKey {
 export interface RevokedApiKey {
   api_key: ApiKey;
   sessions: FencedSessions;
+}
+
+/** What lets agents of hosts into the mesh. */
+export interface MeshCredential {
+  /** `key_…` */
+  id: string;
+  name?: string;
+  created_at: string;
+  expires_at?: string;
+  revoked_at?: string;
+}
+
+/** A new mesh credential. */
+export interface CreatedMeshCredential extends MeshCredential {
+  /** The secret; shown only here. */
+  secret: string;
+  /** Where agents connect to. */
+  endpoints: string[];
+}
+
+/** That everything an account had handed out was revoked. */
+export interface EverythingRevoked {
+  revoked_at?: string;
+  /** The only API key that still opens anything: the one of the call. */
+  kept_key_id: string;
+  sessions: FencedSessions;
+}
+
+/** What has happened. */
+export type AuditKind =
+  | 'account_created'
+  | 'api_key_created'
+  | 'api_key_revoked'
+  | 'mesh_credential_created'
+  | 'mesh_credential_revoked'
+  | 'tenant_created'
+  | 'tenant_changed'
+  | 'tenant_deleted'
+  | 'workspace_created'
+  | 'workspace_changed'
+  | 'workspace_deleted'
+  | 'workspace_removed'
+  | 'grant_created'
+  | 'grant_revoked'
+  | 'ticket_issued'
+  | 'session_opened'
+  | 'session_ended'
+  | 'session_revoked'
+  | 'session_fenced'
+  | 'everything_revoked';
+
+/** Who did it: whoever bears an API key or a mount ticket, the operator, or a control node by itself. */
+export interface AuditActor {
+  kind: 'api_key' | 'ticket' | 'operator' | 'node';
+  key_id?: string;
+  ticket_id?: string;
+}
+
+/** An entry of the audit trail. */
+export interface AuditEvent {
+  /** `aud_…` */
+  id: string;
+  /** When it happened. */
+  at: string;
+  kind: AuditKind;
+  by: AuditActor;
+  /** `handle/name`, or a snapshot `handle/name@snapshot`. */
+  workspace?: string;
+  /** What it is a copy of, as that was called then. */
+  copied_from?: string;
+  tenant_slug?: string;
+  runtime_id?: string;
+  grant_id?: string;
+  ticket_id?: string;
+  session_id?: string;
+  /** Which API key it is about, or opened the session. */
+  key_id?: string;
+  mode?: Mode;
+  expires_at?: string;
+  /** The machine that has mounted, as it calls itself. */
+  host?: string;
+  remote_addr?: string;
+  /** Why. */
+  reason?: string;
 }
 
 /** Something in a workspace. */

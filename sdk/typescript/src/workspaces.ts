@@ -1,12 +1,14 @@
 import { segment } from './address.js';
 import type { PostOptions, RequestOptions } from './options.js';
 import { Paginated, type Page, type PageOptions } from './pages.js';
-import type { WaitOptions } from './platform.js';
+import type { QuotaChange, WaitOptions } from './platform.js';
 import type { Transport } from './transport.js';
 import type { DeletedSnapshot, DeletedWorkspace, Snapshot, Workspace, WorkspaceStorage } from './types.js';
 import type { WorkspacePaths } from './workspace-paths.js';
 
 export interface CreateWorkspaceOptions extends PostOptions {
+  /** The tenant whose quotas it is given a part of; must exist. */
+  tenantSlug?: string;
   /** Hard limit on bytes of data. */
   quotaBytes?: number;
   /** Hard limit on inodes. */
@@ -33,8 +35,8 @@ export class Workspaces {
 
   /** Makes a workspace, ready to be mounted. Throws `WorkspaceExistsError` if there is one. */
   create(name: string, options: CreateWorkspaceOptions = {}): Promise<Workspace> {
-    const { quotaBytes: quota_bytes, quotaInodes: quota_inodes, region } = options;
-    const json = { name, quota_bytes, quota_inodes, region };
+    const { tenantSlug: tenant_slug, quotaBytes: quota_bytes, quotaInodes: quota_inodes, region } = options;
+    const json = { name, tenant_slug, quota_bytes, quota_inodes, region };
     return this.transport.json({ method: 'POST', path: '/v1/workspaces', json }, options);
   }
 
@@ -48,6 +50,12 @@ export class Workspaces {
     const fetchPage = (cursor: string | undefined) =>
       this.transport.json<Page<Workspace>>({ method: 'GET', path: '/v1/workspaces', query: { limit: options.limit, cursor } }, options);
     return new Paginated(fetchPage, options.cursor);
+  }
+
+  /** Changes how much it may hold; when this resolves all mounts go by that. What it holds beyond a quota stays, and nothing is added. */
+  async setQuotas(workspace: string, change: QuotaChange & RequestOptions): Promise<Workspace> {
+    const json = { quota_bytes: change.quotaBytes, quota_inodes: change.quotaInodes };
+    return this.transport.json({ method: 'PATCH', path: await this.paths.of(workspace, change), json }, change);
   }
 
   /** Ends its sessions, then removes its data in the background. The name is free once that is done. */

@@ -14,8 +14,16 @@ export const CALLS = {
   list_api_keys: (client) => client.apiKeys.list(PAGE).page(),
   revoke_api_key: (client) => client.apiKeys.revoke('key_1', WAIT),
 
-  create_tenant: (client) => client.platform.createTenant('acme', { externalId: 'cus_42', metadata: { plan: 'pro' } }),
+  create_mesh_credential: async (client) => {
+    await client.meshCredentials.create({ name: 'host-7', expiresAt: new Date(0), ttlSeconds: 60 });
+  },
+  list_mesh_credentials: (client) => client.meshCredentials.list(PAGE).page(),
+  revoke_mesh_credential: (client) => client.meshCredentials.revoke('key_1'),
+
+  create_tenant: (client) => client.platform.createTenant('acme', { externalId: 'cus_42', metadata: { plan: 'pro' }, quotaBytes: 1, quotaInodes: 1 }),
   get_tenant: (client) => client.platform.getTenant('acme'),
+  change_tenant: (client) => client.platform.setTenantQuotas('acme', { quotaBytes: 1, quotaInodes: 1 }),
+  tenant_usage: (client) => client.platform.tenantUsage('acme'),
   list_tenants: (client) => client.platform.listTenants(PAGE).page(),
   delete_tenant: (client) => client.platform.deleteTenant('acme', WAIT),
   create_grant: (client) =>
@@ -24,15 +32,17 @@ export const CALLS = {
   list_grants: (client) => client.platform.listAccessGrants({ ...WHOSE, ...PAGE }).page(),
   revoke_grant: (client) => client.platform.revokeAccessGrant('grt_1', WAIT),
   revoke_grants: (client) => client.platform.revokeAccessGrants({ ...WHOSE, ...WAIT }),
+  revoke_everything: (client) => client.platform.revokeEverything(WAIT),
   create_mount_ticket: (client) =>
     client.platform.createMountTicket('acme', 'run-1', { workspace: 'acme/task-1', mode: 'rw', ttlSeconds: 60, subpath: 'a', renewable: true }),
   list_sessions: (client) => client.platform.listSessions({ ...WHOSE, ...PAGE }).page(),
   end_session: (client) => client.platform.endSession('ses_1', WAIT),
   usage: (client) => client.platform.listUsage({ tenantSlug: 'acme', ...PAGE }).page(),
 
-  create_workspace: (client) => client.workspaces.create('task-1', { quotaBytes: 1, quotaInodes: 1, region: 'local' }),
+  create_workspace: (client) => client.workspaces.create('task-1', { tenantSlug: 'acme', quotaBytes: 1, quotaInodes: 1, region: 'local' }),
   get_workspace: (client) => client.workspaces.get('acme/task-1'),
   list_workspaces: (client) => client.workspaces.list(PAGE).page(),
+  change_workspace: (client) => client.workspaces.setQuotas('acme/task-1', { quotaBytes: 1, quotaInodes: 1 }),
   delete_workspace: (client) => client.workspaces.delete('artifacts://acme/task-1', WAIT),
   workspace_usage: (client) => client.workspaces.usage('acme/task-1'),
 
@@ -48,6 +58,9 @@ export const CALLS = {
   list_files: (client) => client.files.list('acme/task-1', { path: 'a', recursive: true, ...PAGE }).page(),
   move_file: (client) => client.files.move('acme/task-1', 'a', 'b', { overwrite: true }),
 
+  list_audit: (client) => client.audit.list({ ...WHOSE, kind: 'session_opened', since: new Date(0), ...PAGE }).page(),
+  audit_events: (client) => first(client.audit.events({ ...WHOSE, kind: 'session_opened', lastEventId: '7' })),
+
   acquire_lock: (client) =>
     client.locks.acquire('acme/task-1', 'deploy', { mode: 'semaphore', permits: 2, ttlMs: 5000, waitMs: 5, note: 'n', owner: 'o' }),
   renew_lock: (client) => client.locks.renew('acme/task-1', 'deploy', { lockId: 'lck_1', ttlMs: 5000 }),
@@ -60,6 +73,7 @@ export const CALLS = {
 export const NOT_CALLED = {
   create_account: 'takes the admin token of the node, which no platform backend holds; `artifacts platform account create`',
   show_cluster: 'takes the admin token of the node',
+  rotate_signing_key: 'takes the admin token of the node; `artifacts node rotate-signing-key`',
   check_workspace: 'may take longer than `fetch` waits for an answer; `artifacts fsck`',
   healthz: 'for monitoring',
   readyz: 'for monitoring',

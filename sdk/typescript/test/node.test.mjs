@@ -245,6 +245,43 @@ test('snapshots and forks', async () => {
   await assert.rejects(artifacts.workspaces.getSnapshot('origin', 'none'), sdk.SnapshotNotFoundError);
 });
 
+test('quotas are given, changed and lifted', async () => {
+  await artifacts.platform.createTenant('hooli', { quotaBytes: 100 });
+  const made = await artifacts.workspaces.create('hooli-1', { tenantSlug: 'hooli', quotaBytes: 60, quotaInodes: 10 });
+  assert.equal(made.tenant_slug, 'hooli');
+  await assert.rejects(artifacts.workspaces.fork('hooli-1', 'hooli-2'), sdk.QuotaExceededError);
+  const changed = await artifacts.workspaces.setQuotas('hooli-1', { quotaBytes: 70, quotaInodes: null });
+  assert.deepEqual([changed.quota_bytes, changed.quota_inodes], [70, undefined]);
+  await assert.rejects(artifacts.platform.setTenantQuotas('hooli', { quotaBytes: 69 }), sdk.QuotaExceededError);
+  const usage = await artifacts.platform.tenantUsage('hooli');
+  assert.deepEqual([usage.workspaces, usage.given_bytes, usage.quota_bytes], [1, 70, 100]);
+  assert.equal((await artifacts.platform.setTenantQuotas('hooli', { quotaBytes: null })).quota_bytes, undefined);
+});
+
+test('the audit trail is listed and followed, and everything is revoked in one call', async () => {
+  const mine = new Artifacts({ apiKey: await node.account('audited'), baseUrl: node.url });
+  const other = await mine.apiKeys.create();
+  const stream = mine.audit.events({ kind: 'tenant_created', signal: AbortSignal.timeout(60_000) });
+  const ready = (await stream.next()).value;
+  assert.equal(ready.type, 'ready');
+  await mine.platform.createTenant('t');
+  const told = (await stream.next()).value;
+  assert.equal(told.type, 'entry');
+  await stream.return();
+  const listed = await mine.audit.list({ tenantSlug: 't', limit: 1 }).all();
+  assert.deepEqual(listed, [told.entry]);
+  const { key_id } = await mine.whoami();
+  assert.deepEqual(told.entry.by, { kind: 'api_key', key_id });
+  await mine.platform.createTenant('u');
+  const again = mine.audit.events({ kind: 'tenant_created', lastEventId: told.id, signal: AbortSignal.timeout(60_000) });
+  assert.equal((await again.next()).value.entry.tenant_slug, 'u');
+  await again.return();
+  const revoked = await mine.platform.revokeEverything({ waitMs: 0 });
+  assert.equal(revoked.kept_key_id, key_id);
+  await assert.rejects(new Artifacts({ apiKey: other.key, baseUrl: node.url }).whoami(), sdk.UnauthorizedError);
+  assert.equal((await mine.audit.list({ kind: 'everything_revoked' }).all()).length, 1);
+});
+
 test('a node that is not there', async () => {
   const nowhere = new Artifacts({ apiKey: 'tbo_x', baseUrl: 'http://127.0.0.1:1', retries: 1 });
   await assert.rejects(nowhere.whoami(), sdk.ConnectionError);

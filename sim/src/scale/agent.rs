@@ -94,7 +94,7 @@ fn access_end(made_us: u64, said: Vec<(u64, Said)>) -> Option<(Way, u64)> {
     let begin_ms = made_us.saturating_sub(BEFORE_US) / 1_000;
     let mut standing = Standing::new(begin_ms, PROOF_MS, DEFAULT_LEASE_MS, None);
     let mut served_until_us = (begin_ms + PROOF_MS) * 1_000;
-    for (at_us, said) in said {
+    for (at_us, said) in said.into_iter().filter(|(at_us, _)| *at_us < made_us + WINDOW_US) {
         match said {
             Said::Proof { sent_ms, by_owner } => {
                 if by_owner {

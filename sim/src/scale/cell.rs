@@ -10,7 +10,7 @@ use super::case::Case;
 use super::cost::{Cost, thread_cpu_us};
 use super::mesh::{Event, Joining, Mesh};
 use super::node_log::NodeLog;
-use super::plan::{CellPlan, OWNER, Plan, WARM_UP_US, random};
+use super::plan::{CellPlan, OWNER, Plan, random};
 use super::ring::{self, BEACON, FOLLOW_US, RECORDS};
 use super::weather::Weather;
 
@@ -126,14 +126,14 @@ pub(super) async fn simulate(plan: &Plan, cell: &CellPlan, logs: &[NodeLog], aut
             },
         }
     }
-    let cost = Cost::of(&cell.mesh, plan.end_us() - WARM_UP_US, thread_cpu_us() - cpu_us);
+    let cost = Cost::of(&cell.mesh, plan.end_us() - plan.warm_us(), thread_cpu_us() - cpu_us);
     let heard_us = cell.hosts.into_iter().map(|host| host.heard_us).collect();
     Ok(CellResult { heard_us, ages_ms, strangers, cost })
 }
 
 impl Cell<'_> {
     fn with_timers(mut self, plan: &Plan, cell: &CellPlan, logs: &[NodeLog]) -> Self {
-        self.mesh.at(WARM_UP_US, Timer::Measure);
+        self.mesh.at(plan.warm_us(), Timer::Measure);
         for (node, number) in cell.nodes.into_iter().enumerate() {
             let log = &logs[number];
             log.beacons.iter().for_each(|(at_us, of_us)| self.mesh.at(*at_us, Timer::Beacon { node, of_us: *of_us }));

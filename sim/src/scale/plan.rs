@@ -11,8 +11,10 @@ pub(super) const SESSIONS_PER_NODE: usize = 1_000;
 const NODES_MIN: usize = 3;
 /// The node that owns the account's shard. It is in all cells of the account.
 pub(super) const OWNER: usize = 0;
-/// How long members have to find each other.
-pub(super) const WARM_UP_US: u64 = 4_000_000;
+/// How long members have to find each other, in intervals of gossip: those of the ring, or of cells if these are longer.
+const WARM_UP_INTERVALS: u64 = 20;
+/// How often nodes gossip, unless a ring is told otherwise.
+pub(super) const RING_INTERVAL_MS: u64 = 200;
 /// From one revocation to the next.
 const ROUND_US: u64 = 3_000_000;
 /// For how long after a revocation it is looked whether access ends.
@@ -53,6 +55,10 @@ fn agents_in(settings: &Settings, region: usize) -> usize {
     agents / regions + usize::from(region < agents % regions)
 }
 
+fn warm_up_us(settings: &Settings) -> u64 {
+    1_000 * WARM_UP_INTERVALS * settings.gossip_interval_ms.max(RING_INTERVAL_MS)
+}
+
 /// A stream of numbers of its own, so that what one part draws does not depend on what others do.
 pub(super) fn random(seed: u64, part: u64) -> Random {
     Random::new(Random::new(seed).next() ^ Random::new(part).next())
@@ -68,14 +74,20 @@ impl Plan {
         let cell = |cell: usize| CellPlan { nodes: [OWNER, 1 + cell % others], agents: agents * cell / count..agents * (cell + 1) / count };
         let cells = (0..count).map(cell).collect();
         let mut random = random(settings.seed, u64::MAX);
-        let revoked_us =
-            (0..u64::from(settings.rounds)).map(|round| WARM_UP_US + round * ROUND_US + 1_000 * random.below(PHASE_MS)).collect();
+        let revoked_us = (0..u64::from(settings.rounds))
+            .map(|round| warm_up_us(&settings) + round * ROUND_US + 1_000 * random.below(PHASE_MS))
+            .collect();
         Self { settings, nodes, cells, revoked_us }
+    }
+
+    /// From when on it is counted what members cost.
+    pub(super) fn warm_us(&self) -> u64 {
+        warm_up_us(&self.settings)
     }
 
     /// When the simulation ends.
     pub(super) fn end_us(&self) -> u64 {
-        self.revoked_us.last().copied().unwrap_or(WARM_UP_US) + WINDOW_US
+        self.revoked_us.last().copied().unwrap_or(0) + WINDOW_US
     }
 
     pub(super) fn rounds(&self) -> usize {
@@ -119,7 +131,7 @@ mod tests {
                 }
             }
             assert_eq!(next, agents as usize);
-            assert!(plan.revoked_us[0] >= WARM_UP_US && plan.revoked_us[1] >= plan.revoked_us[0] + WINDOW_US);
+            assert!(plan.revoked_us[0] >= plan.warm_us() && plan.revoked_us[1] >= plan.revoked_us[0] + WINDOW_US);
         }
     }
 }

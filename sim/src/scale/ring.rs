@@ -9,11 +9,9 @@ use super::case::Case;
 use super::cost::{Cost, thread_cpu_us};
 use super::mesh::{Event, Joining, Mesh};
 use super::node_log::NodeLog;
-use super::plan::{OWNER, Plan, WARM_UP_US, random};
+use super::plan::{OWNER, Plan, RING_INTERVAL_MS, random};
 use super::weather::Weather;
 
-/// How often nodes gossip, unless a ring is told otherwise.
-const INTERVAL_MS: u64 = 200;
 /// How often a node asks the owner of a feed what is new, one question at a time.
 pub(super) const FOLLOW_US: u64 = 200_000;
 /// How often the owner says how things stand.
@@ -39,8 +37,8 @@ pub(super) async fn simulate(plan: &Plan, authority: &Authority) -> anyhow::Resu
     let mut logs: Vec<NodeLog> = (0..plan.nodes.len()).map(|node| follow(plan, weather, node)).collect();
     let mut random = random(plan.settings.seed, 1);
     let joining = plan.nodes.iter().map(|region| node(*region, format!("node-{:016x}", random.next()))).collect();
-    let mut mesh = Mesh::start("ring", joining, SEEDS, INTERVAL_MS, weather, random).await?;
-    mesh.at(WARM_UP_US, Timer::Measure);
+    let mut mesh = Mesh::start("ring", joining, SEEDS, RING_INTERVAL_MS, weather, random).await?;
+    mesh.at(plan.warm_us(), Timer::Measure);
     let first_us = mesh.random().below(BEACON_US);
     mesh.at(first_us, Timer::Beacon);
     plan.revoked_us.iter().enumerate().for_each(|(round, at_us)| mesh.at(*at_us, Timer::Revoke(round)));
@@ -69,7 +67,7 @@ pub(super) async fn simulate(plan: &Plan, authority: &Authority) -> anyhow::Resu
             }
         }
     }
-    let cost = Cost::of(&mesh, plan.end_us() - WARM_UP_US, thread_cpu_us() - cpu_us);
+    let cost = Cost::of(&mesh, plan.end_us() - plan.warm_us(), thread_cpu_us() - cpu_us);
     Ok((logs, cost))
 }
 

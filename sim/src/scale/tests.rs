@@ -33,9 +33,9 @@ fn access_ends_in_its_bound_with_every_tenth_datagram_lost() {
     }
     let [all, push, gossip, proofs] = &report.ended;
     assert!(all.percentile(99).is_some_and(|ms| ms <= bound_ms), "{all:?}");
-    // Each way is there: push is the fastest, and the end of proofs takes as long as a proof lasts.
-    assert!(push.percentile(50) < gossip.percentile(50) && gossip.percentile(50) < proofs.percentile(50));
-    assert!(proofs.percentile(50).is_some_and(|ms| (bound_ms - 300..bound_ms + 300).contains(&ms)), "{proofs:?}");
+    // Half of them are in the other region, where gossip takes three ways and push one; the end of proofs takes as long as a proof lasts.
+    assert!(push.percentile(90) < gossip.percentile(90) && gossip.percentile(99) < proofs.percentile(50), "{push:?} {gossip:?}");
+    assert!(proofs.percentile(50).is_some_and(|ms| (bound_ms - 300..bound_ms + 500).contains(&ms)), "{proofs:?}");
     assert!([push, gossip].iter().all(|alone| alone.late == 0), "{push:?} {gossip:?}");
     assert_eq!((report.strangers, report.cells, report.nodes), (0, 2, 6));
     assert!(report.without_beacons < 10 && report.beacons.percentile(50).is_some_and(|ms| ms < bound_ms), "{:?}", report.beacons);

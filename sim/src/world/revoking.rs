@@ -36,8 +36,13 @@ impl World {
 
     /// Whether a grant stands, as a node knows.
     pub(super) fn stands(&self, host: usize, grant: usize) -> bool {
-        let standing =
-            Standing { session: session_of(usize::MAX - 1), grant: Some(grant_id(grant)), key: None, workspace: WorkspaceId::from_bits(1) };
+        let standing = Standing {
+            session: session_of(usize::MAX - 1),
+            grant: Some(grant_id(grant)),
+            key: None,
+            workspace: WorkspaceId::from_bits(1),
+            issue: None,
+        };
         self.hosts[host].register.stands(&standing)
     }
 

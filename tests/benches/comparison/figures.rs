@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::bounds::Bound;
 use crate::floor::Floor;
 use crate::lines::{Line, Unit};
+use crate::ours::Ours;
 use crate::scale::Scale;
 
 /// What is wanted of a pair on a line, if it is.
@@ -56,14 +57,15 @@ impl Figures {
         Some(if self.lines[line].0.unit == Unit::Seconds { theirs / ours } else { ours / theirs })
     }
 
-    /// Ours and JuiceFS over the same storage, and ours and the floor, as far as both were there.
+    /// Ours and JuiceFS over the same storage, ours and the floor, and ours with and without encryption, as far as both were there.
     fn pairs(&self) -> Vec<Pair> {
         let find = |name: &str| self.contestants.iter().position(|contestant| contestant == name);
         let of_juicefs: Wanted = |line| Some(line.wanted);
-        let pairs: [(_, _, _, Wanted); 3] = [
+        let pairs: [(_, _, _, Wanted); 4] = [
             ("ours / JuiceFS", "ours", "JuiceFS", of_juicefs),
             ("on S3", "ours, S3", "JuiceFS, S3", of_juicefs),
             ("ours / floor", "ours", Floor::NAME, |line| line.wanted_of_floor),
+            ("sealed / ours", Ours::SEALED, "ours", |line| line.wanted_sealed),
         ];
         let found = pairs
             .into_iter()
@@ -113,7 +115,7 @@ impl Figures {
                 self.pairs().iter().map(|pair| (pair.title.to_owned(), json!(self.ratio(index, pair)))).collect();
             json!({
                 "what": line.what, "unit": line.unit.name(), "ratios": ratios,
-                "wanted_ratio": line.wanted, "wanted_ratio_to_floor": line.wanted_of_floor,
+                "wanted_ratio": line.wanted, "wanted_ratio_to_floor": line.wanted_of_floor, "wanted_ratio_sealed": line.wanted_sealed,
                 "median": of_each(&|contestant| json!(self.median(index, contestant))),
                 "rounds": of_each(&|contestant| json!(rounds[contestant])),
             })

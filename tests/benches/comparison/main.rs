@@ -63,7 +63,7 @@ fn measure_lines(scale: Scale) -> Result<Figures> {
 
 /// Whoever can be had on this machine; says who cannot.
 fn contestants(scratch: &Scratch, s3: Option<&S3Server>) -> Result<Vec<Box<dyn Contestant>>> {
-    let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Ours::on_directory()?)];
+    let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Ours::on_directory()?), Box::new(Ours::sealed()?)];
     let juicefs = Tool::JUICEFS.path().and_then(|_| JuiceFs::has_redis().then_some(()).context("redis-server is missing"));
     match &juicefs {
         Ok(()) => contestants.push(Box::new(JuiceFs::on_directory()?)),

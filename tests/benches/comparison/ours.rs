@@ -8,13 +8,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Credential, Lab, Mount, NodeOptions, Scratch, artifacts_binary};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::contestant::Contestant;
 use crate::s3_server::S3Server;
 
 /// Longer than the benchmark takes.
 const TICKET_SECONDS: u64 = 24 * 60 * 60;
+/// What a cluster is encrypted with that holds nothing.
+const SEALING_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 /// A node, a workspace, and the one mount of it.
 pub(crate) struct Ours {
@@ -27,9 +29,18 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
+    /// The name of the one that is encrypted at rest.
+    pub(crate) const SEALED: &str = "ours, sealed";
+
     /// One whose node keeps data in a directory.
     pub(crate) fn on_directory() -> Result<Self> {
-        Self::start("ours", Vec::new(), Vec::new())
+        Self::start("ours", json!({}), Vec::new(), Vec::new())
+    }
+
+    /// The same, encrypted at rest.
+    pub(crate) fn sealed() -> Result<Self> {
+        let key = ("ARTIFACTS_ENCRYPTION_KEY".to_owned(), SEALING_KEY.to_owned());
+        Self::start(Self::SEALED, json!({ "encryption": {} }), Vec::new(), vec![key])
     }
 
     /// One whose node keeps data in a bucket.
@@ -37,7 +48,7 @@ impl Ours {
         let arguments = ["--s3-bucket", S3Server::BUCKET, "--s3-endpoint", &server.url(), "--s3-region", "us-east-1", "--s3-path-style"];
         let environment = [("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_KEY)];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self::start("ours, S3", arguments.map(str::to_owned).to_vec(), environment.to_vec())
+        Self::start("ours, S3", json!({}), arguments.map(str::to_owned).to_vec(), environment.to_vec())
     }
 
     /// Whether the node of this build can keep data on S3.
@@ -46,9 +57,9 @@ impl Ours {
         Ok(String::from_utf8_lossy(&help.stdout).contains("--s3-bucket"))
     }
 
-    fn start(name: &'static str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Result<Self> {
+    fn start(name: &'static str, config: Value, arguments: Vec<String>, environment: Vec<(String, String)>) -> Result<Self> {
         let scratch = Arc::new(Scratch::new("bench", Duration::from_secs(6 * 60 * 60))?);
-        let lab = Lab::start_with(&scratch, NodeOptions { config: json!({}), arguments, environment, ..NodeOptions::default() });
+        let lab = Lab::start_with(&scratch, NodeOptions { config, arguments, environment, ..NodeOptions::default() });
         let lab = lab.inspect_err(|_| scratch.show_logs())?;
         let workspace = lab.workspace("bench")?;
         let mut ours = Self { name, scratch, lab, workspace, mount: None, mounts: 0 };
@@ -62,7 +73,7 @@ impl Ours {
     }
 
     /// A new ticket of the workspace.
-    pub(crate) fn ticket(&mut self) -> Result<serde_json::Value> {
+    pub(crate) fn ticket(&mut self) -> Result<Value> {
         self.mounts += 1;
         let body = json!({ "workspace": self.workspace, "mode": "rw", "ttl_seconds": TICKET_SECONDS });
         self.lab.ticket_with("bench", &format!("runtime-{}", self.mounts), &body)

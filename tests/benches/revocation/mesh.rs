@@ -8,6 +8,7 @@ use artifacts_tests::{Credential, Host, Lan, Mount, S3Server, Scratch, Table, We
 use serde_json::{Value, json};
 
 use crate::fixture::{Cluster, Home, Net, PATIENCE};
+use crate::gossip;
 use crate::watch::Watch;
 
 const LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
@@ -44,12 +45,22 @@ const LINES: [(&str, usize, usize, Fault); 6] = [
 
 /// Milliseconds, counted from the return of the call.
 #[derive(Default)]
-struct Samples {
+pub(crate) struct Samples {
     call: Vec<f64>,
     first_failure: Vec<f64>,
     last_success: Vec<f64>,
     /// How often nothing had failed when the network was made whole again.
     waiting: usize,
+}
+
+impl Samples {
+    /// A round in which something failed: when the call was made and returned, when something failed first and worked last.
+    pub(crate) fn add(&mut self, started_ns: u64, returned_ns: u64, failed_ns: u64, last_ns: u64) {
+        let since = |ns: u64| (ns as f64 - returned_ns as f64) / 1e6;
+        self.call.push(-since(started_ns));
+        self.first_failure.push(since(failed_ns));
+        self.last_success.push(since(last_ns));
+    }
 }
 
 pub(crate) fn measure_all(rounds: usize, only: &str) -> Result<()> {
@@ -77,6 +88,13 @@ pub(crate) fn measure_all(rounds: usize, only: &str) -> Result<()> {
             if let Some(samples) = between_regions(scratch, rounds)? {
                 lines.push((far, samples));
             }
+            Ok(())
+        })?;
+    }
+    let alone = "a host on gossip alone";
+    if alone.contains(only) {
+        greedy("bench-gossip", LIMIT, |scratch| {
+            lines.extend(gossip::alone(scratch, rounds)?.map(|samples| (alone, samples)));
             Ok(())
         })?;
     }
@@ -202,7 +220,7 @@ impl Line<'_> {
 }
 
 fn report(rounds: usize, lines: Vec<(&str, Samples)>) -> Result<()> {
-    println!("\nrevocation in a cluster, {rounds} rounds each, milliseconds; every mount is a guest, on streams alone");
+    println!("\nrevocation in a cluster, {rounds} rounds each, milliseconds; mounts are guests, on streams alone, but for the last");
     let mut table = Table::new(&["", "call p50", "p99", "first failure p50", "p99", "max", "last success p50", "p99", "max", "waiting"]);
     let mut latest = Vec::new();
     for (name, mut samples) in lines {

@@ -34,6 +34,43 @@ fn a_revocation_through_any_node_ends_access_at_once() -> Result<()> {
     })
 }
 
+/// Everything of an account ends in one call, through whichever node, and what is granted afterwards stands.
+#[test]
+fn everything_is_revoked_through_any_node() -> Result<()> {
+    mounted("cluster-everything", LIMIT, |scratch| {
+        Cluster::run(scratch, 3, |cluster| {
+            let home = cluster.home(1, 2)?;
+            for node in 0..3 {
+                let mount = |name: &str| -> Result<Mount> {
+                    let name = format!("{name}{node}");
+                    Mount::new(scratch, &name, &Credential::Ticket(cluster.ticket(0, &home, &name)?))
+                };
+                let api = cluster.api(node, &home.key)?;
+                let other = api.post("/v1/api-keys", &json!({}))?;
+                let mounts = [mount("one")?, mount("two")?];
+                let start = now();
+                let answer = api.post("/v1/account/revoke-everything", &json!({}))?;
+                println!("through n{node}: answered after {:?}, {}", start.elapsed(), answer["sessions"]);
+                ensure!(answer["sessions"]["matched"] == answer["sessions"]["fenced"], "{answer}");
+                for mount in &mounts {
+                    wait_until("access ends", Duration::from_secs(1), || {
+                        Ok(fs::read_dir(mount.path()).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
+                    })?;
+                }
+                mounts.into_iter().try_for_each(Mount::tear_down)?;
+                let secret = other["key"].as_str().unwrap_or_default();
+                for asked in 0..3 {
+                    let reply = cluster.api(asked, secret)?.send("GET", "/v1/whoami", None)?;
+                    ensure!(reply.status == 401, "n{asked} takes a key that was revoked: {}", reply.text);
+                }
+                mount("later")?.unmount()?;
+            }
+            let api = cluster.api(0, &home.key)?;
+            wait_until("the trail says what was fenced", PATIENCE, || Ok(api.list("/v1/audit?kind=session_fenced")?.len() == 6))
+        })
+    })
+}
+
 /// The owner of the account cannot be asked: what it may have revoked nobody knows, so nobody is vouched for. When it has another
 /// owner, mounts go on.
 #[test]

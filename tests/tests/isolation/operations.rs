@@ -14,6 +14,7 @@ pub(crate) struct Names {
     pub(crate) runtime: String,
     pub(crate) grant: String,
     pub(crate) key: String,
+    pub(crate) mesh_credential: String,
     pub(crate) session: String,
     pub(crate) lock: String,
     pub(crate) lock_id: String,
@@ -86,20 +87,26 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 40] = [
+const CONTRACT: [&str; 49] = [
     "POST /v1/accounts",
     "GET /v1/cluster",
     "GET /v1/whoami",
     "POST /v1/api-keys",
     "GET /v1/api-keys",
     "DELETE /v1/api-keys/{id}",
+    "POST /v1/mesh-credentials",
+    "GET /v1/mesh-credentials",
+    "DELETE /v1/mesh-credentials/{id}",
     "POST /v1/tenants",
     "GET /v1/tenants",
     "GET /v1/tenants/{slug}",
+    "PATCH /v1/tenants/{slug}",
+    "GET /v1/tenants/{slug}/usage",
     "DELETE /v1/tenants/{slug}",
     "POST /v1/workspaces",
     "GET /v1/workspaces",
     "GET /v1/workspaces/{handle}/{name}",
+    "PATCH /v1/workspaces/{handle}/{name}",
     "DELETE /v1/workspaces/{handle}/{name}",
     "POST /v1/workspaces/{handle}/{name}/fsck",
     "GET /v1/workspaces/{handle}/{name}/usage",
@@ -119,6 +126,9 @@ const CONTRACT: [&str; 40] = [
     "DELETE /v1/workspaces/{handle}/{name}/snapshots/{snapshot}",
     "POST /v1/workspaces/{handle}/{name}/fork",
     "GET /v1/usage",
+    "GET /v1/audit",
+    "GET /v1/audit/events",
+    "POST /v1/account/revoke-everything",
     "POST /v1/workspaces/{handle}/{name}/grants",
     "GET /v1/grants",
     "GET /v1/grants/{id}",
@@ -130,7 +140,7 @@ const CONTRACT: [&str; 40] = [
 ];
 
 fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
-    let Names { handle, workspace, tenant, runtime, grant, key, session, lock, lock_id } = names;
+    let Names { handle, workspace, tenant, runtime, grant, key, mesh_credential, session, lock, lock_id } = names;
     let address = format!("{handle}/{workspace}");
     let grant_body = json!({ "tenant_slug": tenant, "runtime_id": runtime, "mode": "rw" });
     let ticket_body = json!({ "workspace": address, "mode": "rw", "ttl_seconds": 60 });
@@ -140,14 +150,30 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
         }
         ("GET", "/v1/cluster") => (About::Cluster, template.to_owned(), None),
         ("POST", "/v1/accounts") => (About::Cluster, template.to_owned(), Some(json!({ "handle": "intruder" }))),
-        ("GET", "/v1/whoami" | "/v1/api-keys" | "/v1/tenants" | "/v1/workspaces" | "/v1/sessions" | "/v1/usage") => {
-            (About::Caller, template.to_owned(), None)
-        }
+        ("POST", "/v1/signing-keys/rotate") => (About::Cluster, template.to_owned(), Some(json!({}))),
+        (
+            "GET",
+            "/v1/whoami"
+            | "/v1/api-keys"
+            | "/v1/mesh-credentials"
+            | "/v1/tenants"
+            | "/v1/workspaces"
+            | "/v1/sessions"
+            | "/v1/usage"
+            | "/v1/audit"
+            | "/v1/audit/events",
+        ) => (About::Caller, template.to_owned(), None),
+        ("POST", "/v1/account/revoke-everything") => (About::Caller, template.to_owned(), Some(json!({}))),
         ("POST", "/v1/api-keys") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
+        ("POST", "/v1/mesh-credentials") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
+        ("DELETE", "/v1/mesh-credentials/{id}") => (About::Named, format!("/v1/mesh-credentials/{mesh_credential}"), None),
         ("POST", "/v1/tenants") => (About::Caller, template.to_owned(), Some(json!({ "slug": "another" }))),
         ("POST", "/v1/workspaces") => (About::Caller, template.to_owned(), Some(json!({ "name": "another" }))),
         ("DELETE", "/v1/api-keys/{id}") => (About::Named, format!("/v1/api-keys/{key}"), None),
         ("GET" | "DELETE", "/v1/tenants/{slug}") => (About::Named, format!("/v1/tenants/{tenant}"), None),
+        ("GET", "/v1/tenants/{slug}/usage") => (About::Named, format!("/v1/tenants/{tenant}/usage"), None),
+        ("PATCH", "/v1/tenants/{slug}") => (About::Named, format!("/v1/tenants/{tenant}"), Some(json!({}))),
+        ("PATCH", "/v1/workspaces/{handle}/{name}") => (About::Named, format!("/v1/workspaces/{address}"), Some(json!({}))),
         ("GET" | "DELETE", "/v1/workspaces/{handle}/{name}") => (About::Named, format!("/v1/workspaces/{address}"), None),
         ("GET", "/v1/workspaces/{handle}/{name}/usage") => (About::Named, format!("/v1/workspaces/{address}/usage"), None),
         ("POST", "/v1/workspaces/{handle}/{name}/fsck") => (About::Named, format!("/v1/workspaces/{address}/fsck"), Some(json!({}))),

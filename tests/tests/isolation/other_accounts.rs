@@ -53,9 +53,21 @@ fn expect_alike(operation: &Operation, reply: &Reply, missing: &Reply, names: &N
         reply.expect_error(404, reply.code()).context(title.clone())?;
     }
     let neutral = |reply: &Reply, names: &Names| {
-        let Names { handle, workspace, tenant, runtime, grant, key, session, lock, lock_id } = names;
+        let Names { handle, workspace, tenant, runtime, grant, key, mesh_credential, session, lock, lock_id } = names;
         let mut text = reply.text.clone();
-        for name in [lock_id, lock, grant, key, session, tenant, runtime, workspace, handle, reply.request_id.as_ref().unwrap_or(handle)] {
+        for name in [
+            lock_id,
+            lock,
+            grant,
+            key,
+            mesh_credential,
+            session,
+            tenant,
+            runtime,
+            workspace,
+            handle,
+            reply.request_id.as_ref().unwrap_or(handle),
+        ] {
             text = text.replace(name.as_str(), "?");
         }
         text
@@ -67,7 +79,7 @@ fn expect_alike(operation: &Operation, reply: &Reply, missing: &Reply, names: &N
 
 /// Nothing of the victim's is named.
 fn expect_silence(operation: &Operation, reply: &Reply, names: &Names) -> Result<()> {
-    for secret in [&names.grant, &names.key, &names.session, &names.tenant, &names.workspace, &names.runtime] {
+    for secret in [&names.grant, &names.key, &names.mesh_credential, &names.session, &names.tenant, &names.workspace, &names.runtime] {
         ensure!(!reply.text.contains(secret.as_str()), "{} tells the stranger of {secret}: {}", operation.title(), reply.text);
     }
     Ok(())

@@ -38,14 +38,17 @@ fn a_key_does_nothing_outside_its_scope() -> Result<()> {
     })
 }
 
+/// What is managed by keys without a scope alone.
+const MANAGED: [&str; 2] = ["/v1/api-keys", "/v1/mesh-credentials"];
+
 /// The objects that `operation` names lie outside `scope` as far as it names a workspace or a tenant.
 fn check(operation: &Operation, scope: &Value, key: &Api, victim: &Victim) -> Result<()> {
     let only_mode = scope.get("workspace").is_none() && scope.get("tenant").is_none();
     let reply = operation.call(key)?;
     match operation.about {
         About::Public => return Ok(()),
-        // Keys are managed by unscoped keys alone; reading everything else is what a key of mode `ro` is for.
-        About::Caller | About::Named if operation.reads() && only_mode && operation.template != "/v1/api-keys" => {
+        // Reading everything else is what a key of mode `ro` is for.
+        About::Caller | About::Named if operation.reads() && only_mode && !MANAGED.contains(&operation.template.as_str()) => {
             ensure!(reply.status == 200, "{} {}", reply.status, reply.text);
             return Ok(());
         }
@@ -67,7 +70,8 @@ fn check(operation: &Operation, scope: &Value, key: &Api, victim: &Victim) -> Re
 
 /// Ids that belong to the workspace and the tenant which the scope leaves out.
 fn outside(scope: &Value, victim: &Victim) -> Vec<String> {
-    let mut hidden = vec![victim.names.grant.clone(), victim.names.session.clone(), victim.names.key.clone()];
+    let mut hidden =
+        vec![victim.names.grant.clone(), victim.names.session.clone(), victim.names.key.clone(), victim.names.mesh_credential.clone()];
     if scope.get("workspace").is_some() {
         hidden.push("\"project\"".to_owned());
     }

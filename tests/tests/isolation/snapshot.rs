@@ -22,6 +22,7 @@ impl Victim {
         let lab = Lab::start(scratch, &json!({ "session_lease_ms": 120_000 }))?;
         let address = lab.workspace("project")?;
         let key = lab.api.post("/v1/api-keys", &json!({ "name": "second" }))?;
+        let mesh_credential = lab.api.post("/v1/mesh-credentials", &json!({ "name": "host" }))?;
         let ticket = lab.ticket("tenant-a", "runtime-a", &address, "rw")?;
         let (session, welcome) = RawStream::open_with_ticket(lab.node.port(), &ticket)?;
         let wanted = json!({ "mode": "exclusive", "ttl_ms": 3_600_000, "note": "the victim's" });
@@ -37,6 +38,7 @@ impl Victim {
             runtime: "runtime-a".to_owned(),
             grant: lab.grant_of("tenant-a", "runtime-a")?,
             key: key["id"].as_str().context("a key without an id")?.to_owned(),
+            mesh_credential: mesh_credential["id"].as_str().context("a credential without an id")?.to_owned(),
             session: welcome.session.to_string(),
         };
         Ok(Self { lab, names, session })
@@ -62,6 +64,7 @@ pub(crate) fn nobody(names: &Names) -> Names {
         runtime: "no-runtime".to_owned(),
         grant: other(&names.grant),
         key: other(&names.key),
+        mesh_credential: other(&names.mesh_credential),
         session: other(&names.session),
         lock: "no-lock".to_owned(),
         lock_id: other(&names.lock_id),
@@ -75,7 +78,7 @@ pub(crate) fn snapshot(api: &Api) -> Result<Vec<(String, Value)>> {
         let mut items = api.list(path)?;
         for item in &mut items {
             if let Some(fields) = item.as_object_mut() {
-                fields.retain(|name, _| !name.starts_with("last_") && name != "usage");
+                fields.retain(|name, _| !name.starts_with("last_") && name != "lease_ends_at" && name != "usage");
             }
         }
         items.sort_by_key(|item| item["id"].to_string());

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::access::Access;
-use crate::api::{ApiError, LockEvent};
+use crate::api::{ApiError, Event};
 use crate::output::{Format, Output, printable};
 use crate::stop::Stop;
 use crate::time;
@@ -67,7 +67,7 @@ async fn watch(args: WatchArgs, output: Output) -> anyhow::Result<()> {
     }
 }
 
-fn show(event: &LockEvent, output: Output) -> anyhow::Result<()> {
+fn show(event: &Event, output: Output) -> anyhow::Result<()> {
     if output.format == Format::Json {
         let mut document = json!({ "event": event.kind, "id": event.id });
         if let (Value::Object(document), Value::Object(data)) = (&mut document, &event.data) {

@@ -1,8 +1,11 @@
 //! `artifacts platform …`: what a platform's backend does, from the command line.
 
 pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod everything;
 pub(crate) mod grant;
 pub(crate) mod key;
+pub(crate) mod mesh_credential;
 pub(crate) mod session;
 pub(crate) mod tenant;
 pub(crate) mod ticket;
@@ -32,6 +35,14 @@ pub(crate) enum PlatformCommand {
     /// API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Mesh credentials: what the agents of hosts join the mesh with
+    #[command(subcommand)]
+    MeshCredential(mesh_credential::MeshCredentialCommand),
+    /// The audit trail: what happened, and who did it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Revoke all grants, all sessions and all other API keys at once
+    RevokeEverything(everything::EverythingArgs),
 }
 
 /// Does it.
@@ -43,5 +54,8 @@ pub(crate) async fn run(command: PlatformCommand, output: Output) -> anyhow::Res
         PlatformCommand::Ticket(command) => ticket::run(command, output).await,
         PlatformCommand::Session(command) => session::run(command, output).await,
         PlatformCommand::Key(command) => key::run(command, output).await,
+        PlatformCommand::MeshCredential(command) => mesh_credential::run(command, output).await,
+        PlatformCommand::Audit(command) => audit::run(command, output).await,
+        PlatformCommand::RevokeEverything(args) => everything::run(args, output).await,
     }
 }

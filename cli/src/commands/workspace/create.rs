@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use artifacts_core::name::{WorkspaceAddress, WorkspaceName};
+use artifacts_core::name::{TenantSlug, WorkspaceAddress, WorkspaceName};
 use artifacts_core::ticket::Mode;
 use clap::Args;
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::size::Size;
 Examples:
   artifacts workspace create task-1
   artifacts workspace create task-1 --quota-bytes 10GiB --quota-inodes 100000
+  artifacts workspace create task-1 --tenant acme --quota-bytes 10GiB
   artifacts workspace create task-1 --region us
   artifacts workspace create task-1 /mnt/work      also mounts it, as the owner")]
 pub(crate) struct CreateArgs {
@@ -26,6 +27,9 @@ pub(crate) struct CreateArgs {
     name: WorkspaceName,
     /// An existing directory to mount it on
     mountpoint: Option<PathBuf>,
+    /// The tenant that it belongs to: its quotas are a part of the tenant's
+    #[arg(long, value_name = "SLUG")]
+    tenant: Option<TenantSlug>,
     /// The most data it may hold, such as 10GiB
     #[arg(long, value_name = "SIZE")]
     quota_bytes: Option<Size>,
@@ -47,6 +51,7 @@ pub(crate) async fn run(args: CreateArgs, output: Output) -> anyhow::Result<()> 
     }
     let body = fields([
         ("name", Some(json!(args.name))),
+        ("tenant_slug", args.tenant.map(|tenant| json!(tenant))),
         ("quota_bytes", args.quota_bytes.map(|size| json!(size.bytes()))),
         ("quota_inodes", args.quota_inodes.map(|inodes| json!(inodes))),
         ("region", args.region.map(|region| json!(region))),

@@ -4,6 +4,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod fork;
 pub(crate) mod list;
+pub(crate) mod set_quota;
 pub(crate) mod show;
 pub(crate) mod snapshot;
 pub(crate) mod snapshots;
@@ -24,6 +25,8 @@ pub(crate) enum WorkspaceCommand {
     List,
     /// Show one workspace
     Show(ShowArgs),
+    /// Change how much a workspace may hold
+    SetQuota(set_quota::SetQuotaArgs),
     /// Delete a workspace and all that is in it, or a snapshot
     Delete(delete::DeleteArgs),
     /// Take a snapshot of a workspace
@@ -48,6 +51,7 @@ pub(crate) async fn run(command: WorkspaceCommand, output: Output) -> anyhow::Re
         WorkspaceCommand::Create(args) => create::run(args, output).await,
         WorkspaceCommand::List => list::run(output).await,
         WorkspaceCommand::Show(args) => show::run(&args.workspace, output).await,
+        WorkspaceCommand::SetQuota(args) => set_quota::run(args, output).await,
         WorkspaceCommand::Delete(args) => delete::run(args, output).await,
         WorkspaceCommand::Snapshot(args) => snapshot::run(args, output).await,
         WorkspaceCommand::Snapshots(args) => snapshots::run(&args.workspace, output).await,
@@ -76,6 +80,7 @@ fn fields(workspace: &Workspace) -> Vec<(&'static str, String)> {
         ("created", relative_or_dash(workspace.created_at)),
     ];
     fields.extend(workspace.forked_from.clone().map(|origin| ("forked from", origin)));
+    fields.extend(workspace.tenant_slug.clone().map(|slug| ("tenant", slug)));
     fields
 }
 

@@ -179,6 +179,7 @@ fn what_a_name_did_before_a_member_came_does_not_keep_it_waiting() {
     let Ok(Opened::Gossip { message, .. }) = other.open(address(1), &datagram, 0) else { panic!("refused") };
     assert_eq!(message.digest().iter().map(|entry| entry.member.generation).max(), Some(29));
     assert_eq!(message.digest().len(), 2, "and of its lives the last");
+    assert_eq!(taken(&mut other, &mut one, 1..29, 0), 0, "nor later, when others tell of them alone");
     assert_eq!(taken(&mut other, &mut one, 30..60, 0), LIVES_AT_ONCE - 1);
 }
 

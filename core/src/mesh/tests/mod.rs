@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod cells;
 mod datagrams;
 mod facts;
 mod fixture;

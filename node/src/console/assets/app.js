@@ -133,7 +133,16 @@ function route() {
       go(name, refined);
     },
   };
-  lasting(signal, () => page.run(context), (error) => {
+  const attempt = async () => {
+    // What one part of the page has begun ends with the others, before all of it begins again.
+    const over = new AbortController();
+    try {
+      return await page.run({ ...context, signal: AbortSignal.any([signal, over.signal]) });
+    } finally {
+      over.abort();
+    }
+  };
+  lasting(signal, attempt, (error) => {
     context.show(heading(page.title), h('p', { class: 'problem', role: 'alert' }, error.message));
   });
 }

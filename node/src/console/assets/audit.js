@@ -1,7 +1,7 @@
 import { events, get, now } from './api.js';
 import { h } from './dom.js';
 import { clock, count } from './format.js';
-import { pause } from './live.js';
+import { pause, repeat } from './live.js';
 import { allOr, chip, filter, heading, id, mode, named, table, when, workspaceLink } from './parts.js';
 
 const KINDS = [
@@ -23,17 +23,23 @@ export const auditPage = {
     const { query, signal } = context;
     const wanted = { kind: query.get('kind'), tenant_slug: query.get('tenant'), workspace: query.get('workspace') };
     const trail = new Map();
-    for (;;) {
-      // Followed first, so that the list misses nothing.
-      for await (const { event, data } of events('/v1/audit/events', wanted, signal)) {
-        if (event === 'ready') await read(trail, wanted, query, signal);
-        else add(trail, JSON.parse(data));
-        context.show(...view(context, trail));
-      }
-      await pause(AGAIN_MS, signal);
-    }
+    const draw = () => trail.isRead && context.show(...view(context, trail));
+    // Times go on also where nothing happens.
+    await Promise.all([follow(trail, wanted, query, signal, draw), repeat(1_000, signal, draw)]);
   },
 };
+
+async function follow(trail, wanted, query, signal, draw) {
+  for (;;) {
+    // Followed first, so that the list misses nothing.
+    for await (const { event, data } of events('/v1/audit/events', wanted, signal)) {
+      if (event === 'ready') await read(trail, wanted, query, signal);
+      else add(trail, JSON.parse(data));
+      draw();
+    }
+    await pause(AGAIN_MS, signal);
+  }
+}
 
 async function read(trail, wanted, query, signal) {
   const since = new Date(now() - Number(query.get('hours') ?? SPANS[0][0]) * HOUR_MS).toISOString();
@@ -45,6 +51,7 @@ async function read(trail, wanted, query, signal) {
     cursor = page.next_cursor;
   } while (cursor && seen < READ);
   trail.more = Boolean(cursor);
+  trail.isRead = true;
 }
 
 function add(trail, entry) {

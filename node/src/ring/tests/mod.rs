@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-mod chitchat;
 mod fixture;
 mod lives;
 mod ring;

@@ -12,6 +12,7 @@ use crate::store::KeyRange;
 
 const HANG: Duration = Duration::from_secs(60);
 const DATA: &[u8] = b"shared bytes";
+const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 fn eager() -> UpkeepRules {
     UpkeepRules {
@@ -38,8 +39,16 @@ fn beside(lab: &Lab, number: u128) -> Lab {
         rules: lab.rules.clone(),
         faulty: None,
         absent: Arc::default(),
+        sealed_with: lab.sealed_with,
         locks: parking_lot::Mutex::default(),
     }
+}
+
+/// Draws a workspace's key, if keys are drawn.
+async fn give_key(context: &Context, workspace: WorkspaceId) {
+    let mut batch = Batch::new();
+    context.data_keys.draw(&mut batch, workspace, &context.entropy).await.unwrap();
+    context.store.write(batch, Durability::Durable).await.unwrap();
 }
 
 async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
@@ -53,11 +62,15 @@ async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
 
 /// A workspace with the file `f` of one block, in use.
 async fn with_a_block(rules: UpkeepRules) -> (Lab, SharedContext, ActorRef<WorkspaceMessage>, Mount, SegmentId) {
-    let lab = Lab { rules, ..Lab::new().await };
+    with_a_block_in(Lab { rules, ..Lab::new().await }).await
+}
+
+async fn with_a_block_in(lab: Lab) -> (Lab, SharedContext, ActorRef<WorkspaceMessage>, Mount, SegmentId) {
     let context = lab.context();
+    give_key(&context, lab.record.id).await;
     let actor = lab.start_in(context.clone(), vec![]).await;
     let segment = SegmentId::from_bits(77);
-    lab.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(DATA)).await.unwrap();
+    context.blobs.put(&segment_key(lab.record.id, segment).unwrap(), Bytes::from_static(DATA)).await.unwrap();
     let mut mount = Mount::attach(&actor, 1, Mode::Rw, false).await;
     mount.commit(file("f", 1_000)).await.1.unwrap();
     let len = DATA.len() as u32;
@@ -138,6 +151,43 @@ async fn who_deletes_a_workspace_leaves_its_copies_whole_and_who_deletes_the_las
 }
 
 #[tokio::test]
+async fn a_key_goes_with_the_last_that_holds_something_sealed_with_it() {
+    let (lab, context, actor, mut mount, segment) = with_a_block_in(Lab { sealed_with: Some(KEY), ..Lab::new().await }).await;
+    mount.commit(file("small", 1_001)).await.1.unwrap();
+    let extents = vec![Extent::inline(Bytes::from_static(DATA))];
+    let write = Mutation::Write { ino: Ino(1_001), position: Position::At(0), extents, kill_privileges: false };
+    mount.commit(write).await.1.unwrap();
+    let forks = [2, 3].map(|number| beside(&lab, number));
+    for fork in &forks {
+        copy(&context, lab.record.id, &actor, fork.record.id).await.unwrap();
+    }
+    let key_of = async |of: &Lab| lab.store.get(&WorkspaceKeys(of.record.id).data_key()).await.unwrap();
+    assert!(key_of(&forks[0]).await.is_some() && key_of(&forks[0]).await != key_of(&lab).await, "each has one of its own");
+    actor.stop_and_wait(None, None).await.unwrap();
+    remove(&context, lab.record.id).await.unwrap();
+    assert!(key_of(&lab).await.is_some(), "the forks hold what is sealed with it");
+
+    let rows = lab.store.scan(KeyRange::all(), 1_000).await.unwrap();
+    let object = lab.blobs.get(&segment_key(lab.record.id, segment).unwrap(), 0..DATA.len() as u64 + 16).await.unwrap();
+    let is_plain = |bytes: &[u8]| bytes.windows(DATA.len()).any(|window| window == DATA);
+    assert!(!is_plain(&object) && rows.iter().all(|(_, value)| !is_plain(value)), "something is in the clear");
+
+    // A node that begins anew remembers no key.
+    let context = lab.context();
+    for (fork, is_last) in [(&forks[0], false), (&forks[1], true)] {
+        let host = fork.start_in(context.clone(), vec![]).await;
+        assert_eq!(expect_clean(fork, &context, &host).await.verified_bytes, 2 * DATA.len() as u64);
+        let mut reader = Mount::attach(&host, 9, Mode::Ro, false).await;
+        assert_eq!(reader.lookup("small").await.unwrap().size, DATA.len() as u64);
+        host.stop_and_wait(None, None).await.unwrap();
+        remove(&context, fork.record.id).await.unwrap();
+        assert_eq!((key_of(fork).await, key_of(&lab).await.is_none()), (None, is_last));
+    }
+    assert_eq!(lab.store.scan(KeyRange::all(), 10).await.unwrap(), [], "no key, share, home or mark is left");
+    assert_eq!(lab.blobs.list("", None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_copy_is_of_one_moment_while_ops_go_on_and_a_second_one_waits_for_it() {
     let (lab, context, actor, mut mount, _) = with_a_block(UpkeepRules::default()).await;
     let forks = [2, 3].map(|number| beside(&lab, number));
@@ -198,11 +248,11 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     /// Whatever is copied, let go and removed in whatever order: what anybody names is there, and in the end nothing is.
     #[test]
-    fn an_object_stays_as_long_as_anybody_names_it(steps in proptest::collection::vec(step(), 1..40)) {
+    fn an_object_stays_as_long_as_anybody_names_it(is_sealed in any::<bool>(), steps in proptest::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let lab = Lab::new().await;
-            let context = lab.context();
+            let lab = Lab { sealed_with: is_sealed.then_some(KEY), ..Lab::new().await };
+            let mut context = lab.context();
             remove(&context, lab.record.id).await.unwrap();
             let mut next = 100;
             let mut draw = || {
@@ -210,6 +260,9 @@ proptest! {
                 beside(&lab, next).record.id
             };
             let mut named: BTreeMap<WorkspaceId, BTreeSet<SegmentId>> = (0..2).map(|_| (draw(), BTreeSet::new())).collect();
+            for workspace in named.keys() {
+                give_key(&context, *workspace).await;
+            }
             let mut drawn = 0;
             for step in steps {
                 let (Step::Put(of) | Step::Copy(of) | Step::Die(of, _) | Step::Remove(of)) = &step;
@@ -224,6 +277,7 @@ proptest! {
                     }
                     Step::Copy(_) => {
                         let copy = draw();
+                        give_key(&context, copy).await;
                         let homes = context.homes.of(&*context.store, workspace).await.unwrap();
                         let mut lent = [Batch::new(), Batch::new()];
                         segments.iter().for_each(|segment| lend(&homes, workspace, *segment, copy, &mut lent));
@@ -240,12 +294,15 @@ proptest! {
                     Step::Remove(_) => {
                         named.remove(&workspace);
                         remove(&context, workspace).await.unwrap();
+                        // A node that begins anew remembers nothing.
+                        context = lab.context();
                     }
                 }
                 for (workspace, segments) in &named {
                     for segment in segments {
                         let key = context.homes.key(&*context.store, *workspace, *segment).await.unwrap();
-                        assert!(context.blobs.len(&key).await.unwrap().is_some(), "{workspace} lost {segment}");
+                        let held = context.blobs.get(&key, 0..DATA.len() as u64).await;
+                        assert_eq!(held.unwrap(), DATA, "{workspace} lost {segment}");
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -14,6 +15,12 @@ from ._version import VERSION
 
 #: The bytes of a body. What is not all in memory is read once, so such a call is not tried again.
 Content = Union[bytes, str, Iterable[bytes], AsyncIterable[bytes]]
+
+
+class Null(enum.Enum):
+    """What is to be sent as JSON's null: a ``None`` is left out."""
+
+    NULL = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Call:
     def body(self) -> Optional[Content]:
         """What is sent."""
         if self.json is not None:
-            return json.dumps({name: value for name, value in self.json.items() if value is not None}).encode()
+            given = {name: value for name, value in self.json.items() if value is not None}
+            return json.dumps({name: None if value is Null.NULL else value for name, value in given.items()}).encode()
         return self.content
 
     def key(self, given: Optional[str]) -> Optional[str]:

@@ -9,12 +9,18 @@ from typing_extensions import NotRequired, TypedDict
 __all__ = [
     "Account",
     "ApiKey",
+    "AuditActor",
+    "AuditEvent",
+    "AuditKind",
+    "AuditNews",
     "CreatedApiKey",
+    "CreatedMeshCredential",
     "CreatedMountTicket",
     "DeletedSnapshot",
     "DeletedTenant",
     "DeletedWorkspace",
     "EndedSession",
+    "EverythingRevoked",
     "FencedSessions",
     "FileEntry",
     "Grant",
@@ -27,6 +33,7 @@ __all__ = [
     "LockMode",
     "LockParty",
     "LockWaiter",
+    "MeshCredential",
     "Mode",
     "Page",
     "ReleasedLock",
@@ -35,6 +42,7 @@ __all__ = [
     "Session",
     "Snapshot",
     "Tenant",
+    "TenantUsage",
     "TicketFile",
     "UsageBody",
     "UsageItem",
@@ -53,6 +61,30 @@ Mode = Literal["ro", "rw"]
 
 #: ``creating`` while it is copied from another; ``deleting`` while its data is being removed, then it is gone.
 WorkspaceStatus = Literal["creating", "active", "deleting", "deleted"]
+
+#: What has happened.
+AuditKind = Literal[
+    "account_created",
+    "api_key_created",
+    "api_key_revoked",
+    "mesh_credential_created",
+    "mesh_credential_revoked",
+    "tenant_created",
+    "tenant_changed",
+    "tenant_deleted",
+    "workspace_created",
+    "workspace_changed",
+    "workspace_deleted",
+    "workspace_removed",
+    "grant_created",
+    "grant_revoked",
+    "ticket_issued",
+    "session_opened",
+    "session_ended",
+    "session_revoked",
+    "session_fenced",
+    "everything_revoked",
+]
 
 #: How a lock is held: by one, by many, or by as many as there are permits.
 LockMode = Literal["exclusive", "shared", "semaphore"]
@@ -77,7 +109,23 @@ class Tenant(TypedDict):
     external_id: NotRequired[str]
     #: The platform's own data.
     metadata: NotRequired[Dict[str, Any]]
+    #: What its workspaces may be given together.
+    quota_bytes: NotRequired[int]
+    quota_inodes: NotRequired[int]
     created_at: str
+
+
+class TenantUsage(TypedDict):
+    """What a tenant's workspaces hold together, and what they have been given of its quotas."""
+
+    tenant_slug: str
+    workspaces: int
+    bytes: int
+    inodes: int
+    given_bytes: int
+    given_inodes: int
+    quota_bytes: NotRequired[int]
+    quota_inodes: NotRequired[int]
 
 
 class Grant(TypedDict):
@@ -194,6 +242,8 @@ class Workspace(TypedDict):
     #: ``handle/name``.
     address: str
     status: WorkspaceStatus
+    #: The tenant whose quotas it is given a part of.
+    tenant_slug: NotRequired[str]
     region: str
     quota_bytes: NotRequired[int]
     quota_inodes: NotRequired[int]
@@ -375,6 +425,26 @@ class RevokedApiKey(TypedDict):
     sessions: FencedSessions
 
 
+class MeshCredential(TypedDict):
+    """What lets agents of hosts into the mesh."""
+
+    #: ``key_…``
+    id: str
+    name: NotRequired[str]
+    created_at: str
+    expires_at: NotRequired[str]
+    revoked_at: NotRequired[str]
+
+
+class CreatedMeshCredential(MeshCredential):
+    """A new mesh credential."""
+
+    #: The secret; shown only here.
+    secret: str
+    #: Where agents connect to.
+    endpoints: List[str]
+
+
 class LockEvent(TypedDict):
     """An event of a lock."""
 
@@ -392,6 +462,63 @@ class LockEvent(TypedDict):
     note: NotRequired[str]
     fencing_token: NotRequired[int]
     at: NotRequired[str]
+
+
+class EverythingRevoked(TypedDict):
+    """That everything an account had handed out was revoked."""
+
+    revoked_at: NotRequired[str]
+    #: The only API key that still opens anything: the one of the call.
+    kept_key_id: str
+    sessions: FencedSessions
+
+
+class AuditActor(TypedDict):
+    """Who did it: whoever bears an API key or a mount ticket, the operator, or a control node by itself."""
+
+    kind: Literal["api_key", "ticket", "operator", "node"]
+    key_id: NotRequired[str]
+    ticket_id: NotRequired[str]
+
+
+class AuditEvent(TypedDict):
+    """An entry of the audit trail."""
+
+    #: ``aud_…``
+    id: str
+    #: When it happened.
+    at: str
+    kind: AuditKind
+    by: AuditActor
+    #: ``handle/name``, or a snapshot ``handle/name@snapshot``.
+    workspace: NotRequired[str]
+    #: What it is a copy of, as that was called then.
+    copied_from: NotRequired[str]
+    tenant_slug: NotRequired[str]
+    runtime_id: NotRequired[str]
+    grant_id: NotRequired[str]
+    ticket_id: NotRequired[str]
+    session_id: NotRequired[str]
+    #: Which API key it is about, or opened the session.
+    key_id: NotRequired[str]
+    mode: NotRequired[Mode]
+    expires_at: NotRequired[str]
+    #: The machine that has mounted, as it calls itself.
+    host: NotRequired[str]
+    remote_addr: NotRequired[str]
+    #: Why.
+    reason: NotRequired[str]
+
+
+class AuditNews(TypedDict):
+    """What a stream of the audit trail tells."""
+
+    #: ``ready``: all that comes to the trail from now on follows.
+    type: Literal["ready", "entry"]
+    #: Where in the trail it stands: ``last_event_id`` of whoever goes on behind it.
+    id: str
+    #: Of ``entry``.
+    entry: NotRequired[AuditEvent]
 
 
 class FileEntry(TypedDict):

@@ -10,8 +10,10 @@ from .._call import Call
 from .._settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, settings
 from .._types import Whoami
 from .api_keys import AsyncApiKeys
+from .audit import AsyncAudit
 from .files import AsyncFiles
 from .locks import AsyncLocks
+from .mesh_credentials import AsyncMeshCredentials
 from .platform import AsyncPlatform
 from .transport import AsyncTransport
 from .workspace_paths import AsyncWorkspacePaths
@@ -32,6 +34,10 @@ class AsyncArtifacts:
     #: Named locks.
     locks: AsyncLocks
     api_keys: AsyncApiKeys
+    #: What the agents of hosts join the mesh with.
+    mesh_credentials: AsyncMeshCredentials
+    #: Who did what.
+    audit: AsyncAudit
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class AsyncArtifacts:
         self.files = AsyncFiles(self._transport, paths)
         self.locks = AsyncLocks(self._transport, paths)
         self.api_keys = AsyncApiKeys(self._transport)
+        self.mesh_credentials = AsyncMeshCredentials(self._transport)
+        self.audit = AsyncAudit(self._transport)
 
     async def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""

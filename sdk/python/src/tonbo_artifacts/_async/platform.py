@@ -4,15 +4,18 @@ from typing import Any, Mapping, Optional, cast
 
 from .._address import segment
 from .._call import Call
+from .._quotas import KEEP, Quota, quotas
 from .._types import (
     CreatedMountTicket,
     DeletedTenant,
     EndedSession,
+    EverythingRevoked,
     Grant,
     Mode,
     RevokedGrants,
     Session,
     Tenant,
+    TenantUsage,
     UsageItem,
     UsageTotal,
 )
@@ -38,15 +41,42 @@ class AsyncPlatform:
         *,
         external_id: Optional[str] = None,
         metadata: Optional[Mapping[str, Any]] = None,
+        quota_bytes: Optional[int] = None,
+        quota_inodes: Optional[int] = None,
         idempotency_key: Optional[str] = None,
         timeout: Optional[float] = None,
     ) -> Tenant:
-        """Makes a tenant. Raises ``TenantExistsError`` if there is one."""
-        call = Call("POST", "/v1/tenants", json={"slug": slug, "external_id": external_id, "metadata": metadata})
+        """Makes a tenant. Raises ``TenantExistsError`` if there is one.
+
+        ``quota_bytes``, ``quota_inodes``: what its workspaces may be given together; each of them then needs a quota of
+        its own.
+        """
+        body = {
+            "slug": slug,
+            "external_id": external_id,
+            "metadata": metadata,
+            "quota_bytes": quota_bytes,
+            "quota_inodes": quota_inodes,
+        }
+        call = Call("POST", "/v1/tenants", json=body)
         return cast(Tenant, await self._transport.json(call, timeout=timeout, idempotency_key=idempotency_key))
 
     async def get_tenant(self, slug: str, *, timeout: Optional[float] = None) -> Tenant:
         return cast(Tenant, await self._transport.json(Call("GET", _tenant(slug)), timeout=timeout))
+
+    async def set_tenant_quotas(
+        self, slug: str, *, quota_bytes: Quota = KEEP, quota_inodes: Quota = KEEP, timeout: Optional[float] = None
+    ) -> Tenant:
+        """Changes what a tenant's workspaces may be given together; ``None`` lifts a quota.
+
+        Raises ``QuotaExceededError`` if they have been given more.
+        """
+        call = Call("PATCH", _tenant(slug), json=quotas(quota_bytes, quota_inodes))
+        return cast(Tenant, await self._transport.json(call, timeout=timeout))
+
+    async def tenant_usage(self, slug: str, *, timeout: Optional[float] = None) -> TenantUsage:
+        """What a tenant's workspaces hold together, and what they have been given of its quotas."""
+        return cast(TenantUsage, await self._transport.json(Call("GET", f"{_tenant(slug)}/usage"), timeout=timeout))
 
     def list_tenants(
         self, *, limit: Optional[int] = None, cursor: Optional[str] = None, timeout: Optional[float] = None
@@ -126,6 +156,22 @@ class AsyncPlatform:
         body = {"tenant_slug": tenant_slug, "runtime_id": runtime_id, "workspace": workspace, "wait_ms": wait_ms}
         call = Call("POST", "/v1/grants/revoke", json=body, wait_ms=wait_ms)
         return cast(RevokedGrants, await self._transport.json(call, timeout=timeout, idempotency_key=idempotency_key))
+
+    async def revoke_everything(
+        self,
+        *,
+        wait_ms: Optional[int] = None,
+        idempotency_key: Optional[str] = None,
+        timeout: Optional[float] = None,
+    ) -> EverythingRevoked:
+        """Takes away everything that the account has handed out but this API key, which must have no scope.
+
+        All grants with their tickets, all sessions, all other keys. What is granted afterwards stands. For the moment in
+        which a key or a backend is lost.
+        """
+        call = Call("POST", "/v1/account/revoke-everything", json={"wait_ms": wait_ms}, wait_ms=wait_ms)
+        answer = await self._transport.json(call, timeout=timeout, idempotency_key=idempotency_key)
+        return cast(EverythingRevoked, answer)
 
     async def create_mount_ticket(
         self,

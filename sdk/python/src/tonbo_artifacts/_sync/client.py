@@ -10,8 +10,10 @@ from .._call import Call
 from .._settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, settings
 from .._types import Whoami
 from .api_keys import ApiKeys
+from .audit import Audit
 from .files import Files
 from .locks import Locks
+from .mesh_credentials import MeshCredentials
 from .platform import Platform
 from .transport import Transport
 from .workspace_paths import WorkspacePaths
@@ -32,6 +34,10 @@ class Artifacts:
     #: Named locks.
     locks: Locks
     api_keys: ApiKeys
+    #: What the agents of hosts join the mesh with.
+    mesh_credentials: MeshCredentials
+    #: Who did what.
+    audit: Audit
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class Artifacts:
         self.files = Files(self._transport, paths)
         self.locks = Locks(self._transport, paths)
         self.api_keys = ApiKeys(self._transport)
+        self.mesh_credentials = MeshCredentials(self._transport)
+        self.audit = Audit(self._transport)
 
     def whoami(self, *, timeout: Optional[float] = None) -> Whoami:
         """Whose key this is."""

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Generator, Optional, cast
 
 from .._address import segment
 from .._call import Call
 from .._errors import LockHeldError
+from .._event_stream import StreamEvent
 from .._types import HeldLock, Lock, LockEvent, LockMode, ReleasedLock
 from .holding import Holding
-from .lock_events import lock_events
+from .events import events
 from .pages import Paginated
 from .transport import Transport
 from .workspace_paths import WorkspacePaths
@@ -114,7 +116,10 @@ class Locks:
         def path() -> str:
             return f"{self._paths.of(workspace)}/locks/events"
 
-        return lock_events(self._transport, path, lock, last_event_id)
+        def told(event: StreamEvent) -> LockEvent:
+            return cast(LockEvent, {**json.loads(event.data), "type": event.type, "id": event.id})
+
+        return events(self._transport, path, {"lock": lock}, last_event_id, told)
 
     def hold(
         self,

@@ -4,6 +4,7 @@ from typing import Optional, cast
 
 from .._address import segment
 from .._call import Call
+from .._quotas import KEEP, Quota, quotas
 from .._types import DeletedSnapshot, DeletedWorkspace, Snapshot, Workspace, WorkspaceStorage
 from .pages import Paginated
 from .transport import Transport
@@ -21,14 +22,24 @@ class Workspaces:
         self,
         name: str,
         *,
+        tenant_slug: Optional[str] = None,
         quota_bytes: Optional[int] = None,
         quota_inodes: Optional[int] = None,
         region: Optional[str] = None,
         idempotency_key: Optional[str] = None,
         timeout: Optional[float] = None,
     ) -> Workspace:
-        """Makes a workspace, ready to be mounted. Raises ``WorkspaceExistsError`` if there is one."""
-        body = {"name": name, "quota_bytes": quota_bytes, "quota_inodes": quota_inodes, "region": region}
+        """Makes a workspace, ready to be mounted. Raises ``WorkspaceExistsError`` if there is one.
+
+        ``tenant_slug``: the tenant whose quotas it is given a part of; must exist.
+        """
+        body = {
+            "name": name,
+            "tenant_slug": tenant_slug,
+            "quota_bytes": quota_bytes,
+            "quota_inodes": quota_inodes,
+            "region": region,
+        }
         call = Call("POST", "/v1/workspaces", json=body)
         return cast(Workspace, self._transport.json(call, timeout=timeout, idempotency_key=idempotency_key))
 
@@ -42,6 +53,17 @@ class Workspaces:
     ) -> Paginated[Workspace]:
         """By name."""
         return Paginated(self._transport, "/v1/workspaces", {}, limit=limit, cursor=cursor, timeout=timeout)
+
+    def set_quotas(
+        self, workspace: str, *, quota_bytes: Quota = KEEP, quota_inodes: Quota = KEEP, timeout: Optional[float] = None
+    ) -> Workspace:
+        """Changes how much it may hold; ``None`` lifts a quota. When this returns all mounts go by that.
+
+        What it holds beyond a quota stays, and nothing is added.
+        """
+        path = self._paths.of(workspace, timeout)
+        call = Call("PATCH", path, json=quotas(quota_bytes, quota_inodes))
+        return cast(Workspace, self._transport.json(call, timeout=timeout))
 
     def delete(
         self, workspace: str, *, wait_ms: Optional[int] = None, timeout: Optional[float] = None

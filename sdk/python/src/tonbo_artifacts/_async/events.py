@@ -1,47 +1,51 @@
 from __future__ import annotations
 
-import time
-import json
+import asyncio
 import random
-from typing import Callable, Generator, Optional, cast
+from typing import Any, AsyncGenerator, Awaitable, Callable, Mapping, Optional, TypeVar
 
 import httpx
 
 from .._call import Call
 from .._errors import ApiConnectionError, ArtifactsError
-from .._event_stream import EventParser
+from .._event_stream import EventParser, StreamEvent
 from .._retry import is_transient, pause
-from .._types import LockEvent
-from .transport import Transport
+from .transport import AsyncTransport
 
 # A comment comes every 15 seconds. Where three of them are missing the connection is dead.
 _LONGEST_SILENCE = 45.0
 _FIRST_PAUSE = 0.25
 
+T = TypeVar("T")
 
-def lock_events(
-    transport: Transport, where: Callable[[], str], lock: Optional[str], last_event_id: Optional[str]
-) -> Generator[LockEvent, None, None]:
+
+async def events(
+    transport: AsyncTransport,
+    where: Callable[[], Awaitable[str]],
+    query: Mapping[str, Any],
+    last_event_id: Optional[str],
+    told: Callable[[StreamEvent], T],
+) -> AsyncGenerator[T, None]:
     """The events of a stream that is opened again, behind the last one that was seen, whenever it ends."""
-    path = where()
+    path = await where()
     last = last_event_id
     failures = 0
     while True:
         length = _FIRST_PAUSE
         parser = EventParser()
         headers = {"accept": "text/event-stream", "last-event-id": last}
-        call = Call("GET", path, query={"lock": lock}, headers=headers)
+        call = Call("GET", path, query=query, headers=headers)
         try:
-            with transport.open(call, timeout=_LONGEST_SILENCE, retries=0) as answer:
-                for piece in answer.iter_bytes():
+            async with transport.open(call, timeout=_LONGEST_SILENCE, retries=0) as answer:
+                async for piece in answer.aiter_bytes():
                     for event in parser.push(piece):
                         failures = 0
                         last = event.id or last
-                        yield cast(LockEvent, {**json.loads(event.data), "type": event.type, "id": event.id})
+                        yield told(event)
         except (ArtifactsError, httpx.TransportError) as error:
             broken = ApiConnectionError(str(error)) if isinstance(error, httpx.TransportError) else error
             if not is_transient(broken):
                 raise
             length += pause(broken, failures + 1, random.random()) or 0
         failures += 1
-        time.sleep(length)
+        await asyncio.sleep(length)

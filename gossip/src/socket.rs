@@ -1,20 +1,21 @@
-//! chitchat's way to the network: one UDP socket of the process, with an [`Endpoint`] of the current life in front.
+//! chitchat's way to the network: a UDP socket, or what a [`Port`](crate::Port) hands on of one, with an [`Endpoint`] of the current
+//! life in front.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use artifacts_core::mesh::limits::DATAGRAM_MAX_BYTES;
 use artifacts_core::mesh::{Endpoint, Opened, Refusal, SendersError};
-use artifacts_gossip::codec;
 use async_trait::async_trait;
 use chitchat::ChitchatMessage;
 use chitchat::transport::{Socket, Transport};
 use parking_lot::Mutex;
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, watch};
 
-use crate::time::{SharedClock, pause};
+use super::codec;
+use crate::surroundings::{Count, Monotonic, pause};
 
 /// What the kernel holds for us while we are busy: some thousand datagrams.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -23,15 +24,18 @@ const ERROR_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Why this life is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     /// The table of senders is full.
     Full,
     /// Others remember this generation of ours, which is later.
     Outlived(u64),
 }
 
-/// Binds the process's socket.
-pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+/// Binds a socket for gossip.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
     // More than the machine's limit takes a privilege. A smaller buffer works, too.
@@ -42,27 +46,57 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// This node's end of the mesh in one life: the transport speaks through it, and the task looks at how it is heard.
-pub(super) type SharedEndpoint = Arc<Mutex<Endpoint>>;
+pub type SharedEndpoint = Arc<Mutex<Endpoint>>;
+
+/// A datagram, and where it came from.
+pub(crate) type Arrived = (SocketAddr, Vec<u8>);
+
+/// Where datagrams come from.
+#[derive(Clone)]
+pub(crate) enum Inlet {
+    /// A socket of this mesh alone.
+    Own,
+    /// A socket of several, of which somebody else reads.
+    Shared(Arc<AsyncMutex<mpsc::Receiver<Arrived>>>),
+}
+
+/// What a transport is made of.
+pub struct TransportParts {
+    /// The mesh's name.
+    pub mesh: String,
+    /// The socket.
+    pub socket: Arc<UdpSocket>,
+    /// The member's end of the mesh in this life.
+    pub endpoint: SharedEndpoint,
+    /// After how long without a word from anybody the member keeps its heartbeat to itself.
+    pub deaf_after_ms: u64,
+    /// The time.
+    pub clock: Monotonic,
+    /// Told when the life is to end.
+    pub ending: watch::Sender<Option<Ending>>,
+    /// Told when chitchat has taken in what others have changed.
+    pub news: Arc<Notify>,
+    /// Counts datagrams.
+    pub count: Count,
+}
 
 /// Opens the socket for one life.
-pub(super) struct SealedTransport {
+pub struct SealedTransport {
     parts: Mutex<Option<SealedSocket>>,
 }
 
 impl SealedTransport {
-    pub(super) fn new(
-        cluster: &str,
-        socket: Arc<UdpSocket>,
-        endpoint: SharedEndpoint,
-        deaf_after_ms: u64,
-        clock: SharedClock,
-        ending: watch::Sender<Option<Ending>>,
-        news: Arc<Notify>,
-    ) -> Self {
-        let buffer = vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice();
-        let socket =
-            SealedSocket { cluster: cluster.to_owned(), socket, endpoint, deaf_after_ms, clock, ending, news, has_news: false, buffer };
-        Self { parts: Mutex::new(Some(socket)) }
+    /// Over a socket that nobody else reads.
+    pub fn new(parts: TransportParts) -> Self {
+        Self::over(parts, Inlet::Own)
+    }
+
+    pub(crate) fn over(parts: TransportParts, inlet: Inlet) -> Self {
+        let buffer = match inlet {
+            Inlet::Own => vec![0; DATAGRAM_MAX_BYTES + 1].into_boxed_slice(),
+            Inlet::Shared(_) => Box::default(),
+        };
+        Self { parts: Mutex::new(Some(SealedSocket { parts, inlet, has_news: false, buffer })) }
     }
 }
 
@@ -75,14 +109,8 @@ impl Transport for SealedTransport {
 }
 
 struct SealedSocket {
-    cluster: String,
-    socket: Arc<UdpSocket>,
-    endpoint: SharedEndpoint,
-    deaf_after_ms: u64,
-    clock: SharedClock,
-    ending: watch::Sender<Option<Ending>>,
-    /// Told when chitchat has taken in what others have changed.
-    news: Arc<Notify>,
+    parts: TransportParts,
+    inlet: Inlet,
     has_news: bool,
     buffer: Box<[u8]>,
 }
@@ -92,8 +120,8 @@ impl Socket for SealedSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let Some(mut message) = codec::from_chitchat(&message) else { return Ok(()) };
         let datagram = {
-            let mut endpoint = self.endpoint.lock();
-            if endpoint.is_deaf(self.clock.monotonic_ms(), self.deaf_after_ms) {
+            let mut endpoint = self.parts.endpoint.lock();
+            if endpoint.is_deaf((self.parts.clock)(), self.parts.deaf_after_ms) {
                 message.still(&endpoint.me().name);
             }
             endpoint.seal(to, message)?
@@ -106,34 +134,51 @@ impl Socket for SealedSocket {
     async fn recv(&mut self) -> anyhow::Result<(SocketAddr, ChitchatMessage)> {
         // Whoever receives again is done with what it has received.
         if std::mem::take(&mut self.has_news) {
-            self.news.notify_one();
+            self.parts.news.notify_one();
         }
         loop {
-            match self.socket.recv_from(&mut self.buffer).await {
-                Ok((len, source)) => {
-                    if let Some(message) = self.judge(source, len) {
-                        return Ok(message);
+            let judged = match self.inlet.clone() {
+                Inlet::Own => match self.parts.socket.recv_from(&mut self.buffer).await {
+                    Ok((len, source)) => {
+                        let opened = self.parts.open(source, &self.buffer[..len]);
+                        self.judge(source, opened)
                     }
+                    // An ICMP answer to something that was sent, or a kernel short of memory: nothing that lasts.
+                    Err(error) => {
+                        (self.parts.count)("error");
+                        tracing::debug!(%error, "the gossip socket has an error");
+                        pause(ERROR_PAUSE).await;
+                        None
+                    }
+                },
+                Inlet::Shared(datagrams) => {
+                    let arrived = datagrams.lock().await.recv().await;
+                    let (source, datagram) = arrived.ok_or_else(|| anyhow::anyhow!("the port is closed"))?;
+                    let opened = self.parts.open(source, &datagram);
+                    self.judge(source, opened)
                 }
-                // An ICMP answer to something that was sent, or a kernel short of memory: nothing that lasts.
-                Err(error) => {
-                    count("error");
-                    tracing::debug!(%error, "the gossip socket has an error");
-                    pause(ERROR_PAUSE).await;
-                }
+            };
+            if let Some(message) = judged {
+                return Ok(message);
             }
         }
     }
 }
 
+impl TransportParts {
+    fn open(&self, source: SocketAddr, datagram: &[u8]) -> Result<Opened, Refusal> {
+        self.endpoint.lock().open(source, datagram, (self.clock)())
+    }
+}
+
 impl SealedSocket {
-    fn judge(&mut self, source: SocketAddr, len: usize) -> Option<(SocketAddr, ChitchatMessage)> {
-        let opened = self.endpoint.lock().open(source, &self.buffer[..len], self.clock.monotonic_ms());
+    fn judge(&mut self, source: SocketAddr, opened: Result<Opened, Refusal>) -> Option<(SocketAddr, ChitchatMessage)> {
+        let count = self.parts.count;
         match opened {
             Ok(Opened::Gossip { from, message }) => {
                 count("accepted");
                 self.has_news |= message.delta().iter().any(|entry| !entry.changes.is_empty());
-                return Some((from, codec::to_chitchat(&message, &self.cluster)?));
+                return Some((from, codec::to_chitchat(&message, &self.parts.mesh)?));
             }
             Ok(Opened::Introduce { to, datagram }) => {
                 count("introduced");
@@ -146,7 +191,7 @@ impl SealedSocket {
     }
 
     fn refused(&self, source: SocketAddr, refusal: &Refusal) {
-        count(match refusal {
+        (self.parts.count)(match refusal {
             Refusal::Envelope(_) => "stranger",
             Refusal::Sender(_) | Refusal::Misaddressed => "stale",
             Refusal::OurName | Refusal::Outlived { .. } => "our_name",
@@ -156,25 +201,21 @@ impl SealedSocket {
             Refusal::Sender(SendersError::Full) => self.end(Ending::Full),
             Refusal::Outlived { generation } => self.end(Ending::Outlived(*generation)),
             Refusal::Gossip(_) | Refusal::Violation(_) => {
-                tracing::warn!(%source, %refusal, "a member of the ring sends what none may send")
+                tracing::warn!(%source, %refusal, "a member sends what none may send")
             }
             _ => tracing::debug!(%source, %refusal, "a datagram is refused"),
         }
     }
 
     fn end(&self, ending: Ending) {
-        self.ending.send_replace(Some(ending));
+        self.parts.ending.send_replace(Some(ending));
     }
 
     /// Gossip is lost now and then and said again; nobody waits for a full socket.
     fn post(&self, to: SocketAddr, datagram: &[u8]) {
-        if let Err(error) = self.socket.try_send_to(datagram, to) {
-            count("unsent");
+        if let Err(error) = self.parts.socket.try_send_to(datagram, to) {
+            (self.parts.count)("unsent");
             tracing::debug!(%to, %error, "a datagram was not sent");
         }
     }
-}
-
-fn count(outcome: &'static str) {
-    metrics::counter!("artifacts_ring_datagrams_total", "outcome" => outcome).increment(1);
 }

@@ -9,7 +9,6 @@ use artifacts_core::mesh::limits::{DATAGRAM_MAX_BYTES, NUMBER_MAX};
 use artifacts_core::mesh::{
     DeltaEntry, DigestEntry, Endpoint, Gossip, Identity, Incarnation, KeyValue, MemberId, MeshKey, MeshKeys, Opened, Status,
 };
-use artifacts_gossip::codec;
 use async_trait::async_trait;
 use chitchat::transport::{Socket, Transport};
 use chitchat::{ChitchatConfig, ChitchatId, ChitchatMessage, FailureDetectorConfig, spawn_chitchat};
@@ -18,6 +17,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::sync::mpsc;
+
+use crate::codec;
 
 const MESSAGES: usize = 4_000;
 const NAMES: [&str; 5] = ["me", "liar", "c", "d", "e"];

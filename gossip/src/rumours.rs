@@ -4,22 +4,22 @@ use std::sync::Arc;
 use artifacts_core::name::NodeName;
 
 /// What keys begin with that are not a node's words about itself.
-pub(super) const PREFIX: &str = "rev-";
+pub const PREFIX: &str = "rev-";
 
 /// What nodes say in gossip besides what they say of themselves, by who says it and under which key.
 ///
-/// The ring passes it on and looks at none of it: it is believed for what is signed in it, or not at all.
+/// Gossip passes it on and looks at none of it: it is believed for what is signed in it, or not at all.
 pub type Rumours = Arc<BTreeMap<(NodeName, String), Arc<str>>>;
 
 /// What was read of gossip so far.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub struct Heard {
     known: BTreeMap<(NodeName, String), (u64, u64, Arc<str>)>,
 }
 
 impl Heard {
     /// A value of a key of some life of a member, in some version. Of two lives the later one counts. Whether it is news.
-    pub(super) fn hear(&mut self, member: &NodeName, generation: u64, key: &str, version: u64, value: &str) -> bool {
+    pub fn hear(&mut self, member: &NodeName, generation: u64, key: &str, version: u64, value: &str) -> bool {
         let place = (member.clone(), key.to_owned());
         if self.known.get(&place).is_some_and(|(life, known, _)| (*life, *known) >= (generation, version)) {
             return false;
@@ -29,17 +29,19 @@ impl Heard {
     }
 
     /// Forgets members that gossip has forgotten.
-    pub(super) fn retain(&mut self, is_known: impl Fn(&NodeName) -> bool) {
+    pub fn retain(&mut self, is_known: impl Fn(&NodeName) -> bool) {
         self.known.retain(|(member, _), _| is_known(member));
     }
 
-    pub(super) fn all(&self) -> Rumours {
+    /// All of it.
+    pub fn all(&self) -> Rumours {
         Arc::new(self.known.iter().map(|(place, (_, _, value))| (place.clone(), value.clone())).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

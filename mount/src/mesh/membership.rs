@@ -1,0 +1,272 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifacts_core::hosts::{CellAnswer, CellPlace, JoinCell};
+use artifacts_core::mesh::{HOST_ASKS_MS, MeshKey};
+use artifacts_core::name::NodeName;
+use artifacts_core::revocation::{Position, rumour};
+use artifacts_gossip::{Cell, CellMember, Port, Rumours};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::joining::{JoinError, Joiner};
+use super::{Mesh, MeshOptions};
+use crate::random::{fill, jittered, random_u64};
+use crate::time::{SharedClock, pause, timestamp};
+
+/// How often to look.
+const PERIOD: Duration = Duration::from_millis(100);
+/// How often to ask nodes for the time of their clocks, and how many are asked at once.
+const CLOCKS_MS: u64 = 5_000;
+const FEW: usize = 4;
+/// The node is asked no more often than this, whatever is missing; jittered.
+const ASK_GAP_MS: u64 = 1_000;
+/// Without a fresh proof for so long, the cell may be one that nobody speaks in any more.
+const DUMB_MS: u64 = 3_000;
+/// How long to wait where asking leads nowhere: the credential is refused, or the node has no mesh.
+const NOWHERE_MS: u64 = 30_000;
+/// Between the end of the task, which is a bug, and the next.
+const AGAIN_MS: u64 = 1_000;
+
+/// Takes part in the mesh for as long as the process lives. A task that ends by itself is followed by another.
+pub(crate) async fn keep(mesh: Arc<Mesh>, clock: SharedClock, options: MeshOptions) {
+    loop {
+        let task = tokio::spawn(take_part(mesh.clone(), clock.clone(), options.clone()));
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the host's part in the mesh has ended by itself, and begins anew");
+        }
+        mesh.set_cell(None, 0);
+        pause(AGAIN_MS).await;
+    }
+}
+
+async fn take_part(mesh: Arc<Mesh>, clock: SharedClock, options: MeshOptions) {
+    let mut joiner = match Joiner::new(&options.credential, options.ca_cert.as_deref()) {
+        Ok(joiner) => joiner,
+        Err(error) => {
+            tracing::error!(%error, "the host cannot join the mesh; its mounts live by their streams");
+            return std::future::pending().await;
+        }
+    };
+    let (port, address) = loop {
+        match open(&options, &mut joiner).await {
+            Ok(opened) => break opened,
+            Err(error) => tracing::warn!(%error, "the host cannot receive datagrams of the mesh yet"),
+        }
+        pause(jittered(2 * ASK_GAP_MS)).await;
+    };
+    let Some(host) = format!("host-{:016x}", random_u64()).parse::<NodeName>().ok() else { return };
+    tracing::info!(%host, %address, "the host takes part in the mesh");
+    Membership { mesh, clock, options, port, address, host, cell: None, asked: Asked::default(), clocks_asked_ms: None }.run(joiner).await
+}
+
+async fn open(options: &MeshOptions, joiner: &mut Joiner) -> std::io::Result<(Port, SocketAddr)> {
+    let listen = match options.listen {
+        Some(listen) => listen,
+        None => SocketAddr::new(joiner.local_ip().await?, 0),
+    };
+    let port = Port::open(listen, |_| ())?;
+    let mut address = options.advertise.unwrap_or_else(|| port.local_addr());
+    if address.ip().is_unspecified() {
+        address.set_ip(joiner.local_ip().await?);
+    }
+    if address.port() == 0 {
+        address.set_port(port.local_addr().port());
+    }
+    Ok((port, address))
+}
+
+/// A cell that the host is in.
+struct Place {
+    place: CellPlace,
+    cell: Cell,
+    rumours: tokio::sync::watch::Receiver<Rumours>,
+    /// What was heard and needs no second look.
+    seen: BTreeMap<(NodeName, String), Arc<str>>,
+    joined_ms: u64,
+    is_closed: bool,
+}
+
+/// When the node was asked, and is to be asked again.
+#[derive(Default)]
+struct Asked {
+    last_ms: Option<u64>,
+    again_ms: u64,
+    /// What the last attempt met, so that it is told once.
+    error: Option<JoinError>,
+}
+
+type Asking = JoinHandle<(Joiner, Position, u64, Result<CellAnswer, JoinError>)>;
+
+struct Membership {
+    mesh: Arc<Mesh>,
+    clock: SharedClock,
+    options: MeshOptions,
+    port: Port,
+    address: SocketAddr,
+    host: NodeName,
+    cell: Option<Place>,
+    asked: Asked,
+    clocks_asked_ms: Option<u64>,
+}
+
+impl Membership {
+    async fn run(mut self, joiner: Joiner) {
+        let mut joiner = Some(joiner);
+        let mut asking: Option<Asking> = None;
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = changed(&mut self.cell) => {}
+                outcome = answered(&mut asking) => {
+                    asking = None;
+                    match outcome {
+                        Some((back, asked, asked_at_ms, outcome)) => {
+                            joiner = Some(back);
+                            self.take(outcome, asked, asked_at_ms);
+                        }
+                        // Its task ended by itself: so does this one.
+                        None => return,
+                    }
+                }
+            }
+            let now_ms = self.clock.boot_ms();
+            self.listen();
+            self.mesh.judge();
+            self.speak(now_ms);
+            if self.is_due(now_ms)
+                && let Some(mut joiner) = joiner.take()
+            {
+                self.asked.last_ms = Some(now_ms);
+                let known = self.mesh.position();
+                let join = JoinCell { host: self.host.clone(), address: self.address, known };
+                asking = Some(tokio::spawn(async move {
+                    let answer = joiner.ask(&join).await;
+                    (joiner, known, now_ms, answer)
+                }));
+            }
+        }
+    }
+
+    /// Whether to ask the node.
+    fn is_due(&self, now_ms: u64) -> bool {
+        let since_ms = self.asked.last_ms.map_or(u64::MAX, |last_ms| now_ms.saturating_sub(last_ms));
+        let is_dumb = |place: &Place| {
+            let age_ms = self.mesh.age_ms().unwrap_or(u64::MAX);
+            age_ms.min(now_ms.saturating_sub(place.joined_ms)) >= DUMB_MS
+        };
+        let is_closed = self.cell.as_ref().is_some_and(|place| place.is_closed);
+        let is_wanted = (is_closed || self.mesh.lacks_records()) && since_ms >= ASK_GAP_MS;
+        let is_silent = self.cell.as_ref().is_some_and(is_dumb) && since_ms >= DUMB_MS;
+        since_ms >= self.asked.again_ms || ((is_wanted || is_silent) && self.asked.error.is_none())
+    }
+
+    fn take(&mut self, outcome: Result<CellAnswer, JoinError>, asked: Position, asked_at_ms: u64) {
+        match outcome {
+            Ok(answer) => {
+                if self.mesh.take(&answer, asked, asked_at_ms)
+                    && let Some(place) = &mut self.cell
+                {
+                    place.seen.clear();
+                }
+                self.asked.error = None;
+                self.asked.again_ms = if answer.again_ms == 0 { 0 } else { jittered(answer.again_ms.min(HOST_ASKS_MS)) };
+                self.settle(answer.place);
+            }
+            Err(error) => {
+                let is_refused = matches!(error, JoinError::Unauthorized(_));
+                self.asked.again_ms = jittered(if matches!(error, JoinError::Failed(_)) { 2 * ASK_GAP_MS } else { NOWHERE_MS });
+                if self.asked.error.as_ref() != Some(&error) {
+                    tracing::warn!(%error, "the host is not told its cell; its mounts live by their streams");
+                }
+                self.asked.error = Some(error);
+                if is_refused {
+                    self.settle(None);
+                }
+            }
+        }
+    }
+
+    /// Is in this cell from now on, and in no other.
+    fn settle(&mut self, wanted: Option<CellPlace>) {
+        let is_same = |place: &Place| wanted.as_ref().is_some_and(|wanted| wanted.cell == place.place.cell);
+        if self.cell.as_ref().is_some_and(is_same) {
+            return;
+        }
+        // The old place is given up first: two would speak under one name.
+        self.cell = None;
+        let Some(place) = wanted else {
+            self.mesh.set_cell(None, 0);
+            return;
+        };
+        tracing::info!(cell = %place.cell, "the host is in a cell");
+        let member = CellMember {
+            mesh: place.cell.to_string(),
+            key: MeshKey::new(place.secret),
+            name: self.host.clone(),
+            advertise: self.address,
+            seeds: place.seeds.clone(),
+            generation: timestamp(self.clock.as_ref()).unix_ms(),
+        };
+        let clock = self.clock.clone();
+        let cell = Cell::join(member, &self.port, Arc::new(move || clock.boot_ms()), Arc::new(fill));
+        let (rumours, joined_ms) = (cell.rumours(), self.clock.boot_ms());
+        self.cell = Some(Place { place, cell, rumours, seen: BTreeMap::new(), joined_ms, is_closed: false });
+        self.clocks_asked_ms = None;
+    }
+
+    fn listen(&mut self) {
+        let Some(place) = &mut self.cell else { return };
+        self.mesh.set_cell(Some(place.place.cell.to_string()), place.cell.members());
+        let heard = place.rumours.borrow_and_update().clone();
+        for ((member, key), value) in heard.iter() {
+            let at = (member.clone(), key.clone());
+            if place.seen.get(&at).is_some_and(|seen| Arc::ptr_eq(seen, value)) {
+                continue;
+            }
+            place.is_closed |= key == rumour::CLOSED;
+            self.mesh.hear(key, value);
+            // What was refused is looked at again when other keys count, or whoever says nonsense would keep the host busy.
+            place.seen.insert(at, value.clone());
+        }
+        place.seen.retain(|at, _| heard.contains_key(at));
+        if self.mesh.is_revoked(self.options.credential.id) {
+            tracing::warn!("the host's mesh credential was revoked: it leaves its cell");
+            self.asked.error = Some(JoinError::Unauthorized("the mesh credential was revoked".to_owned()));
+            self.asked.again_ms = NOWHERE_MS;
+            self.settle(None);
+        }
+    }
+
+    fn speak(&mut self, now_ms: u64) {
+        let is_due = self.clocks_asked_ms.is_none_or(|asked_ms| now_ms.saturating_sub(asked_ms) >= CLOCKS_MS);
+        if let (true, Some(place)) = (is_due, &self.cell)
+            && let Some(question) = self.mesh.ask()
+        {
+            place.cell.say(vec![question], FEW);
+            self.clocks_asked_ms = Some(now_ms);
+        }
+    }
+}
+
+/// When others in the cell say something new; never without a cell.
+async fn changed(cell: &mut Option<Place>) {
+    if let Some(place) = cell
+        && place.rumours.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// When the node has answered; never while it was not asked.
+async fn answered(asking: &mut Option<Asking>) -> Option<(Joiner, Position, u64, Result<CellAnswer, JoinError>)> {
+    match asking {
+        Some(asking) => asking.await.ok(),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,72 @@
+use anyhow::{Result, ensure};
+use artifacts_tests::mounted;
+use artifacts_tests::time::{Duration, sleep, wait_until};
+
+use crate::fixture::{LIMIT, PATIENCE};
+use crate::site::Site;
+
+/// By then nothing counts any more that was known before a cut.
+const STALE: Duration = Duration::from_millis(2_500);
+
+/// No stream reaches any node. The mount goes on by what the host hears in its cell, and ends by it.
+#[test]
+fn a_host_on_gossip_alone_serves_and_ends_with_the_right() -> Result<()> {
+    mounted("cells-alone", LIMIT, |scratch| {
+        Site::run(scratch, |cluster, site| {
+            let (agent, _) = site.agent(cluster, scratch)?;
+            let client = site.client(cluster, scratch, "one")?;
+            let bystander = site.client(cluster, scratch, "two")?;
+            ensure!(agent.serves(&client.mount)? && agent.serves(&bystander.mount)?);
+            client.wait_in_cell()?;
+            site.cut_streams(true);
+            sleep(STALE);
+            client.wait_served("calls are served on gossip alone")?;
+            client.revoke(cluster, 0, site)?;
+            bystander.wait_served("a mount with another right goes on")?;
+            site.cut_streams(false);
+            client.mount.tear_down()?;
+            bystander.mount.tear_down()
+        })
+    })
+}
+
+/// The credential is revoked: the host is in no cell any more. Its mounts live by their streams, and end by them.
+#[test]
+fn a_host_whose_credential_was_revoked_is_out_and_lives_by_its_streams() -> Result<()> {
+    mounted("cells-revoked", LIMIT, |scratch| {
+        Site::run(scratch, |cluster, site| {
+            let (_agent, credential) = site.agent(cluster, scratch)?;
+            let client = site.client(cluster, scratch, "one")?;
+            client.wait_in_cell()?;
+            cluster.api(2, &site.home.key)?.delete(&format!("/v1/mesh-credentials/{credential}"))?;
+            wait_until("the host leaves its cell", PATIENCE, || Ok(client.gossip()?["cell"].is_null()))?;
+            sleep(STALE);
+            client.wait_served("calls are served by streams alone")?;
+            ensure!(client.gossip()?["cell"].is_null(), "it is in a cell again");
+            client.revoke(cluster, 0, site)?;
+            client.mount.tear_down()
+        })
+    })
+}
+
+/// The owner of the account, and of its cells, is another node now. Hosts are in cells of the new one.
+#[test]
+fn hosts_find_a_cell_of_the_next_owner() -> Result<()> {
+    mounted("cells-owner", LIMIT, |scratch| {
+        Site::run(scratch, |cluster, site| {
+            let (_agent, _) = site.agent(cluster, scratch)?;
+            let client = site.client(cluster, scratch, "one")?;
+            client.wait_in_cell()?;
+            let before = client.gossip()?["cell"].clone();
+            cluster.nodes[1].kill()?;
+            wait_until("a cell of the next owner", PATIENCE, || {
+                let cell = client.gossip()?["cell"].clone();
+                Ok(cell.is_string() && cell != before)
+            })?;
+            client.wait_in_cell()?;
+            client.wait_served("calls are served after the owner of the account was replaced")?;
+            client.revoke(cluster, 0, site)?;
+            client.mount.tear_down()
+        })
+    })
+}

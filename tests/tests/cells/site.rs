@@ -1,0 +1,101 @@
+use std::fs::{self, File};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use artifacts_tests::time::{Duration, monotonic_ns, wait_until};
+use artifacts_tests::{Credential, HostAgent, Mount, Network, Relay, S3Server, Scratch};
+use serde_json::{Value, json};
+
+use crate::fixture::{Cluster, Home, PATIENCE};
+use crate::probe::Probe;
+
+/// "In no case, partition included, a single success later than 2 s after the call returned."
+const LATEST_NS: u64 = 2_000_000_000;
+
+/// Three nodes that agents reach through relays, for TCP; datagrams go straight. Account at the second, workspace at the third.
+pub(crate) struct Site {
+    relays: Vec<Relay>,
+    pub(crate) home: Home,
+}
+
+impl Site {
+    /// Runs a test on it; does nothing where there is no S3 server. The datagrams of host agents come to these nodes where `ports` says.
+    pub(crate) fn run(scratch: &Arc<Scratch>, body: impl FnOnce(&mut Cluster, &Self) -> Result<()>) -> Result<()> {
+        let Some(server) = S3Server::shared()? else { return Ok(()) };
+        let bucket = server.bucket()?;
+        let relays = (0..3).map(|_| Relay::start("")).collect::<Result<Vec<_>>>()?;
+        // Nobody else wants what a mount holds, so nothing but the proofs bounds how long it goes on.
+        let settings = |node: usize| json!({ "blobs": bucket, "session_lease_ms": 60_000, "public_urls": [format!("http://{}", relays[node].address())] });
+        let cluster = Cluster::boot_each(scratch, 3, None, None, settings)?;
+        for (relay, node) in relays.iter().zip(&cluster.nodes) {
+            relay.point_at(&node.address().to_string());
+        }
+        cluster.check(|cluster| {
+            let home = cluster.home(1, 2)?;
+            body(cluster, &Self { relays, home })
+        })
+    }
+
+    /// No agent reaches any node any more, or all do again, but for datagrams.
+    pub(crate) fn cut_streams(&self, is_cut: bool) {
+        self.relays.iter().for_each(|relay| relay.set(if is_cut { Network::Cut } else { Network::Open }));
+    }
+
+    /// A mount of the host's, with a program at work in it that only reads.
+    pub(crate) fn client(&self, cluster: &Cluster, scratch: &Arc<Scratch>, tenant: &str) -> Result<Client> {
+        let ticket = Credential::Ticket(cluster.ticket(0, &self.home, tenant)?);
+        let mount = Mount::new(scratch, tenant, &ticket)?;
+        let path = mount.join("file");
+        if !path.exists() {
+            fs::write(&path, [0; 8])?;
+        }
+        let probe = Probe::reading(&File::open(&path)?, &path)?;
+        Ok(Client { mount, probe, tenant: tenant.to_owned() })
+    }
+
+    /// A host agent with a credential, whose id is given too.
+    pub(crate) fn agent(&self, cluster: &Cluster, scratch: &Arc<Scratch>) -> Result<(HostAgent, String)> {
+        let (id, file) = HostAgent::credential(scratch, &cluster.nodes[0].url(), &self.home.key, "host")?;
+        Ok((HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file])?, id))
+    }
+}
+
+/// A mount, and a program at work in it.
+pub(crate) struct Client {
+    pub(crate) mount: Mount,
+    probe: Probe,
+    tenant: String,
+}
+
+impl Client {
+    /// What its agent has from the mesh.
+    pub(crate) fn gossip(&self) -> Result<Value> {
+        Ok(self.mount.status()?["gossip"].clone())
+    }
+
+    /// Waits until its agent is in a cell with two nodes, and has a proof from there that counts.
+    pub(crate) fn wait_in_cell(&self) -> Result<()> {
+        wait_until("the host is in a cell, with a fresh proof", PATIENCE, || {
+            let gossip = self.gossip()?;
+            Ok(gossip["members"].as_u64() >= Some(3) && gossip["proof_age_ms"].as_u64().is_some_and(|age_ms| age_ms < 1_000))
+        })
+    }
+
+    /// Waits until something works that was begun from now on.
+    pub(crate) fn wait_served(&self, what: &str) -> Result<()> {
+        let from_ns = monotonic_ns();
+        wait_until(what, PATIENCE, || Ok(self.probe.last_success_ns() > from_ns + 100_000_000))
+    }
+
+    /// Takes its right through a node, and waits until every call fails: no later than is promised.
+    pub(crate) fn revoke(&self, cluster: &Cluster, through: usize, site: &Site) -> Result<Duration> {
+        let body = json!({ "tenant_slug": self.tenant, "wait_ms": 0 });
+        cluster.api(through, &site.home.key)?.post("/v1/grants/revoke", &body).context("the revoke call")?;
+        let returned_ns = monotonic_ns();
+        wait_until("access ends", PATIENCE, || Ok(self.probe.errno() == libc::EACCES))?;
+        let late_ns = self.probe.last_success_ns().saturating_sub(returned_ns);
+        println!("the last success came {:.0} ms after the call returned", late_ns as f64 / 1e6);
+        ensure!(late_ns <= LATEST_NS, "a call succeeded too late");
+        Ok(Duration::from_nanos(late_ns))
+    }
+}

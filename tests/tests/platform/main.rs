@@ -1,0 +1,5 @@
+//! What a platform and its operator rely on beside mounts: hard quotas, revoking everything at once, encryption at rest.
+
+mod encryption;
+mod everything;
+mod quotas;
