@@ -79,7 +79,10 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
 /// The table of contents with each design note below their list, so that a new one is there by itself.
 fn with_notes(contents: &str, design: &Path) -> Result<String> {
     let mut text = contents.trim_end().to_owned() + "\n";
-    for note in files(design)?.into_iter().filter(|note| note.extension().is_some_and(|extension| extension == "md") && note != Path::new("README.md")) {
+    for note in files(design)?
+        .into_iter()
+        .filter(|note| note.extension().is_some_and(|extension| extension == "md") && note != Path::new("README.md"))
+    {
         let content = fs::read_to_string(design.join(&note))?;
         let title = content.lines().next().and_then(|line| line.strip_prefix("# ")).context("a note begins with its title")?;
         text.push_str(&format!("    - [{title}](design/{})\n", note.display()));
