@@ -149,9 +149,19 @@ fn start_s3(terminal: &mut Terminal, container: &Container<'_>) -> Result<()> {
 fn start_node(terminal: &mut Terminal, container: &Container<'_>) -> Result<()> {
     terminal.run(&container.setup()?)?;
     let words = container.command()?;
-    terminal.run(&format!("{} >>node.log 2>&1 &\n", words.join(" ")))?;
-    terminal
-        .run("curl -fsS --retry 300 --retry-all-errors --retry-delay 1 --retry-max-time 120 -o /dev/null http://127.0.0.1:7700/readyz\n")?;
+    let start = format!("{} >>node.log 2>&1 &", words.join(" "));
+    // It is started again when it ends, as the file says.
+    terminal.run(&format!(
+        "{start}
+         for try in $(seq 240); do
+           curl -fs -o /dev/null http://127.0.0.1:7700/readyz && break
+           if ! kill -0 $!; then
+             {start}
+           fi
+           sleep 0.5
+         done
+         curl -fsS -o /dev/null http://127.0.0.1:7700/readyz || {{ cat node.log; false; }}\n",
+    ))?;
     Ok(())
 }
 

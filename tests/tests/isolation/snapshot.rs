@@ -18,8 +18,8 @@ pub(crate) struct Victim {
 impl Victim {
     /// Makes it, on a node of its own.
     pub(crate) fn new(scratch: &Arc<Scratch>) -> Result<Self> {
-        // Its session says nothing for as long as the test is busy elsewhere.
-        let lab = Lab::start(scratch, &json!({ "session_lease_ms": 120_000 }))?;
+        // Its session says nothing for as long as the test is busy elsewhere, and that asks as fast as it can.
+        let lab = Lab::start(scratch, &json!({ "session_lease_ms": 120_000, "rate_limit": 0 }))?;
         let address = lab.workspace("project")?;
         let key = lab.api.post("/v1/api-keys", &json!({ "name": "second" }))?;
         let mesh_credential = lab.api.post("/v1/mesh-credentials", &json!({ "name": "host" }))?;
