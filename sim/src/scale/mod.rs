@@ -5,7 +5,7 @@
 //! the time and the choice of whom to speak to are the simulation's. What always holds:
 //!
 //! - **A seed determines what is found.** chitchat draws its partners from randomness of the process, out of maps whose order the
-//!   process draws. So its own rounds are turned off, and every exchange is begun here, by the same rule ([`mesh`]). One thing
+//!   process draws. So its own rounds are turned off, and every exchange is begun here, by the same rule (`mesh`). One thing
 //!   happens at a time, and no decision depends on a clock of the machine. Only costs in processor time differ from run to run.
 //! - **A cell hears of the world through its two nodes, and nothing goes back.** So the ring is simulated first, and then each cell
 //!   by itself: on all cores, in the memory of one cell a core.
