@@ -37,8 +37,12 @@ fn an_owner_that_is_cut_off_from_the_object_store_alone_is_replaced() -> Result<
             ready.expect_error(503, "unavailable")?;
             ensure!(ready.text.contains("object store"), "{}", ready.text);
             net.lan.restore(&net.nodes[2], &net.s3)?;
-            println!("stranded: all is settled {:?} after the cut ended", cluster.wait_settled(&[0, 1, 2])?);
-            ensure!(cluster.owner_of(0, &home)? == 2);
+            let start = now();
+            // Until the node has found out that it reaches the store again, all is settled without it.
+            let is_back = || Ok(cluster.owner_of(0, &home).is_ok_and(|owner| owner == 2));
+            wait_until("the node has its shards again", PATIENCE, is_back)?;
+            cluster.wait_settled(&[0, 1, 2])?;
+            println!("stranded: all is settled {:?} after the cut ended", start.elapsed());
             let after = mount.join("after");
             wait_until("the mount goes on with the node", PATIENCE, || Ok(fs::write(&after, "x").is_ok()))?;
             let written = writer.stop()?;
