@@ -2,7 +2,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use artifacts_core::ErrorCode;
 use artifacts_core::name::{RuntimeId, TenantSlug, WorkspaceAddress};
 use artifacts_core::revocation::Target;
 use axum::extract::State;
@@ -19,7 +18,7 @@ use super::audit::{Wanted, address};
 use super::caller::Caller;
 use super::error::ErrorBody;
 use super::query::QueryParams;
-use super::{ApiError, ApiState};
+use super::{ApiError, ApiState, event_stream};
 use crate::audit::{AuditEvent, AuditKind};
 
 /// How often a stream looks whether its credential still stands.
@@ -67,12 +66,8 @@ pub(super) async fn stream(
 ) -> Result<Response, ApiError> {
     let workspace = address(&caller, query.workspace.as_ref())?;
     let wanted = Wanted { tenant: query.tenant_slug, runtime: query.runtime_id, workspace, kind: query.kind };
-    let after = last_event_id(&headers)?;
-    let permit = state
-        .streams()
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::new(ErrorCode::Unavailable, "too many streams of events are open; try again"))?;
+    let after: Option<u64> = event_stream::last_event_id(&headers)?;
+    let permit = event_stream::permit(&state)?;
     let context = state.context();
     // Subscribed to before it is looked where the trail ends.
     let mut grown = context.audit.watch();
@@ -87,12 +82,6 @@ pub(super) async fn stream(
     let listener = Listener { state, caller, wanted, grown, next, first, read: VecDeque::new(), look, _permit: permit };
     let events = unfold(listener, async |mut listener| listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener)));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
-}
-
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    id.map(Some).ok_or_else(|| ApiError::invalid("last-event-id", "is not the id of an event of this stream; leave it out to begin now"))
 }
 
 /// Somebody who listens.

@@ -17,7 +17,7 @@ use super::query::QueryParams;
 use super::schema::ModeSchema;
 use super::scope::{Action, Subject};
 use super::workspaces::WorkspacePath;
-use super::{ApiError, ApiState, rules};
+use super::{ApiError, ApiState, audit, rules};
 use crate::control::GrantOrder;
 use crate::control::grant_rules::RevokeChoice;
 use crate::records::GrantRecord;
@@ -152,10 +152,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<GrantsQuery>,
 ) -> Result<Json<PageBody<Grant>>, ApiError> {
     let request = page::request(query.limit, query.cursor)?;
-    let workspace = match &query.workspace {
-        Some(address) => Some(format!("{}/{}", caller.account().handle, caller.own_address(address)?)),
-        None => None,
-    };
+    let workspace = audit::address(&caller, query.workspace.as_ref())?;
     let wanted = |grant: &GrantRecord| {
         query.runtime_id.as_ref().is_none_or(|runtime| grant.runtime.as_ref() == Some(runtime))
             && workspace.as_ref().is_none_or(|workspace| grant.workspace_name == *workspace)

@@ -3,7 +3,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifacts_core::ErrorCode;
 use artifacts_core::name::LockName;
 use artifacts_core::ticket::Mode;
 use axum::extract::State;
@@ -24,7 +23,7 @@ use super::locks::ModeName;
 use super::path::PathParams;
 use super::query::QueryParams;
 use super::workspaces::WorkspacePath;
-use super::{ApiError, ApiState};
+use super::{ApiError, ApiState, event_stream};
 use crate::locks::{EventId, LockEvent, LockHandle, Resumed};
 
 /// How often a stream looks whether its credential still stands.
@@ -89,12 +88,8 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let workspace = caller.workspace(&state, &path, Mode::Ro).await?;
-    let after = last_event_id(&headers)?;
-    let permit = state
-        .streams()
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::new(ErrorCode::Unavailable, "too many streams of events are open; try again"))?;
+    let after = event_stream::last_event_id(&headers)?;
+    let permit = event_stream::permit(&state)?;
     let locks = state.control().locks().of(workspace.id).await?;
     let (resumed, events) = locks.subscribe(after).await?;
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -108,12 +103,6 @@ pub(super) async fn stream(
     let listener = Listener { state, caller, locks, events, lock: query.lock, first, missed: missed.into(), look, _permit: permit };
     let events = unfold(listener, async |mut listener| listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener)));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
-}
-
-fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, ApiError> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    id.map(Some).ok_or_else(|| ApiError::invalid("last-event-id", "is not the id of an event of this stream; leave it out to begin now"))
 }
 
 /// Somebody who listens.

@@ -24,6 +24,7 @@ mod credential;
 mod delivery;
 mod elsewhere;
 mod error;
+mod event_stream;
 mod everything;
 mod fenced;
 mod file_entry;
