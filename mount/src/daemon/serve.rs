@@ -17,7 +17,7 @@ use crate::data::{Blocks, DiskCache, Exchange};
 use crate::error::MountError;
 use crate::fs::ArtifactsFs;
 use crate::kernel::{self, MountPoint};
-use crate::mesh::Mesh;
+use crate::mesh::{self, Mesh};
 use crate::options::MountOptions;
 use crate::session::{MountSession, Opener, bury, connection};
 use crate::time::{SharedClock, SystemClock, timestamp};
@@ -113,7 +113,7 @@ fn run(
         tracing::info!("the workspace is encrypted at rest; nothing of it is kept in the cache on disk");
     }
     let disk = disk.and_then(|dir| DiskCache::new(dir, &session.welcome.workspace, options.disk_cache_bytes, Arc::clone(clock)));
-    let exchange = Arc::new(Exchange::new(http, Arc::clone(session)));
+    let exchange = Arc::new(Exchange::new(http.clone(), Arc::clone(session)));
     let blocks = Blocks::new(exchange, options.cache_bytes.min(CACHE_MAX_BYTES) as usize, disk);
     let agent = Agent::new(Arc::clone(session), blocks, work.handle().clone()).map_err(MountError::io("cannot watch the session"))?;
     state.prepare().map_err(MountError::io("cannot make the state directory"))?;
@@ -124,9 +124,13 @@ fn run(
     let gone = tell(&events, || Event::Gone);
     let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
     agent.caches.begin(side);
-    if let Some(mesh) = mesh {
-        mesh.add(session);
-    }
+    let mesh = match mesh {
+        Some(mesh) => {
+            mesh.add(session);
+            Some(Arc::clone(mesh))
+        }
+        None => mesh::guest::begin(session, &options.mesh, &http, work.handle()),
+    };
     agent.want_lease().map_err(MountError::io("cannot start a thread"))?;
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
@@ -139,7 +143,7 @@ fn run(
         secret: session.welcome.secret.clone(),
         endpoints: options.credential.endpoints().to_vec(),
     };
-    let listening = put_on_record(state, &record, &agent, work, &events, mesh.cloned());
+    let listening = put_on_record(state, &record, &agent, work, &events, mesh);
     // A mount without a record serves all the same, but could not be unmounted with care.
     let listening = match listening {
         Ok(listening) => listening,
@@ -212,7 +216,7 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord, mesh: Option<&Mesh>) -
         pid: record.pid,
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
         second_endpoint: vitals.as_ref().and_then(|vitals| vitals.second_endpoint.clone()),
-        gossip: mesh.map(Mesh::status),
+        gossip: mesh.and_then(Mesh::status),
         endpoint: vitals.map_or_else(String::new, |vitals| vitals.endpoint),
     }
 }
