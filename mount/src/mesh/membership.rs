@@ -30,9 +30,10 @@ const ASK_GAP_MS: u64 = 1_000;
 const DUMB_MS: u64 = 3_000;
 /// How long to wait where asking leads nowhere: the credential is refused, or the node has no mesh.
 const NOWHERE_MS: u64 = 30_000;
-/// How long a guest waits that is not let in or not reached, if its stream does not move meanwhile.
+/// How long a guest waits that is not let in, if its stream does not move meanwhile.
 const LATER_MS: u64 = 10 * 60_000;
-/// A guest that has no proof from its cell for so long gives its place up.
+/// A guest that has no proof from its cell for so long gives its place up, at first for as long again, then for twice as long each time,
+/// and for [`LATER_MS`] at the most.
 const DEAF_MS: u64 = 60_000;
 /// Between the end of the task, which is a bug, and the next.
 const AGAIN_MS: u64 = 1_000;
@@ -71,9 +72,8 @@ async fn take_part(mesh: Arc<Mesh>, clock: SharedClock, part: Part) {
         Member::Guest(session) => Some(session.relinks()),
         Member::Host { .. } => None,
     };
-    Membership { mesh, clock, part, port, address, host, relinks, cell: None, asked: Asked::default(), clocks_asked_ms: None }
-        .run(joiner)
-        .await
+    let asked = Asked::default();
+    Membership { mesh, clock, part, port, address, host, relinks, in_vain: 0, cell: None, asked, clocks_asked_ms: None }.run(joiner).await
 }
 
 async fn open(part: &Part, joiner: &mut Joiner) -> std::io::Result<(Port, SocketAddr)> {
@@ -123,6 +123,8 @@ struct Membership {
     host: NodeName,
     /// A guest's stream was made anew.
     relinks: Option<watch::Receiver<u64>>,
+    /// How often it was in a cell in vain, one time after the other.
+    in_vain: u32,
     cell: Option<Place>,
     asked: Asked,
     clocks_asked_ms: Option<u64>,
@@ -196,13 +198,15 @@ impl Membership {
         if is_relinked {
             self.asked = Asked { again_ms: jittered(ASK_GAP_MS), error: None, ..self.asked };
         }
-        let is_deaf = |place: &Place| {
-            let age_ms = self.mesh.age_ms().unwrap_or(u64::MAX);
-            age_ms.min(now_ms.saturating_sub(place.joined_ms)) >= DEAF_MS
-        };
+        let age_ms = self.mesh.age_ms().unwrap_or(u64::MAX);
+        if age_ms < DUMB_MS {
+            self.in_vain = 0;
+        }
+        let is_deaf = |place: &Place| age_ms.min(now_ms.saturating_sub(place.joined_ms)) >= DEAF_MS;
         if self.part.member.is_guest() && self.cell.as_ref().is_some_and(is_deaf) {
-            let reason = format!("no datagram of the cell gets through to {}", self.address);
-            self.give_up(JoinError::Closed(reason), LATER_MS);
+            let reason = format!("no proof gets through to {}", self.address);
+            self.give_up(JoinError::Closed(reason), (DEAF_MS << self.in_vain).min(LATER_MS));
+            self.in_vain = (self.in_vain + 1).min(8);
         }
     }
 

@@ -145,7 +145,7 @@ impl Fleet {
         Founding { id: CellId(id), secret }
     }
 
-    /// Through whom to find a cell: its other nodes, and some of its hosts, those first that have asked last. A guest's address is what
+    /// Through whom besides this node to find a cell: its other nodes, and some of its hosts, those first that have asked last. A guest's address is what
     /// the guest says, so nobody is sent there before the guest has spoken in the cell.
     fn seeds(&self, circle: &Circle, id: CellId, cell: &CellEntry, for_whom: Option<&NodeName>) -> Vec<SocketAddr> {
         let others = cell.hosts().filter(|(name, _)| !circle.is_of_guests() && Some(*name) != for_whom);
@@ -173,9 +173,10 @@ impl Fleet {
     /// All cells of the accounts that this node owns, with the nodes of each.
     fn orders(&self) -> Vec<(CellOrder, Vec<NodeName>)> {
         let mut orders = Vec::new();
+        let own = self.0.cells.port_address(self);
         for unit in self.units() {
             for (circle, id, cell) in unit.cells.lock().values().flat_map(Circles::iter) {
-                let seeds = self.seeds(circle, id, cell, None);
+                let seeds = own.into_iter().chain(self.seeds(circle, id, cell, None)).collect();
                 orders.push((CellOrder { id, secret: cell.secret(), shard: unit.shard, seeds }, self.nodes_of(id)));
             }
         }

@@ -63,8 +63,8 @@ impl CellsHere {
             Some(port) => port.clone(),
             None => {
                 let opened =
-                    Port::open(listen, count).map_err(|error| format!("cannot receive datagrams of host agents at {listen}: {error}"))?;
-                tracing::info!(address = %opened.local_addr(), "the node takes part in cells of host agents");
+                    Port::open(listen, count).map_err(|error| format!("cannot receive datagrams of agents at {listen}: {error}"))?;
+                tracing::info!(address = %opened.local_addr(), "the node takes part in cells of agents");
                 port.insert(opened).clone()
             }
         };
@@ -76,6 +76,12 @@ impl CellsHere {
             address.set_port(opened.local_addr().port());
         }
         Ok((opened, address))
+    }
+
+    /// Where others reach the socket, if it is open.
+    pub(super) fn port_address(&self, fleet: &Fleet) -> Option<SocketAddr> {
+        let is_open = self.port.lock().is_some();
+        is_open.then(|| self.open_port(fleet).ok())?.map(|(_, address)| address)
     }
 }
 
