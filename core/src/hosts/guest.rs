@@ -116,7 +116,17 @@ mod tests {
     fn what_no_guest_shows_is_none() {
         let good = GuestBearer::new(SessionId::from_bits(1), "s").to_string();
         let umlauts = format!("{}.{}", SessionId::from_bits(1), "ü".repeat(40));
-        for bad in ["", ".", "a.b", &good[1..], &good[..good.len() - 1], &format!("{good}0"), &format!("{good}_"), &format!("{good}_a_b"), &umlauts] {
+        for bad in [
+            "",
+            ".",
+            "a.b",
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}0"),
+            &format!("{good}_"),
+            &format!("{good}_a_b"),
+            &umlauts,
+        ] {
             assert!(bad.parse::<GuestBearer>().is_err(), "{bad}");
         }
     }

@@ -83,12 +83,7 @@ impl Circles {
     }
 
     /// What some came with has ended; see [`Cells::end`].
-    pub fn end(
-        &mut self,
-        now_ms: u64,
-        has_ended: impl Fn(&super::Admission) -> bool,
-        mut found: impl FnMut() -> Founding,
-    ) -> Vec<CellId> {
+    pub fn end(&mut self, now_ms: u64, has_ended: impl Fn(&super::Admission) -> bool, mut found: impl FnMut() -> Founding) -> Vec<CellId> {
         self.0.values_mut().flat_map(|cells| cells.end(now_ms, &has_ended, &mut found)).collect()
     }
 

@@ -128,17 +128,24 @@ fn a_guest_has_one_place_among_its_own_and_opens_nothing_else() -> Result<()> {
             let cells: BTreeSet<_> = [&places[0], &places[2], &hosts[0]].iter().map(|place| (place.cell, place.secret)).collect();
             ensure!(cells.len() == 3, "tenants and hosts share cells");
             let nodes: BTreeSet<SocketAddr> = cluster.nodes.iter().map(|node| node.address()).collect();
-            ensure!(places.iter().flat_map(|place| &place.seeds).all(|seed| nodes.contains(seed)), "a guest is told of another: {places:?}");
+            ensure!(
+                places.iter().flat_map(|place| &place.seeds).all(|seed| nodes.contains(seed)),
+                "a guest is told of another: {places:?}"
+            );
             ensure!(hosts[1].seeds.contains(&"127.0.0.1:11".parse()?), "hosts are told of each other");
             // Other names and addresses, others' sessions, and what is not quite the proof.
             let name = guest_name(one.welcome.session);
             let (shown, api) = (one.bearer(), cluster.api(0, &one.bearer())?);
             ensure!(code(&ask(&api, "guest-another", NOWHERE)?) == (400, "invalid_request"), "it has two names");
-            ensure!(code(&ask(&api, guest_name(two.welcome.session).as_str(), NOWHERE)?) == (400, "invalid_request"), "it has another's name");
+            ensure!(
+                code(&ask(&api, guest_name(two.welcome.session).as_str(), NOWHERE)?) == (400, "invalid_request"),
+                "it has another's name"
+            );
             ensure!(code(&ask(&api, name.as_str(), "0.0.0.0:9")?) == (400, "invalid_request"), "it is nowhere");
             let of_two = shown.replace(&one.welcome.session.to_string(), &two.welcome.session.to_string());
             let last = if shown.ends_with('0') { "1" } else { "0" };
-            for wrong in [of_two, format!("{}{last}", &shown[..shown.len() - 1]), format!("{}.{}", one.welcome.session, one.welcome.secret)] {
+            for wrong in [of_two, format!("{}{last}", &shown[..shown.len() - 1]), format!("{}.{}", one.welcome.session, one.welcome.secret)]
+            {
                 let refused = ask(&cluster.api(0, &wrong)?, name.as_str(), NOWHERE)?;
                 ensure!(code(&refused) == (401, "unauthorized"), "{wrong}: {}", refused.text);
             }
@@ -209,11 +216,7 @@ fn a_gossip_task_that_dies_costs_an_agent_one_proof_at_the_most() -> Result<()> 
 fn end_life(place: &CellPlace, name: &NodeName, address: SocketAddr) -> Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let generation = unix_ms() + 3_600_000;
-    let me = Identity {
-        name: "hostile".parse()?,
-        incarnation: Incarnation { generation, salt: [7; 16] },
-        address: socket.local_addr()?,
-    };
+    let me = Identity { name: "hostile".parse()?, incarnation: Incarnation { generation, salt: [7; 16] }, address: socket.local_addr()? };
     let listed = |name: &NodeName, address| DigestEntry {
         member: MemberId { name: name.clone(), generation, address },
         heartbeat: 1,

@@ -2,9 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::mesh::{
-    Admission, CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, Pass, cell_nodes,
-};
+use crate::mesh::{Admission, CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, Pass, cell_nodes};
 use crate::name::NodeName;
 use crate::revocation::Issue;
 use crate::{AccountId, KeyId, Timestamp};

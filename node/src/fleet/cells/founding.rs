@@ -6,7 +6,8 @@ use std::time::Duration;
 use artifacts_core::cluster::Seat;
 use artifacts_core::hosts::{CellAnswer, CellPlace, JoinCell};
 use artifacts_core::mesh::{
-    Admission, CellEntry, CellId, CellsError, Circle, Circles, Founding, HOST_ASKS_MS, HostEntry, NodePhase, Pass, cell_nodes, is_usable_address,
+    Admission, CellEntry, CellId, CellsError, Circle, Circles, Founding, HOST_ASKS_MS, HostEntry, NodePhase, Pass, cell_nodes,
+    is_usable_address,
 };
 use artifacts_core::name::NodeName;
 use artifacts_core::protocol::Refusal;
