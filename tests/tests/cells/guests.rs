@@ -136,12 +136,12 @@ fn a_guest_has_one_place_among_its_own_and_opens_nothing_else() -> Result<()> {
             // Other names and addresses, others' sessions, and what is not quite the proof.
             let name = guest_name(one.welcome.session);
             let (shown, api) = (one.bearer(), cluster.api(0, &one.bearer())?);
-            ensure!(code(&ask(&api, "guest-another", NOWHERE)?) == (400, "invalid_request"), "it has two names");
+            ensure!(code(&ask(&api, "guest-another", NOWHERE)?) == (422, "invalid_request"), "it has two names");
             ensure!(
-                code(&ask(&api, guest_name(two.welcome.session).as_str(), NOWHERE)?) == (400, "invalid_request"),
+                code(&ask(&api, guest_name(two.welcome.session).as_str(), NOWHERE)?) == (422, "invalid_request"),
                 "it has another's name"
             );
-            ensure!(code(&ask(&api, name.as_str(), "0.0.0.0:9")?) == (400, "invalid_request"), "it is nowhere");
+            ensure!(code(&ask(&api, name.as_str(), "0.0.0.0:9")?) == (422, "invalid_request"), "it is nowhere");
             let of_two = shown.replace(&one.welcome.session.to_string(), &two.welcome.session.to_string());
             let last = if shown.ends_with('0') { "1" } else { "0" };
             for wrong in [of_two, format!("{}{last}", &shown[..shown.len() - 1]), format!("{}.{}", one.welcome.session, one.welcome.secret)]
