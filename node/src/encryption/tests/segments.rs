@@ -211,7 +211,8 @@ proptest! {
         prop_assume!(plain_len.is_some());
         let range = { let (a, b) = (a % plain_len.unwrap(), b % plain_len.unwrap()); a.min(b)..a.max(b) + 1 };
         if let Some(opened) = read(&cipher(true), &changed, range.clone()) {
-            prop_assert_eq!(Some(&opened[..]), text(len).get(range.start as usize..range.end as usize));
+            let plain = text(len);
+            prop_assert_eq!(Some(&opened[..]), plain.get(range.start as usize..range.end as usize));
         }
     }
 }
