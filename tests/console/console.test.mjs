@@ -287,8 +287,10 @@ test('a grant is revoked, and its mount is seen to go out', async () => {
   await until('the choice follows the address', async () => (await page.getByLabel('State').inputValue()) === 'stands');
 });
 
-test('all grants of a tenant are revoked, and its mounts go out one by one', async () => {
+test('all grants of a tenant are revoked, and its mounts go out one by one, each at its time', async () => {
   await flock.end();
+  // It hears of nothing, so it is out when its lease is over.
+  mounts['run-3'].signal('STOP');
   await open('tenants');
   await page.getByRole('row').filter({ hasText: 'initech' }).getByRole('button', { name: 'Revoke all' }).click();
   const dialog = page.getByRole('dialog', { name: 'Revoke all grants of this tenant?' });
@@ -296,16 +298,35 @@ test('all grants of a tenant are revoked, and its mounts go out one by one', asy
   await checkAccessible(page, 'the question whether to revoke');
   await shoot(page, 'revoke-light');
   await dialog.getByRole('button', { name: 'Revoke' }).click();
-  await dialog.getByText('3 of 3 mounts out').waitFor();
+  await dialog.getByText('2 of 3 mounts out').waitFor();
   await dialog.getByText('3 grants revoked for good').waitFor();
+  const rowOf = (runtime) => dialog.getByRole('listitem').filter({ hasText: `initech / ${runtime}` });
+  await rowOf('run-3').getByText('fenced', { exact: true }).waitFor();
+  assert.equal(await dialog.getByText('out', { exact: true }).count(), 2);
+  await checkAccessible(page, 'mounts that go out');
+  await shoot(page, 'revoking-light');
+  await dialog.getByText('3 of 3 mounts out').waitFor();
+  mounts['run-3'].signal('CONT');
   assert.equal(await dialog.getByText('out', { exact: true }).count(), 3);
+  const { items: outs } = await ask(cluster.url, key, 'GET', '/v1/audit?kind=session_out&tenant_slug=initech');
+  assert.deepEqual(outs.map(({ runtime_id, how }) => [runtime_id, how]).sort(), [['run-1', 'confirmed'], ['run-2', 'confirmed'], ['run-3', 'lease_ended']]);
+  for (const { runtime_id, how, after_ms, revoked } of outs) {
+    assert.equal(revoked, 'grant');
+    await rowOf(runtime_id).getByText(how === 'confirmed' ? 'confirmed' : 'its lease is over').waitFor();
+    const shownMs = after_ms < 1_000 ? `after ${after_ms} ms` : `after ${(after_ms / 1_000).toFixed(after_ms < 10_000 ? 1 : 0)} s`;
+    await rowOf(runtime_id).getByText(shownMs).waitFor();
+  }
+  const frozen = outs.find(({ runtime_id }) => runtime_id === 'run-3').after_ms;
+  assert.ok(outs.every(({ runtime_id, after_ms }) => runtime_id === 'run-3' || after_ms < frozen), JSON.stringify(outs));
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme });
     await checkAccessible(page, `mounts that are out, ${scheme}`);
     await shoot(page, `revoked-${scheme}`);
   }
   await page.emulateMedia({ colorScheme: 'light' });
-  for (const runtime of ['run-1', 'run-2', 'run-3']) await assert.rejects(stat(join(mounts[runtime].point, 'data')), { code: 'EACCES' }, runtime);
+  for (const runtime of ['run-1', 'run-2', 'run-3']) {
+    await until(`${runtime} refuses`, () => stat(join(mounts[runtime].point, 'data')).then(() => false, ({ code }) => code === 'EACCES'));
+  }
   await dialog.getByRole('button', { name: 'Close' }).click();
   await open('mounts');
   await shown('No mounts.');
@@ -315,7 +336,7 @@ test('the audit trail tells of it, and goes on while it is looked at', async () 
   await open('audit');
   const rows = page.getByRole('row');
   for (const runtime of ['run-1', 'run-2', 'run-3']) {
-    for (const what of ['ticket issued', 'session opened', 'grant revoked', 'session fenced']) {
+    for (const what of ['ticket issued', 'session opened', 'grant revoked', 'session fenced', 'session out']) {
       await rows.filter({ hasText: what }).filter({ hasText: `initech / ${runtime}` }).first().waitFor();
     }
   }

@@ -75,7 +75,7 @@ pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
-pub(crate) use schema::{AuditActorSchema, ModeSchema};
+pub(crate) use schema::{AuditActorSchema, ModeSchema, OutSchema};
 pub(crate) use shell::{name, surround};
 pub use state::ApiState;
 
