@@ -18,6 +18,7 @@ mod audit_events;
 mod body;
 mod byte_range;
 mod caller;
+mod cells;
 mod change;
 mod cluster;
 mod credential;
@@ -69,6 +70,7 @@ mod workspaces;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+pub(crate) use cells::{AccountCell, AccountCells, CellPart, CellSight, RegionNode};
 pub(crate) use cluster::{ClusterSight, describe as describe_cluster};
 pub(crate) use elsewhere::Elsewhere;
 pub use error::{ALL_CODES, ApiError, status};
