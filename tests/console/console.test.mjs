@@ -347,6 +347,42 @@ test('the audit trail tells of it, and goes on while it is looked at', async () 
   assert.equal(await rows.filter({ hasText: 'grant revoked' }).count(), 4);
 });
 
+test('an account sees the cells of its hosts in the ring, and nothing of others', async () => {
+  const agents = await Promise.all([cluster.agent('host-a', key), cluster.agent('host-b', key), cluster.agent('host-of-rival', rival)]);
+  const cellsOf = async (credential) => ask(cluster.url, credential, 'GET', '/v1/mesh/cells');
+  const isWhole = ({ cells }, hosts) => cells.length === 1 && cells[0].hosts === hosts && cells[0].nodes.length === 2 && cells[0].nodes.every(({ takes_part }) => takes_part);
+  const [own, others] = [
+    await until('both hosts are in a cell with two nodes', async () => cellsOf(key).then((mesh) => isWhole(mesh, 2) && mesh)),
+    await until('so is the other one', async () => cellsOf(rival).then((mesh) => isWhole(mesh, 1) && mesh)),
+  ];
+  assert.notEqual(own.cells[0].id, others.cells[0].id);
+  const told = JSON.stringify(own);
+  for (const hidden of [others.cells[0].id, ...cluster.nodes.map(({ url }) => new URL(url).port), 'host-a', 'rival']) {
+    assert.ok(!told.includes(hidden), `${hidden} in ${told}`);
+  }
+  await open('ring');
+  const picture = page.getByRole('img', { name: 'The ring of eu: 3 nodes, 3 heard; 1 cell with 2 hosts' });
+  await picture.waitFor();
+  assert.deepEqual([await picture.locator('.host-cell').count(), await picture.locator('.thread').count(), await picture.locator('.shard').count()], [1, 2, 0]);
+  await main().getByRole('table', { name: 'Cells' }).getByText('2 of 48').waitFor();
+  await shown('fresh');
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await checkAccessible(page, `cells, ${scheme}`);
+    await shoot(page, `cells-${scheme}`);
+  }
+  await page.setViewportSize(PHONE);
+  await checkSound('cells on a phone');
+  await checkAccessible(page, 'cells on a phone');
+  await shoot(page, 'cells-phone');
+  await page.setViewportSize(DESK);
+  await page.emulateMedia({ colorScheme: 'light' });
+  assert.ok(!/rival/.test(await page.content()), 'shows another account’s');
+  // Whose credential is revoked is in no cell.
+  await ask(cluster.url, key, 'DELETE', `/v1/mesh-credentials/${agents[0].id}`);
+  await page.getByRole('img', { name: /1 cell with 1 host$/ }).waitFor();
+});
+
 test('the ring shows who has what, and changes while it is looked at', async () => {
   await open('ring');
   const token = page.getByLabel('Admin token');
@@ -358,7 +394,7 @@ test('the ring shows who has what, and changes while it is looked at', async () 
   await token.fill(cluster.adminToken);
   await page.keyboard.press('Enter');
   const picture = page.getByRole('img', { name: /The ring of eu/ });
-  await page.getByRole('img', { name: `The ring of eu: 3 nodes, 3 heard; ${cluster.shards} shards, ${cluster.shards} with an owner` }).waitFor();
+  await page.getByRole('img', { name: `The ring of eu: 3 nodes, 3 heard; ${cluster.shards} shards, ${cluster.shards} with an owner; 1 cell with 1 host` }).waitFor();
   assert.equal(await picture.locator('.shard').count(), cluster.shards);
   await shown('serving');
   for (const scheme of ['light', 'dark']) {
