@@ -2,7 +2,7 @@ use std::sync::Weak;
 
 use artifacts_core::AccountId;
 use artifacts_core::cluster::Shard;
-use artifacts_core::mesh::{CellId, Cells};
+use artifacts_core::mesh::{CellId, Cells, Facts};
 
 use crate::api::{AccountCell, AccountCells, CellPart, CellSight, RegionNode};
 use crate::fleet::Fleet;
@@ -30,14 +30,14 @@ impl CellSight for CellsOfShard {
 impl Fleet {
     fn cells_of(&self, shard: Shard, account: AccountId) -> AccountCells {
         let (view, here, now_ms) = (self.ring().view(), self.regions().here(), self.clock().monotonic_ms());
-        let is_here = |facts: &artifacts_core::mesh::Facts| facts.region == here.as_str();
+        let is_here = |facts: &Facts| facts.region == here.as_str();
         let members = view.members.iter().filter(|member| member.facts.as_ref().is_some_and(is_here));
         let nodes = members.map(|member| RegionNode { name: member.id.name.clone(), state: state_of(member) }).collect();
         let sizes: Vec<(CellId, usize, u64, u64)> = self.unit(shard).map_or_else(Vec::new, |unit| {
             let accounts = unit.cells.lock();
             let own = accounts.get(&account).into_iter().flat_map(Cells::iter);
             own.map(|(id, cell)| {
-                let silences = || cell.hosts().map(|(_, host)| now_ms.saturating_sub(host.seen_ms));
+                let silences = || cell.hosts().map(move |(_, host)| now_ms.saturating_sub(host.seen_ms));
                 (id, cell.hosts().count(), silences().min().unwrap_or_default(), silences().max().unwrap_or_default())
             })
             .collect()
