@@ -5,8 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, audit, audit_events, cells, cluster, everything, file_list, file_moves, files, fsck, grants, jwks, lock_events,
-    lock_list, locks, mesh_credentials, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage, workspaces,
+    ApiState, accounts, api_keys, audit, audit_events, cells, cluster, everything, file_list, file_moves, files, fsck, grants, jwks,
+    lock_events, lock_list, locks, mesh_credentials, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage,
+    workspaces,
 };
 
 /// The calls that take no credential.

@@ -58,13 +58,7 @@ impl ApiState {
     }
 
     /// As [`ApiState::new`], for the accounts of one shard, whose workspaces may be elsewhere.
-    pub(crate) fn of_shard(
-        control: Control,
-        files: Files,
-        shard: Shard,
-        elsewhere: Arc<dyn Elsewhere>,
-        cells: Arc<dyn CellSight>,
-    ) -> Self {
+    pub(crate) fn of_shard(control: Control, files: Files, shard: Shard, elsewhere: Arc<dyn Elsewhere>, cells: Arc<dyn CellSight>) -> Self {
         let map = control.context().store.shards();
         let operator = (0..).map(AccountId::from_bits).find(|id| map.of(*id) == shard);
         Self::with(control, Some(files), None, Some(elsewhere), Some(cells), operator.unwrap_or(AccountId::from_bits(0)))

@@ -33,5 +33,5 @@ pub use error::RingError;
 pub use handle::{Ring, RingSeat};
 pub use view::RingView;
 
-pub(crate) use handle::state_of;
 pub(crate) use calls::{FeedStatus, Holdings, STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};
+pub(crate) use handle::state_of;

@@ -449,6 +449,24 @@ async fn a_mount_is_out_once_also_if_its_node_dies_before() {
     assert_eq!(trail(&lab, 5).await.iter().filter(|event| event.kind == AuditKind::SessionOut).count(), 1);
 }
 
+/// What is over and still going, found beside a session that the same ticket has opened since, would let a third one in.
+#[tokio::test]
+async fn a_ticket_is_in_use_after_a_restart_also_if_its_session_before_has_only_just_ended() {
+    let mut lab = Lab::new().await;
+    // They are found in the order of their random ids.
+    for number in 0..8 {
+        lab.open(ticket(number)).await.unwrap();
+    }
+    lab.sessions.fence(|_| true, FenceReason::LeaseLost, Duration::ZERO).await;
+    for number in 0..8 {
+        lab.open(ticket(number)).await.unwrap();
+    }
+    lab.restart().await;
+    for number in 0..8 {
+        assert_eq!(lab.refusal(ticket(number)).await.code, ErrorCode::TicketInUse);
+    }
+}
+
 /// A revoke call waited its whole time for mounts that had no stream to confirm over.
 #[tokio::test]
 async fn nobody_waits_for_a_mount_that_cannot_confirm() {

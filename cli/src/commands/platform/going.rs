@@ -68,13 +68,7 @@ fn line(entry: &AuditEvent) -> String {
     let text = |field: &str| entry.rest.get(field).and_then(Value::as_str).unwrap_or("-");
     let how = if text("how") == "confirmed" { "confirmed" } else { "its lease is over" };
     let after_ms = entry.rest.get("after_ms").and_then(Value::as_u64).unwrap_or_default();
-    format!(
-        "{} {}/{} on {}: out after {after_ms} ms, {how}",
-        text("workspace"),
-        text("tenant_slug"),
-        text("runtime_id"),
-        text("host")
-    )
+    format!("{} {}/{} on {}: out after {after_ms} ms, {how}", text("workspace"), text("tenant_slug"), text("runtime_id"), text("host"))
 }
 
 #[cfg(test)]
