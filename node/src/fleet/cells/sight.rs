@@ -3,6 +3,7 @@ use std::sync::Weak;
 use artifacts_core::AccountId;
 use artifacts_core::cluster::Shard;
 use artifacts_core::mesh::{CellId, Cells, Facts};
+use artifacts_core::name::NodeName;
 
 use crate::api::{AccountCell, AccountCells, CellPart, CellSight, RegionNode};
 use crate::fleet::Fleet;
@@ -49,7 +50,8 @@ impl Fleet {
     /// The nodes of a cell, and which of them have said that they take part.
     fn parts_of(&self, id: CellId) -> Vec<CellPart> {
         let cells = &self.0.cells;
-        let takes_part = |name| if name == self.ring().me() { cells.serves(id) } else { cells.addresses.lock().contains_key(name) };
+        let takes_part =
+            |name: &NodeName| if name == self.ring().me() { cells.serves(id) } else { cells.addresses.lock().contains_key(name) };
         let nodes = self.nodes_of(id);
         nodes.into_iter().map(|name| CellPart { takes_part: takes_part(&name), name }).collect()
     }
