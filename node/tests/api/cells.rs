@@ -17,5 +17,5 @@ async fn a_node_that_is_alone_has_no_cells_and_confined_keys_see_none() {
         node.get("/v1/mesh/cells", &key).send().await.expect_error(403, "forbidden");
     }
     let credential = node.post("/v1/mesh-credentials", &owner.key, json!({})).send().await.expect(201);
-    node.get("/v1/mesh/cells", &credential.str("secret")).send().await.expect_error(401, "unauthorized");
+    node.get("/v1/mesh/cells", &credential.str("secret")).send().await.expect_error(403, "forbidden");
 }

@@ -74,7 +74,7 @@ function ask(problem) {
   };
   const input = h('input', { type: 'password', id: 'admin-token', name: 'token', required: true, pattern: '\\s*[\\x21-\\x7e]+\\s*', autocomplete: 'off', spellcheck: 'false' });
   return h('form', { key: 'ask', class: 'panel narrow', onsubmit },
-    h('p', null, 'Shards and the rest of the nodes serve all accounts; the operator sees them with the admin token, which is in the file ', h('code', null, 'admin-token'), ' of a node’s data directory.'),
+    h('p', null, 'Shards, and what else there is to know of the nodes, are for the operator: the admin token shows them. It is in the file ', h('code', null, 'admin-token'), ' of a node’s data directory.'),
     field('Admin token', input, 'It is kept until this page is closed or reloaded.'),
     problem ? h('p', { class: 'problem', role: 'alert' }, problem) : null,
     h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary' }, 'Show the ring')));

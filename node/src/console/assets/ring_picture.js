@@ -10,8 +10,8 @@ const COLOURS = 8;
 const GAP = 0.012;
 /** More numbers than this cannot be read. */
 const MOST_NUMBERS = 40;
-/** Where cells are, how large an empty and a full one is, and how many have room. */
-const [CELLS, SMALL, LARGE, MOST_CELLS] = [228, 11, 20, 32];
+/** Where cells are, around shards and without; how large an empty and a full one is, and how many have room. */
+const [CELLS, CELLS_ALONE, SMALL, LARGE, MOST_CELLS] = [228, 176, 11, 20, 32];
 const [MARGIN, FULL] = [52, 48];
 
 /** A colour for each node, the same as long as the nodes are. */
@@ -39,9 +39,10 @@ export function ringPicture(status, region, colour, hosts = []) {
     shards.length > 0 && `${counted(shards.length, 'shard')}, ${shards.filter((shard) => ownerOf(shard).name).length} with an owner`,
     hosts.length > 0 && cellWords(hosts),
   ];
-  const [from, size] = hosts.length ? [-MARGIN, SIZE + 2 * MARGIN] : [0, SIZE];
+  const [from, size] = hosts.length && shards.length ? [-MARGIN, SIZE + 2 * MARGIN] : [0, SIZE];
+  const radius = shards.length ? CELLS : CELLS_ALONE;
   const drawn = [...hosts].sort((one, other) => other.hosts - one.hosts).slice(0, MOST_CELLS).sort((one, other) => (one.id < other.id ? -1 : 1));
-  const spots = drawn.map((of, index) => ({ of, at: point(CELLS, ((index + 0.5) / drawn.length) * 2 * Math.PI) }));
+  const spots = drawn.map((of, index) => ({ of, at: point(radius, ((index + 0.5) / drawn.length) * 2 * Math.PI) }));
   return svg('svg', { viewBox: `${from} ${from} ${size} ${size}`, role: 'img', 'aria-label': `The ring of ${region}: ${words.filter(Boolean).join('; ')}` },
     ...links, ...spots.flatMap((spot) => threads(spot, places, colour)), ...ties, ...cells,
     ...members.map((member) => node(member, places.get(member.name), colour, member.name === status.node)), ...spots.map(hostCell));
