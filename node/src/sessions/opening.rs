@@ -230,6 +230,7 @@ impl Sessions {
             expires_at: right.expires_at,
             phase: Phase::Live,
             ended_at: None,
+            is_going: false,
             inodes: InodeRanges::default(),
         };
         let mut batch = Batch::new();
