@@ -25,6 +25,7 @@ const LOG_TAIL_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Scratch {
     dir: TempDir,
+    limit: Duration,
     memory: PeakMemory,
     guard: Option<(Sender<()>, JoinHandle<()>)>,
 }
@@ -48,7 +49,7 @@ impl Scratch {
                 release(&path);
             }
         });
-        Ok(Self { dir, memory: PeakMemory::default(), guard: Some((done, guard)) })
+        Ok(Self { dir, limit, memory: PeakMemory::default(), guard: Some((done, guard)) })
     }
 
     /// The directory.
@@ -59,6 +60,11 @@ impl Scratch {
     /// A path below it.
     pub fn join(&self, below: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(below)
+    }
+
+    /// How long the test may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// What the agents and nodes of this test held at most.

@@ -76,10 +76,11 @@ pub(crate) fn cost() -> Result<()> {
         let Some(cluster) = Cluster::start_apart(scratch, 3, &json!({}))? else { return Ok(()) };
         cluster.check(|cluster| {
             let net = cluster.net()?;
-            let home = cluster.home(1, 2)?;
             let mut table =
                 Table::new(&["an idle agent with one mount", "processor", "KB/s received", "KB/s sent", "a node of the cell, processor"]);
             for hosts in std::iter::once(0).chain(CELLS) {
+                // An account of its own, whose cells nobody is in who has just gone.
+                let home = cluster.home(1, 2)?;
                 let host = net.lan.host(&format!("h{hosts}"))?;
                 let arguments = |name: &str| -> Result<Vec<String>> {
                     let (_, file) = HostAgent::credential(scratch, &cluster.nodes[0].url(), &home.key, name)?;

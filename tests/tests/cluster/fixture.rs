@@ -124,7 +124,7 @@ impl Cluster {
             if let Some(regions) = config.as_object_mut().and_then(|config| config.remove("regions")) {
                 config["ring"]["regions"] = regions;
             }
-            let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), LIMIT)?);
+            let place = Arc::new(Scratch::new(&format!("cluster-n{index}"), scratch.limit())?);
             let options = NodeOptions { config, host: host(index), ..NodeOptions::default() };
             nodes.push(NodeProcess::start_with(&place, options).inspect_err(|_| place.show_logs())?);
             places.push(place);
