@@ -1,9 +1,11 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::protocol::Opening;
 use artifacts_core::ticket::{Mode, TicketFile};
+use artifacts_trace::TraceOptions;
 use serde::{Deserialize, Serialize};
 
 /// Memory for blocks unless the caller says otherwise, in bytes.
@@ -93,6 +95,12 @@ pub struct MountOptions {
     pub threads: usize,
     /// Whether SIGTERM and SIGINT unmount. False for a mount that is not the only concern of its process.
     pub handle_signals: bool,
+    /// Where traces go, if anywhere; of no effect in a process that serves several mounts, which traces them all alike.
+    #[serde(default)]
+    pub traces: TraceOptions,
+    /// Where Prometheus finds the metrics of the mount, if anywhere; of no effect in a process that serves several mounts.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl MountOptions {
@@ -109,6 +117,8 @@ impl MountOptions {
             ca_cert: None,
             threads: 2,
             handle_signals: true,
+            traces: TraceOptions::default(),
+            metrics_listen: None,
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
 pub(crate) use schema::{AuditActorSchema, ModeSchema, OutSchema};
-pub(crate) use shell::{name, surround};
+pub(crate) use shell::{name, surround, traced};
 pub use state::ApiState;
 
 /// All calls of the API, with a fallback for everything else.

@@ -15,8 +15,9 @@ use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
 use super::member::Member;
-use super::message::{Attached, Attachment, Sealed, WorkspaceMessage};
+use super::message::{Attached, Attachment, FrameContext, Sealed, WorkspaceMessage};
 use super::quotas;
+use super::traces::UnflushedCalls;
 use super::upkeep::{AbsentWriters, Upkeep};
 use super::visitors::Visitors;
 use crate::context::SharedContext;
@@ -104,6 +105,8 @@ pub(crate) struct WorkspaceState {
     pub(super) dirty: bool,
     pub(super) flush_wanted: bool,
     pub(super) flush_under_way: bool,
+    /// Traced calls that the next flush makes durable.
+    pub(super) unflushed_calls: UnflushedCalls,
     pub(super) drains: Vec<RpcReplyPort<Result<(), StoreError>>>,
     /// How many flushes have begun, and what waits for the end of which.
     pub(super) flushes_begun: u64,
@@ -176,6 +179,7 @@ impl Actor for WorkspaceActor {
             dirty: false,
             flush_wanted: false,
             flush_under_way: false,
+            unflushed_calls: UnflushedCalls::default(),
             drains: Vec::new(),
             flushes_begun: 0,
             until_flushed: Vec::new(),
@@ -226,7 +230,7 @@ impl Actor for WorkspaceActor {
 impl WorkspaceState {
     pub(super) async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
         match message {
-            WorkspaceMessage::Frame(session, frame, _permit) => return self.frame(myself, session, frame).await,
+            WorkspaceMessage::Frame(session, frame, context) => return self.frame(myself, session, frame, context).await,
             WorkspaceMessage::Tick => {
                 self.tick_scheduled = false;
                 self.maybe_flush(myself, true);
@@ -420,18 +424,28 @@ impl WorkspaceState {
         applied.outcome
     }
 
-    async fn frame(&mut self, myself: &ActorRef<WorkspaceMessage>, session: SessionId, frame: ClientFrame) -> Result<(), StoreError> {
+    async fn frame(
+        &mut self,
+        myself: &ActorRef<WorkspaceMessage>,
+        session: SessionId,
+        frame: ClientFrame,
+        FrameContext { permit: _permit, traced }: FrameContext,
+    ) -> Result<(), StoreError> {
         if self.members.get(&session).is_none_or(|member| member.is_refused) {
             // Sealed or about to be, or never attached: nothing of it is accepted.
             return Ok(());
         }
         match frame {
-            ClientFrame::Commit { acked, ops } => self.commit(myself, session, Decider::Node, acked, ops).await,
-            ClientFrame::Decided { acked, ops } => self.commit(myself, session, Decider::Mount, acked, ops).await,
-            ClientFrame::Request { id, request } => self.request(myself, session, id, request).await,
+            ClientFrame::Commit { acked, ops } => self.commit(myself, session, Decider::Node, acked, ops, traced.as_deref()).await,
+            ClientFrame::Decided { acked, ops } => self.commit(myself, session, Decider::Mount, acked, ops, traced.as_deref()).await,
+            ClientFrame::Request { id, request } => self.request(myself, session, id, request, traced).await,
             ClientFrame::Flush { seq } => {
                 // What is durable already the mount has been told, by the welcome or since.
                 if self.members.get(&session).is_some_and(|member| member.durable < seq) {
+                    // Else the flush that is under way is what they wait for.
+                    if self.dirty {
+                        self.unflushed_calls.add_waiting(traced.as_deref());
+                    }
                     self.maybe_flush(myself, true);
                 }
                 Ok(())
@@ -496,7 +510,7 @@ impl WorkspaceState {
                 Ok(())
             }
             ClientFrame::ClaimLocks { held, asked, waiting } => self.claim_locks(session, LockClaims { held, asked, waiting }).await,
-            ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye => Ok(()),
+            ClientFrame::Heartbeat { .. } | ClientFrame::FenceConfirmed | ClientFrame::Goodbye | ClientFrame::Traced(_) => Ok(()),
         }
     }
 
