@@ -1,7 +1,13 @@
 //! Logs go to stderr: quiet by default, more with `-v`, exactly what `RUST_LOG` says where it is set.
 
+use std::fmt;
+
 use clap::ValueEnum;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::output::Style;
 
@@ -36,9 +42,29 @@ pub(crate) fn start(verbose: u8, quiet: bool, usual: Usual, format: LogFormat, s
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(style.is_coloured());
     let started = match format {
         LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).map_event_format(WithTrace).try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging had been started before");
+    }
+}
+
+/// A line of JSON that says which trace it belongs to, where there is one.
+struct WithTrace<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for WithTrace<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(span) = artifacts_trace::current() else { return self.0.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        match line.strip_prefix('{') {
+            Some(fields) => write!(writer, r#"{{"trace_id":"{:032x}","span_id":"{:016x}",{fields}"#, span.trace, span.span),
+            None => writer.write_str(&line),
+        }
     }
 }

@@ -23,6 +23,7 @@ mod settings;
 mod size;
 mod stop;
 mod time;
+mod traces;
 mod transfer;
 mod ttl;
 

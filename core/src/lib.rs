@@ -22,6 +22,7 @@ pub mod revocation;
 pub mod session;
 pub mod ticket;
 pub mod time;
+pub mod trace;
 
 pub use error_code::ErrorCode;
 pub use id::{

@@ -9,7 +9,7 @@ use artifacts_core::protocol::FenceReason;
 use fuser::INodeNo;
 
 use crate::data::{Blocks, ReadAhead, SegmentUploader};
-use crate::fs::{Asker, Audiences, Directories, InodeNumbers, InodeTable, LockFiles};
+use crate::fs::{Asker, Audiences, Calls, Directories, InodeNumbers, InodeTable, LockFiles};
 use crate::gate::{Gate, Watch};
 use crate::kernel::Caches;
 use crate::session::MountSession;
@@ -44,6 +44,8 @@ pub(crate) struct Agent {
     pub(crate) directories: Directories,
     /// Open files, for the sake of locks.
     pub(crate) lock_files: LockFiles,
+    /// How system calls went.
+    pub(crate) calls: Calls,
     /// The kernel's inode numbers.
     pub(crate) numbers: InodeNumbers,
     /// Whether writes pass the kernel's page cache by; it says so when the mount begins.
@@ -69,6 +71,7 @@ impl Agent {
             caches: Arc::default(),
             directories: Directories::default(),
             lock_files: LockFiles::default(),
+            calls: Calls::default(),
             writes_directly: AtomicBool::new(false),
             work,
         });

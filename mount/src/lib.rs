@@ -3,13 +3,14 @@
 //! [`serve`] mounts a workspace in this process, [`spawn`](daemon::spawn) in one of its own, [`host`] in the one process of a machine
 //! that serves all its mounts, and [`control`] asks mounts how they are and ends them. Inside, thin shells stand around the machines of
 //! `artifacts_core`: `session` keeps the stream up and remembers what is not settled, `mesh` gossips with other hosts, `gate` decides for every call
-//! whether it may be served, `fs` answers the kernel, `data` moves the bytes of files, `kernel` mounts and drops
+//! whether it may be served, `fs` answers the kernel, `metrics` tells Prometheus of mounts, `data` moves the bytes of files, `kernel` mounts and drops
 //! caches, `agent` puts them together and ends the mount's right to serve when the node says so or time is up.
 
 pub mod control;
 pub mod daemon;
 pub mod headless;
 pub mod host;
+pub mod metrics;
 
 mod agent;
 mod data;

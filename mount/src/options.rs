@@ -1,9 +1,11 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use artifacts_core::name::{Subpath, WorkspaceAddress};
 use artifacts_core::protocol::Opening;
 use artifacts_core::ticket::{Mode, TicketFile};
+use artifacts_trace::TraceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::mesh::GuestMesh;
@@ -98,6 +100,12 @@ pub struct MountOptions {
     /// Its part in the mesh, where no host agent takes part for it. Whoever is asked to mount by an earlier version is not told.
     #[serde(default)]
     pub mesh: GuestMesh,
+    /// Where traces go, if anywhere; of no effect in a process that serves several mounts, which traces them all alike.
+    #[serde(default)]
+    pub traces: TraceOptions,
+    /// Where Prometheus finds the metrics of the mount, if anywhere; of no effect in a process that serves several mounts.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl MountOptions {
@@ -115,6 +123,8 @@ impl MountOptions {
             threads: 2,
             handle_signals: true,
             mesh: GuestMesh::default(),
+            traces: TraceOptions::default(),
+            metrics_listen: None,
         }
     }
 }

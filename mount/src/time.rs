@@ -18,6 +18,8 @@ pub(crate) trait Clock: Send + Sync + Debug + 'static {
     fn boot_ms(&self) -> u64;
     /// Nanoseconds since the Unix epoch. May step.
     fn wall_ns(&self) -> Nanos;
+    /// Nanoseconds of a clock that never steps: for how long something took.
+    fn steady_ns(&self) -> u64;
 }
 
 /// A shared clock.
@@ -36,6 +38,11 @@ impl Clock for SystemClock {
     fn wall_ns(&self) -> Nanos {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         now.tv_sec * 1_000_000_000 + now.tv_nsec
+    }
+
+    fn steady_ns(&self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
     }
 }
 
@@ -106,6 +113,10 @@ impl Clock for ManualClock {
 
     fn wall_ns(&self) -> Nanos {
         self.boot_ms() as Nanos * 1_000_000
+    }
+
+    fn steady_ns(&self) -> u64 {
+        self.boot_ms() * 1_000_000
     }
 }
 

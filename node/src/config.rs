@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use artifacts_core::cluster::{Regions, RegionsError};
 use artifacts_core::protocol::{DataPath, VersionRange};
+use artifacts_trace::TraceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
@@ -91,6 +92,8 @@ pub struct NodeConfig {
     pub mesh: MeshConfig,
     /// Whether the web console is served at `/console`.
     pub console: bool,
+    /// Where traces go, if anywhere. Whoever starts the process begins to trace; the node itself only makes spans.
+    pub traces: TraceOptions,
     /// Which versions of the session protocol the node says that it speaks: for tests of upgrades. One newer than this program's
     /// newest is spoken as that.
     pub protocol: VersionRange,
@@ -146,6 +149,7 @@ impl Default for NodeConfig {
             ring: None,
             mesh: MeshConfig::default(),
             console: true,
+            traces: TraceOptions::default(),
             protocol: VersionRange::OURS,
             upkeep: UpkeepRules::default(),
         }

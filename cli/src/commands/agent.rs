@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use artifacts_core::mesh::CredentialFile;
 use artifacts_mount::MeshOptions;
+use artifacts_mount::daemon::SERVICE;
 use artifacts_mount::host::HostAgent;
+use artifacts_mount::metrics::MetricsListener;
+use artifacts_trace::TraceOptions;
 use clap::Args;
 use serde_json::json;
 
@@ -14,6 +17,7 @@ use crate::failure::Failure;
 use crate::logging::LogFormat;
 use crate::output::Output;
 use crate::paths::Paths;
+use crate::traces::{self, TraceArgs};
 
 /// Arguments of `agent`.
 #[derive(Debug, Args)]
@@ -44,6 +48,11 @@ pub(crate) struct AgentArgs {
     /// Where others reach that, if it is another address
     #[arg(long, value_name = "ADDRESS", requires = "mesh_credential_file")]
     mesh_advertise: Option<SocketAddr>,
+    /// Answer Prometheus at http://ADDRESS/metrics with the metrics of all mounts; without a credential, so take 127.0.0.1:PORT
+    #[arg(long, value_name = "ADDRESS", env = "TONBO_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    traces: TraceArgs,
     /// How to write the log to stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -55,12 +64,18 @@ pub(crate) fn run(args: &AgentArgs, output: Output) -> anyhow::Result<()> {
         Some(socket) => std::path::absolute(socket)?,
         None => Paths::of_this_user()?.agent_socket,
     };
+    let tracing = traces::start(&args.traces.clone().over(TraceOptions::default()), SERVICE)?;
+    let metrics = args.metrics_listen.map(MetricsListener::bind).transpose()?;
     let agent = HostAgent::listen(&socket, mesh(args)?)?;
+    if let Some(metrics) = metrics {
+        agent.tell_metrics(metrics)?;
+    }
     let pid = std::process::id();
     output.done(&json!({ "socket": socket, "pid": pid }), &format!("Serving mounts handed over at {}.", socket.display()))?;
     // A daemon keeps no directory busy.
     std::env::set_current_dir("/")?;
     let report = agent.serve();
+    tracing.finish();
     if report.left > 0 {
         return Err(Failure::failed(format!("{} mounts did not end in time", report.left)).into());
     }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use artifacts_core::name::WorkspaceAddress;
 use artifacts_core::ticket::Mode;
 use artifacts_mount::GuestMesh;
+use artifacts_trace::TraceOptions;
 use clap::Args;
 
 use crate::mounting::{self, MountRequest};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::size::Size;
+use crate::traces::TraceArgs;
 
 /// Arguments of `mount`.
 #[derive(Debug, Args)]
@@ -69,6 +71,11 @@ pub(crate) struct MountArgs {
     /// A PEM file of authorities to trust besides the system's
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
+    /// Answer Prometheus at http://ADDRESS/metrics, without a credential, so take 127.0.0.1:PORT; with a process of its own
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    traces: TraceArgs,
 }
 
 impl MountArgs {
@@ -80,7 +87,8 @@ impl MountArgs {
                 MountRequest::with_key(&Settings::load()?, workspace, mode, &self.mountpoint)?
             }
         };
-        if self.no_agent {
+        // A host agent has one address for all its mounts.
+        if self.no_agent || self.metrics_listen.is_some() {
             request.host_agent = None;
         }
         let options = &mut request.options;
@@ -89,6 +97,8 @@ impl MountArgs {
         let is_for = if options.cache_dir.is_some() { &mut options.disk_cache_bytes } else { &mut options.cache_bytes };
         *is_for = self.cache_size.map_or(*is_for, Size::bytes);
         options.mesh = GuestMesh { enabled: self.mesh != "off", listen: self.mesh_listen, advertise: self.mesh_advertise };
+        options.metrics_listen = self.metrics_listen;
+        options.traces = self.traces.over(TraceOptions::default());
         options.ca_cert = self.ca_cert.map(std::path::absolute).transpose()?;
         Ok(request)
     }

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::logging::LogFormat;
 use crate::output::{Format, Output};
 use crate::stop::Stop;
+use crate::traces::{self, TraceArgs};
 
 mod signing_key;
 mod status;
@@ -32,7 +33,7 @@ either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
 ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, regions, listen,
 advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. An object mesh says whom the mesh lets in, and where
-agents reach the node: admit, listen, advertise. Options go before the file.
+agents reach the node: admit, listen, advertise. An object traces says where traces go: endpoint, ratio. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
@@ -88,6 +89,8 @@ pub(crate) struct NodeArgs {
     mesh_admit: Option<String>,
     #[command(flatten)]
     s3: S3Args,
+    #[command(flatten)]
+    traces: TraceArgs,
     /// How log lines on stderr look
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -173,6 +176,7 @@ impl NodeArgs {
             config.public_urls = self.public_url;
         }
         config.blobs = self.s3.over(config.blobs)?;
+        config.traces = self.traces.over(config.traces);
         config.store = match self.store.as_deref() {
             Some("slate") => StoreKind::Slate,
             Some(_) => StoreKind::Sled,
@@ -228,10 +232,18 @@ fn report(output: Output, done: &str, moved: &archive::Summary) -> anyhow::Resul
 async fn serve(config: NodeConfig, output: Output) -> anyhow::Result<()> {
     // From here on a signal no longer kills the process half way through its start.
     let mut stop = Stop::new()?;
+    let tracing = traces::start(&config.traces, "artifacts-node")?;
     let node = tokio::select! {
         node = artifacts_node::Node::start(config) => node?,
         () = stop.asked() => return Ok(()),
     };
+    let served = serve_node(node, &mut stop, output).await;
+    // It waits for no task of this runtime.
+    tracing.finish();
+    served
+}
+
+async fn serve_node(node: artifacts_node::Node, stop: &mut Stop, output: Output) -> anyhow::Result<()> {
     let admin_token = std::path::absolute(node.admin_token_path())?;
     match output.format {
         Format::Json => output.json(&json!({ "listening": node.urls(), "address": node.local_addr(), "admin_token_file": admin_token }))?,

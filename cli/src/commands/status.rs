@@ -18,16 +18,23 @@ use crate::ttl::Ttl;
 #[command(after_help = "\
 Examples:
   artifacts status                              all mounts of this user
-  artifacts status /mnt/work --format json")]
+  artifacts status /mnt/work --format json
+  artifacts status --prometheus > /var/lib/node_exporter/artifacts.prom")]
 pub(crate) struct StatusArgs {
     /// Only what is mounted here, and more of it
     #[arg(value_name = "DIR")]
     mountpoint: Option<PathBuf>,
+    /// Print the metrics of all mounts in the text format of Prometheus, as for its textfile collector
+    #[arg(long, conflicts_with = "mountpoint")]
+    prometheus: bool,
 }
 
 /// Shows the mounts of this user on this host.
 pub(crate) fn run(args: &StatusArgs, output: Output) -> anyhow::Result<()> {
     let state = Paths::of_this_user()?.state;
+    if args.prometheus {
+        return output.line(artifacts_mount::metrics::render(&control::list(&state)?).trim_end());
+    }
     match &args.mountpoint {
         Some(mountpoint) => output.object(&control::status(&state, mountpoint)?, lines),
         None => {

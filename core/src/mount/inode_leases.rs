@@ -19,6 +19,7 @@ impl<O, R, D> Mount<O, R, D> {
         let committer = Committer { seq, op: op.clone(), waiter, rest };
         match self.in_flight.commit(op, may_change, committer, now_ms) {
             Ok(seq) => {
+                self.traces.numbered(seq);
                 let open = if may_orphan { self.in_flight.open.tell_all() } else { Vec::new() };
                 let local = self.local_mut();
                 // Opening was this mount's own business where it holds leases.

@@ -4,12 +4,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::held_leases::HeldLeases;
 use super::open_counts::OpenCounts;
+use super::traces::Traces;
 use crate::SegmentId;
 use crate::leases::Kind;
 use crate::namespace::{self, Errno, Extent, Ino, Key, Limits, Missing, Mutation, Op, Outcome, Source, Stop};
 use crate::protocol::{Answer, ClientFrame, INLINE_MAX_BYTES, NumberedOp, Request};
 use crate::replica::Replica;
 use crate::session::Outbox;
+use crate::trace::TraceContext;
 
 /// The size of a segment, in bytes.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -115,6 +117,8 @@ pub struct Upload {
     pub segment: SegmentId,
     /// All of it.
     pub data: Bytes,
+    /// The first traced call whose data is in it.
+    pub call: Option<TraceContext>,
 }
 
 impl Local {
@@ -288,7 +292,13 @@ impl Local {
 
     /// Puts what waits into parcels, all of it or as much as fills segments. Answers the segments that must be durable
     /// before their parcels may leave.
-    pub(super) fn cut(&mut self, everything: bool, outbox: &mut Outbox, mut new_segment: impl FnMut() -> SegmentId) -> Vec<Upload> {
+    pub(super) fn cut(
+        &mut self,
+        everything: bool,
+        outbox: &mut Outbox,
+        traces: &Traces,
+        mut new_segment: impl FnMut() -> SegmentId,
+    ) -> Vec<Upload> {
         if everything && self.queue_bytes <= INLINE_MAX_BYTES {
             if !self.queue.is_empty() {
                 self.queue_bytes = 0;
@@ -298,13 +308,13 @@ impl Local {
         }
         let mut uploads = Vec::new();
         while !self.queue.is_empty() && (everything || self.is_full()) {
-            uploads.extend(self.cut_one(outbox, &mut new_segment));
+            uploads.extend(self.cut_one(outbox, traces, &mut new_segment));
         }
         uploads
     }
 
     /// One parcel, whose data is one segment.
-    fn cut_one(&mut self, outbox: &mut Outbox, new_segment: &mut impl FnMut() -> SegmentId) -> Option<Upload> {
+    fn cut_one(&mut self, outbox: &mut Outbox, traces: &Traces, new_segment: &mut impl FnMut() -> SegmentId) -> Option<Upload> {
         let mut items = Vec::new();
         let mut bytes = 0;
         while let Some(item) = self.queue.front() {
@@ -336,9 +346,14 @@ impl Local {
                 }
             });
         }
+        let ops = items.iter().filter_map(|item| match item {
+            Queued::Op { seq, data_bytes, .. } if *data_bytes > 0 => Some(*seq),
+            _ => None,
+        });
+        let call = ops.filter_map(|seq| traces.call(seq)).next();
         self.parcels.push_back(Parcel { items, segment: Some(segment), moves });
         self.on_its_way_bytes += data.len();
-        Some(Upload { segment, data: data.freeze() })
+        Some(Upload { segment, data: data.freeze(), call })
     }
 
     /// A segment is durable: its parcel may leave when it is its turn. Answers the blocks in it, to be kept for readers.
@@ -421,7 +436,7 @@ pub(super) fn pack_alone(segment: SegmentId, mutation: &mut Mutation) -> Upload 
             pack(segment, *ino, 0, extent, &mut data);
         }
     }
-    Upload { segment, data: data.freeze() }
+    Upload { segment, data: data.freeze(), call: None }
 }
 
 /// A frame of ops.

@@ -54,7 +54,7 @@ impl Bench {
 
     fn cut(&mut self, everything: bool) -> Vec<Upload> {
         let segments = &mut self.segments;
-        self.local.cut(everything, &mut self.outbox, || {
+        self.local.cut(everything, &mut self.outbox, &Traces::default(), || {
             *segments += 1;
             SegmentId::from_bits(*segments)
         })

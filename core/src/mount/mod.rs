@@ -31,6 +31,7 @@ mod questions;
 mod step;
 mod steps;
 mod stream;
+mod traces;
 mod whole_lease;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::in_flight::{InFlight, Settled};
 use super::local::{Local, Upload, pack_alone};
 use super::questions::Asker;
 use super::steps::Pause;
+use super::traces::Traces;
 use super::{Effects, Step, Steps};
 use crate::SegmentId;
 use crate::namespace::{Errno, Ino, Limits, Op};
@@ -78,6 +79,7 @@ pub struct Mount<O, R, D> {
     pub(super) is_stale: bool,
     /// What was forgotten while questions were on their way.
     pub(super) forgotten: Forgotten,
+    pub(super) traces: Traces,
     new_segment: fn() -> SegmentId,
     pub(super) out: Effects<O, R, D>,
 }
@@ -99,6 +101,7 @@ impl<O, R, D> Mount<O, R, D> {
             coming: None,
             is_stale: false,
             forgotten: Forgotten::default(),
+            traces: Traces::default(),
             new_segment,
             out: Effects::default(),
         }
@@ -115,6 +118,7 @@ impl<O, R, D> Mount<O, R, D> {
             self.held.push_back(steps);
             return;
         }
+        let outer = self.traces.run(steps.call);
         while let Some(step) = steps.steps.pop_front() {
             if let Some(errno) = self.in_flight.interrupted() {
                 self.out.settled.push(step.refused(errno));
@@ -136,7 +140,7 @@ impl<O, R, D> Mount<O, R, D> {
                     self.learn(steps, request, now_ms);
                 }
                 Pause::Upload(mut op, waiter) => {
-                    let upload = pack_alone((self.new_segment)(), &mut op.mutation);
+                    let upload = Upload { call: steps.call, ..pack_alone((self.new_segment)(), &mut op.mutation) };
                     steps.steps.push_front(Step::Commit(op, waiter));
                     self.out.alone.push((upload, steps));
                 }
@@ -148,6 +152,7 @@ impl<O, R, D> Mount<O, R, D> {
             self.cut(false);
             self.queue_decided(now_ms);
         }
+        self.traces.run(outer);
     }
 
     /// Tells those who waited, and goes on with what waited behind.
@@ -165,7 +170,9 @@ impl<O, R, D> Mount<O, R, D> {
 
     /// Queues a frame, if there is a stream for it.
     pub fn say(&mut self, frame: ClientFrame) {
+        let traced = self.traces.of(&frame);
         if self.linked {
+            self.out.frames.extend(traced.map(ClientFrame::Traced));
             self.out.frames.push(frame);
         }
     }
@@ -188,7 +195,7 @@ impl<O, R, D> Mount<O, R, D> {
     /// Puts what waits on its way.
     pub(super) fn cut(&mut self, everything: bool) {
         let (Mode::Shared(local) | Mode::Local(local) | Mode::Draining(local)) = &mut self.mode;
-        let uploads: Vec<Upload> = local.cut(everything, &mut self.in_flight.outbox, self.new_segment);
+        let uploads: Vec<Upload> = local.cut(everything, &mut self.in_flight.outbox, &self.traces, self.new_segment);
         self.out.uploads.extend(uploads);
     }
 

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use super::Settled;
 use crate::namespace::{Errno, Op};
 use crate::protocol::Request;
+use crate::trace::TraceContext;
 
 /// One thing to do, and who waits for it.
 #[derive(Debug)]
@@ -32,10 +33,25 @@ pub struct Steps<O, R, D> {
     pub(super) steps: VecDeque<Step<O, R, D>>,
     /// How often something had to be fetched for them.
     pub(super) fetches: u32,
+    /// The call of a program that they serve, if it is traced.
+    pub(super) call: Option<TraceContext>,
+}
+
+impl<O, R, D> Steps<O, R, D> {
+    /// The same, for this traced call.
+    #[must_use]
+    pub fn traced(self, call: Option<TraceContext>) -> Self {
+        Self { call, ..self }
+    }
+
+    /// The call of a program that they serve, if it is traced.
+    pub fn call(&self) -> Option<TraceContext> {
+        self.call
+    }
 }
 
 impl<O, R, D> From<VecDeque<Step<O, R, D>>> for Steps<O, R, D> {
     fn from(steps: VecDeque<Step<O, R, D>>) -> Self {
-        Self { steps, fetches: 0 }
+        Self { steps, fetches: 0, call: None }
     }
 }

@@ -109,6 +109,7 @@ impl<O, R, D> Mount<O, R, D> {
             };
             match local.commit(&op, now_ms, &mut in_flight.outbox, &mut in_flight.open) {
                 Ok(outcome) => {
+                    self.traces.numbered(in_flight.last_seq());
                     self.out.beliefs.extend(op.mutation.creates().map(Belief::Made));
                     self.out.settled.push(Settled::Applied(waiter, Ok(Box::new(outcome))));
                     return Ok(());
@@ -170,10 +171,13 @@ impl<O, R, D> Mount<O, R, D> {
 
     /// Does a step under the lease on the whole workspace.
     pub(super) fn step_local(&mut self, step: Step<O, R, D>, now_ms: u64) -> Stepped<O, R, D> {
-        let Self { mode: Mode::Local(local), in_flight, out, .. } = self else { return Err(Box::new(Pause::Wait(step))) };
+        let Self { mode: Mode::Local(local), in_flight, traces, out, .. } = self else { return Err(Box::new(Pause::Wait(step))) };
         match step {
             Step::Commit(op, waiter) => match local.commit(&op, now_ms, &mut in_flight.outbox, &mut in_flight.open) {
-                Ok(outcome) => out.settled.push(Settled::Applied(waiter, Ok(Box::new(outcome)))),
+                Ok(outcome) => {
+                    traces.numbered(in_flight.last_seq());
+                    out.settled.push(Settled::Applied(waiter, Ok(Box::new(outcome))));
+                }
                 Err(Undecided::Refused(errno)) => out.settled.push(Settled::Applied(waiter, Err(errno))),
                 Err(Undecided::Missing(missing)) => {
                     let fetch = local.replica.fetch(&missing);
@@ -209,8 +213,12 @@ impl<O, R, D> Mount<O, R, D> {
         let seq = self.in_flight.last_seq();
         match self.in_flight.wait_durable(seq, waiter, now_ms) {
             Ok(None) => {}
-            Ok(Some(flush)) if self.in_flight.is_sent(seq) => self.say(flush),
+            Ok(Some(flush)) if self.in_flight.is_sent(seq) => {
+                self.traces.waits(seq);
+                self.say(flush);
+            }
             Ok(Some(_)) => {
+                self.traces.waits(seq);
                 self.local_mut().want_flush(seq);
                 self.cut(true);
                 self.queue_decided(now_ms);

@@ -26,6 +26,7 @@ impl<O, R, D> Mount<O, R, D> {
         let mut settled = Vec::new();
         self.in_flight.durable(durable, &mut settled);
         let frames = self.resume(locks);
+        self.traces.relinked();
         self.linked = true;
         self.is_stale = self.in_flight.has_undecided();
         self.settle(settled, now_ms);

@@ -2,13 +2,15 @@
 //! What crosses in the machine of a mount. What all mounts together may show is the simulated linearizability check's.
 
 use std::collections::VecDeque;
+use std::num::{NonZeroU64, NonZeroU128};
 
-use super::{Mount, Step};
+use super::{Mount, Step, Steps};
 use crate::SegmentId;
 use crate::leases::{Kind, Lease};
 use crate::namespace::{Context, Errno, Ino, Key, MemoryView, Mutation, Name, NewNode, Op, Outcome, View as _};
-use crate::protocol::{Answer, COME_AGAIN, ClientFrame, NumberedOp, OpResult, Request, ServerFrame};
+use crate::protocol::{Answer, COME_AGAIN, ClientFrame, NumberedOp, OpResult, Request, ServerFrame, Traced};
 use crate::replica::{Fetch, Records};
+use crate::trace::TraceContext;
 
 type Bench = Mount<u32, u32, u32>;
 
@@ -281,4 +283,26 @@ fn a_mount_that_had_lapsed_serves_nothing_before_the_node_has_taken_its_claims()
     assert!(effects.frames.is_empty() && effects.settled.is_empty());
     bench.receive(ServerFrame::Reply { id: *id, result: Ok(Answer::Leases(vec![])) }, 0);
     assert!(matches!(&bench.take_effects().frames[..], [ClientFrame::Request { request: Request::Fetch(_), .. }]));
+}
+
+#[test]
+fn the_frames_of_a_traced_call_are_announced_and_no_others() {
+    let call = TraceContext { trace: NonZeroU128::MIN, span: NonZeroU64::MIN, sampled: true };
+    let mut bench = bench();
+    let steps = VecDeque::from([Step::Commit(Op { mutation: truncate(7), time: 1 }, 1)]);
+    bench.run(Steps::from(steps).traced(Some(call)), 0);
+    let asked = bench.take_effects().frames;
+    let [ClientFrame::Traced(of_question), ClientFrame::Request { id, request: Request::Learn { .. } }] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(of_question.calls, [(u64::from(*id), call)], "it waits for a lease");
+    let result_of_question = Ok(Answer::Learnt { leases: vec![], records: Records::default() });
+    bench.receive(ServerFrame::Reply { id: *id, result: result_of_question }, 0);
+    let frames = deny(&mut bench);
+    let at = frames.iter().position(|frame| matches!(frame, ClientFrame::Commit { .. })).unwrap();
+    assert_eq!(frames[at - 1], ClientFrame::Traced(Traced { carrier: None, calls: vec![(1, call)] }));
+    bench.receive(result(1, 9, Ok(Outcome::default())), 0);
+    commit(&mut bench, truncate(8), 2);
+    let frames = deny(&mut bench);
+    assert!(ops(&frames).len() == 1 && !frames.iter().any(|frame| matches!(frame, ClientFrame::Traced(_))), "{frames:?}");
 }

@@ -239,6 +239,25 @@ pub struct Written {
 }
 
 impl Mutation {
+    /// Which one it is, for metrics and traces.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Link { .. } => "link",
+            Self::Unlink { .. } => "unlink",
+            Self::RemoveDir { .. } => "remove_dir",
+            Self::Rename { .. } => "rename",
+            Self::SetAttr { .. } => "set_attr",
+            Self::Write { .. } => "write",
+            Self::Punch { .. } => "punch",
+            Self::SetXattr { .. } => "set_xattr",
+            Self::RemoveXattr { .. } => "remove_xattr",
+            Self::SetAcl { .. } => "set_acl",
+            Self::Access { .. } => "access",
+            Self::Clone { .. } => "clone",
+        }
+    }
+
     /// The inodes it names that must exist, each of which has to lie within the session's scope.
     pub fn names(&self) -> Vec<Ino> {
         match self {

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{LockAnswer, LockConflict};
+use super::{LockAnswer, LockConflict, Traced};
 use crate::leases::{Kind, Lease};
 use crate::locks::{FileLock, LockSpace};
 use crate::namespace::{Attr, DirEntry, Errno, Ino, Name, Op, Outcome, Piece, Usage};
@@ -93,6 +93,8 @@ pub enum ClientFrame {
         /// What waits, and under which number.
         waiting: Vec<(u64, FileLock)>,
     },
+    /// About the next frame. Sent only over a stream whose welcome asks for it, so it needs no version of its own.
+    Traced(Traced),
 }
 
 impl ClientFrame {
@@ -213,6 +215,34 @@ pub enum Request {
 }
 
 impl Request {
+    /// Which one it is, for traces.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Lookup { .. } => "lookup",
+            Self::Attr { .. } => "attr",
+            Self::Open { .. } => "open",
+            Self::ReadLink { .. } => "read_link",
+            Self::ReadDir { .. } => "read_dir",
+            Self::Pieces { .. } => "pieces",
+            Self::Xattr { .. } => "xattr",
+            Self::XattrNames { .. } => "xattr_names",
+            Self::Usage => "usage",
+            Self::ReserveInodes => "reserve_inodes",
+            Self::Fetch(_) => "fetch",
+            Self::Learn { .. } => "learn",
+            Self::Acquire { .. } => "acquire",
+            Self::Lock { .. } => "lock",
+            Self::Unlock { .. } => "unlock",
+            Self::TestLock(_) => "test_lock",
+            Self::CancelLock { .. } => "cancel_lock",
+        }
+    }
+
+    /// Whether it asks for leases, and is answered when whoever holds them has given them back.
+    pub const fn wants_leases(&self) -> bool {
+        matches!(self, Self::Learn { .. } | Self::Acquire { .. })
+    }
+
     /// The inode that a question to the namespace is about.
     pub const fn about(&self) -> Option<Ino> {
         match self {

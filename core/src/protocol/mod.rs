@@ -13,12 +13,14 @@ mod frame;
 mod handshake;
 mod lock;
 mod message;
+mod traced;
 
 pub use direct::{DIRECT_URL_MAX_MS, DataPath, DirectUrl};
 pub use frame::{FRAME_MAX_BYTES, FrameError, decode, encode};
 pub use handshake::{Hello, HelloAnswer, Opening, ProofsAnswer, Refusal, StandsOn, VersionRange, Welcome};
 pub use lock::{LockAnswer, LockConflict};
 pub use message::{Answer, COME_AGAIN, ClientFrame, FenceReason, InodeRange, NumberedOp, OpResult, Request, ServerFrame};
+pub use traced::Traced;
 
 /// The version of the session protocol that this code speaks.
 pub const PROTOCOL_VERSION: u16 = 3;

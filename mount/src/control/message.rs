@@ -32,7 +32,7 @@ pub(crate) enum Answer {
 }
 
 /// How a mount is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MountStatus {
     /// Where.
     pub mountpoint: PathBuf,
@@ -71,6 +71,35 @@ pub struct MountStatus {
     /// What its agent, or that of its host, has from the mesh, if it takes part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gossip: Option<GossipStatus>,
+    /// Whether the mount holds the lease on the whole workspace, and decides by itself.
+    #[serde(default)]
+    pub alone: bool,
+    /// How many streams the session has had after the first one, in this process.
+    #[serde(default)]
+    pub reconnects: u64,
+    /// How system calls went since the mount began, by family. An agent of an earlier version does not tell.
+    #[serde(default)]
+    pub calls: Vec<CallStatus>,
+}
+
+/// How system calls of one family went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallStatus {
+    /// `read`, `write`, `sync`, `metadata` or `lock`.
+    pub family: String,
+    /// Those that succeeded.
+    pub ok: u64,
+    /// Those that were answered with an errno which says something about what was asked.
+    pub refused: u64,
+    /// Those that failed with EIO.
+    pub failed: u64,
+    /// How long all of them took together.
+    pub took_seconds: f64,
+    /// Bytes that they have read or written.
+    pub bytes: u64,
+    /// How many took no longer than so many seconds.
+    pub within: Vec<(f64, u64)>,
 }
 
 /// What an agent has from the mesh.
@@ -144,7 +173,7 @@ pub struct DeadMount {
 }
 
 /// A mount of this host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListedMount {
     /// Its agent answers.

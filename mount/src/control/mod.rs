@@ -11,5 +11,5 @@ mod server;
 pub use client::{list, status, unmount};
 pub(crate) use exchange::exchange;
 pub(crate) use message::{Answer, Question};
-pub use message::{CacheStatus, DeadMount, DiskCacheStatus, GossipStatus, ListedMount, MountStatus, UnmountReport};
+pub use message::{CacheStatus, CallStatus, DeadMount, DiskCacheStatus, GossipStatus, ListedMount, MountStatus, UnmountReport};
 pub(crate) use server::{Listening, UnmountRequest};

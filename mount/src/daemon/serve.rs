@@ -18,6 +18,7 @@ use crate::error::MountError;
 use crate::fs::ArtifactsFs;
 use crate::kernel::{self, MountPoint};
 use crate::mesh::{self, Mesh};
+use crate::metrics::{MetricsListener, Registered, Registry};
 use crate::options::MountOptions;
 use crate::session::{MountSession, Opener, bury, connection};
 use crate::time::{SharedClock, SystemClock, timestamp};
@@ -35,6 +36,9 @@ const SAVING_WITH_FORCE: Duration = Duration::from_secs(2);
 const LETTING_GO: Duration = Duration::from_secs(1);
 /// How long the last words to the node and to clients may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The name under which agents trace.
+pub const SERVICE: &str = "artifacts-agent";
 
 /// What may happen to a mount that serves.
 enum Event {
@@ -60,7 +64,14 @@ struct Service {
 /// # Errors
 /// What the node refuses, before anything is mounted; what is wrong with the directory; what the kernel refuses.
 pub fn serve(options: MountOptions, on_ready: impl FnOnce(&MountInfo)) -> Result<ExitReport, MountError> {
-    serve_until(options, &Stop::default(), None, on_ready)
+    let tracing = artifacts_trace::start(&options.traces, SERVICE).map_err(|error| MountError::agent(error.to_string()))?;
+    let registry = Registry::default();
+    if let Some(address) = options.metrics_listen {
+        MetricsListener::bind(address)?.serve(registry.clone())?;
+    }
+    let report = serve_until(options, &Stop::default(), None, &registry, on_ready);
+    tracing.finish();
+    report
 }
 
 /// As [`serve`], until it is unmounted or all mounts of the process are to end; by what the process has from the mesh, too.
@@ -68,6 +79,7 @@ pub(crate) fn serve_until(
     options: MountOptions,
     stop: &Stop,
     mesh: Option<&Arc<Mesh>>,
+    registry: &Registry,
     on_ready: impl FnOnce(&MountInfo),
 ) -> Result<ExitReport, MountError> {
     if options.handle_signals {
@@ -85,7 +97,7 @@ pub(crate) fn serve_until(
     let work = Builder::new_multi_thread().worker_threads(2).thread_name("work").enable_all().build();
     let work = work.map_err(MountError::io("cannot start the runtime"));
     let result = work.and_then(|work| {
-        let result = run(&options, &clock, &state, point, &session, http, &work, stop, mesh, on_ready);
+        let result = run(&options, &clock, &state, point, &session, http, &work, stop, mesh, registry, on_ready);
         work.shutdown_timeout(Duration::from_millis(100));
         result
     });
@@ -104,6 +116,7 @@ fn run(
     work: &Runtime,
     stop: &Stop,
     mesh: Option<&Arc<Mesh>>,
+    registry: &Registry,
     on_ready: impl FnOnce(&MountInfo),
 ) -> Result<ExitReport, MountError> {
     point.prepare()?;
@@ -143,10 +156,10 @@ fn run(
         secret: session.welcome.secret.clone(),
         endpoints: options.credential.endpoints().to_vec(),
     };
-    let listening = put_on_record(state, &record, &agent, work, &events, mesh);
+    let listening = put_on_record(state, &record, &agent, work, &events, mesh, registry);
     // A mount without a record serves all the same, but could not be unmounted with care.
-    let listening = match listening {
-        Ok(listening) => listening,
+    let (listening, registered) = match listening {
+        Ok(both) => both,
         Err(error) => {
             let _ = take_down(&path, true);
             return Err(MountError::system("cannot put the mount on record", error));
@@ -169,7 +182,7 @@ fn run(
     let mut service = Service { agent, path, events: happening, pressing: false };
     let report = service.serve();
     service.agent.blocks.settle();
-    drop(listening);
+    drop((listening, registered));
     state.forget(&service.path);
     tracing::info!(path = %service.path.display(), unsaved = report.unsaved.len(), "unmounted");
     Ok(report)
@@ -182,16 +195,18 @@ fn put_on_record(
     work: &Runtime,
     events: &Sender<Event>,
     mesh: Option<Arc<Mesh>>,
-) -> std::io::Result<Listening> {
+    registry: &Registry,
+) -> std::io::Result<(Listening, Registered)> {
     let (watched, base, events) = (Arc::downgrade(agent), record.clone(), events.clone());
-    let status = move || status_of(watched.upgrade().as_deref(), &base, mesh.as_deref());
+    let status = Arc::new(move || status_of(watched.upgrade().as_deref(), &base, mesh.as_deref()));
+    let shown = Arc::clone(&status);
     let unmount = move |request| {
         // Without a receiver the mount is ending; dropping the request says so.
         let _ = events.send(Event::Unmount(request));
     };
-    let listening = Listening::begin(&state.socket(&record.mountpoint), work.handle(), status, unmount)?;
+    let listening = Listening::begin(&state.socket(&record.mountpoint), work.handle(), move || shown(), unmount)?;
     state.write(record)?;
-    Ok(listening)
+    Ok((listening, registry.add(status)))
 }
 
 fn status_of(agent: Option<&Agent>, record: &MountRecord, mesh: Option<&Mesh>) -> MountStatus {
@@ -217,6 +232,9 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord, mesh: Option<&Mesh>) -
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
         second_endpoint: vitals.as_ref().and_then(|vitals| vitals.second_endpoint.clone()),
         gossip: mesh.and_then(Mesh::status),
+        alone: agent.is_some_and(|agent| agent.session.whole_lease().is_some()),
+        reconnects: vitals.as_ref().map_or(0, |vitals| vitals.reconnects),
+        calls: agent.map_or_else(Vec::new, |agent| agent.calls.status()),
         endpoint: vitals.map_or_else(String::new, |vitals| vitals.endpoint),
     }
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use artifacts_core::SegmentId;
 use artifacts_core::namespace::Errno;
 use artifacts_core::protocol::{DataPath, DirectUrl};
+use artifacts_core::trace::TraceContext;
+use artifacts_trace::{Span, current, within};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -77,6 +79,16 @@ impl Exchange {
     }
 
     async fn run(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Vec<Bytes>, Refusal> {
+        let mut span = Span::client(current(), wanted.span());
+        let exchanged = within(span.context(), self.try_on(segment, wanted, effort)).await;
+        match &exchanged {
+            Ok(_) => span.count("artifacts.bytes", wanted.bytes() as u64),
+            Err(_) => span.fail("the data was not exchanged"),
+        }
+        exchanged
+    }
+
+    async fn try_on(&self, segment: SegmentId, wanted: &Wanted, effort: Effort) -> Result<Vec<Bytes>, Refusal> {
         let clock = &self.session.clock;
         let give_up_at_ms = clock.boot_ms() + GIVE_UP_MS;
         let mut pause_ms = PAUSES_MS.0;
@@ -236,7 +248,11 @@ impl Exchange {
 
     fn of_the_node(&self, method: Method, path: &str) -> RequestBuilder {
         let token = format!("{}.{}", self.session.id(), self.session.welcome.secret);
-        self.http.request(method, self.session.endpoint().at(path)).bearer_auth(token)
+        let request = self.http.request(method, self.session.endpoint().at(path)).bearer_auth(token);
+        match current() {
+            Some(span) => request.header(TraceContext::HEADER, span.to_string()),
+            None => request,
+        }
     }
 }
 
@@ -269,6 +285,18 @@ impl Wanted {
                 request.header(header::RANGE, format!("bytes={start}-{}", end.saturating_sub(1)))
             }
             Self::Put(data) => request.body(data.clone()),
+        }
+    }
+
+    fn span(&self) -> &'static str {
+        if matches!(self, Self::Get { .. }) { "data.get" } else { "data.put" }
+    }
+
+    /// How many bytes are wanted.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Get { lens, .. } => lens.iter().sum(),
+            Self::Put(data) => data.len(),
         }
     }
 

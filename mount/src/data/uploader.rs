@@ -1,6 +1,8 @@
 use std::sync::{Arc, Weak};
 
 use artifacts_core::SegmentId;
+use artifacts_core::trace::TraceContext;
+use artifacts_trace::within;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
@@ -29,9 +31,9 @@ impl SegmentUploader {
 }
 
 impl Uploader for SegmentUploader {
-    fn upload(&self, segment: SegmentId, data: Bytes, done: Box<dyn FnOnce() + Send>) {
+    fn upload(&self, segment: SegmentId, data: Bytes, call: Option<TraceContext>, done: Box<dyn FnOnce() + Send>) {
         let (blocks, gate) = (Weak::clone(&self.blocks), Arc::clone(&self.gate));
-        self.work.spawn(async move {
+        let put = async move {
             while let Some(blocks) = blocks.upgrade() {
                 match blocks.store_segment(segment, data.clone()).await {
                     Ok(()) => return done(),
@@ -41,7 +43,8 @@ impl Uploader for SegmentUploader {
                 drop(blocks);
                 pause(PAUSE_MS).await;
             }
-        });
+        };
+        self.work.spawn(within(call, put));
     }
 
     fn keep(&self, kept: Vec<(BlockId, Bytes)>) {

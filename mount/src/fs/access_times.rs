@@ -14,6 +14,7 @@ use artifacts_core::protocol::Request;
 use parking_lot::Mutex;
 
 use super::call::{Call, Reply, attr_of};
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -109,7 +110,7 @@ pub(super) fn read(agent: &Arc<Agent>, ino: Ino) {
     if let Some(times) = agent.inodes.times(ino) {
         return note(agent, ino, times);
     }
-    Call::begin(agent, Holds::Nothing, Unheard, move |call| {
+    Call::begin(agent, SystemCall::Access, Holds::Nothing, Unheard, move |call| {
         call.ask(Request::Attr { ino }, |call, answer| {
             if let Ok(attr) = attr_of(answer) {
                 seen(&call.agent, &attr);
@@ -124,7 +125,7 @@ fn note(agent: &Arc<Agent>, ino: Ino, times: Times) {
     if !agent.inodes.access_times.begin(ino, times, now) {
         return;
     }
-    Call::begin(agent, Holds::Nothing, Noted { agent: Arc::clone(agent), ino }, move |call| {
+    Call::begin(agent, SystemCall::Access, Holds::Nothing, Noted { agent: Arc::clone(agent), ino }, move |call| {
         call.commit(Mutation::Access { ino }, move |call, result| {
             if result.is_ok() {
                 call.agent.inodes.accessed(ino, now);

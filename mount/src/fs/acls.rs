@@ -11,6 +11,7 @@ use fuser::{INodeNo, ReplyEmpty};
 
 use super::call::{Call, attr_of};
 use super::caller::Caller;
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -27,7 +28,8 @@ pub(super) fn kind_of(name: &OsStr) -> Option<AclKind> {
 /// The kernel would say so in a longer form of the request, which the library does not read.
 pub(super) fn set(agent: &Arc<Agent>, caller: Caller, ino: INodeNo, kind: AclKind, acl: Option<Bytes>, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    let call = if acl.is_some() { SystemCall::SetXattr } else { SystemCall::RemoveXattr };
+    Call::begin(agent, call, Holds::Nothing, reply, move |call| {
         if kind == AclKind::Default || acl.is_none() {
             return commit(call, ino, kind, acl, false);
         }

@@ -8,6 +8,7 @@ use fuser::{INodeNo, ReplyAttr, ReplyStatfs, TimeOrNow};
 
 use super::call::{Call, attr_of};
 use super::convert::to_nanos;
+use super::system_call::SystemCall;
 use super::thread::Thread;
 use crate::agent::Agent;
 use crate::errno;
@@ -21,7 +22,7 @@ const NO_QUOTA_INODES: u64 = 1 << 32;
 
 pub(super) fn get(agent: &Arc<Agent>, thread: Thread, ino: INodeNo, reply: ReplyAttr) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| call.ask(Request::Attr { ino }, show));
+    Call::begin_for(Some(thread), agent, SystemCall::GetAttr, Holds::Nothing, reply, move |call| call.ask(Request::Attr { ino }, show));
 }
 
 fn show(call: Call<ReplyAttr>, answer: Result<Answer, Errno>) {
@@ -72,7 +73,7 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
     let ino = agent.numbers.to_node(ino);
     // While a file is cut the kernel allows no writing back of its pages.
     let holds = if setting.size.is_some() { Holds::Pages } else { Holds::Nothing };
-    Call::begin_for(Some(setting.thread), agent, holds, reply, move |call| {
+    Call::begin_for(Some(setting.thread), agent, SystemCall::SetAttr, holds, reply, move |call| {
         let mutation = setting.to_op(ino, call.agent.session.clock.wall_ns());
         call.commit(mutation, move |call, result| match result.map(|outcome| outcome.attr) {
             Ok(Some(attr)) => {
@@ -93,7 +94,7 @@ pub(super) fn set(agent: &Arc<Agent>, ino: INodeNo, setting: Setting, reply: Rep
 }
 
 pub(super) fn statfs(agent: &Arc<Agent>, reply: ReplyStatfs) {
-    Call::begin(agent, Holds::Nothing, reply, |call| {
+    Call::begin(agent, SystemCall::StatFs, Holds::Nothing, reply, |call| {
         call.ask(Request::Usage, |call, answer| {
             let numbers = answer.and_then(|answer| match answer {
                 Answer::Usage { usage, bytes, inodes } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use artifacts_core::namespace::{Errno, Extent, Ino, Mutation, Outcome, Position};
 use artifacts_core::protocol::Answer;
+use artifacts_trace::within;
 use bytes::Bytes;
 use fuser::{INodeNo, OpenFlags, ReplyData, ReplyWrite, WriteFlags};
 
@@ -11,6 +12,7 @@ use super::access_times;
 use super::ahead::fetch_ahead;
 use super::call::Call;
 use super::join::join;
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::data::ReadRange;
 use crate::gate::Holds;
@@ -18,7 +20,7 @@ use crate::gate::Holds;
 pub(super) fn read(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u32, flags: OpenFlags, reply: ReplyData) {
     let range = ReadRange { ino: agent.numbers.to_node(ino), offset, len: u64::from(len) };
     let is_noted = flags.0 & libc::O_NOATIME == 0;
-    Call::begin(agent, Holds::Pages, reply, move |call| {
+    Call::begin(agent, SystemCall::Read, Holds::Pages, reply, move |call| {
         call.ask(range.request(offset), move |call, answer| {
             if is_noted && let Ok(Answer::Pieces { attr, .. }) = &answer {
                 access_times::seen(&call.agent, attr);
@@ -46,9 +48,9 @@ fn answered(range: ReadRange, call: Call<ReplyData>, answer: Result<Answer, Errn
     {
         return finish(call, bytes);
     }
-    let agent = Arc::clone(&call.agent);
+    let (agent, context) = (Arc::clone(&call.agent), call.context());
     agent.work.clone().spawn(async move {
-        let (bytes, plan) = range.fetch(&agent.session, &agent.blocks, plan, rest).await;
+        let (bytes, plan) = within(context, range.fetch(&agent.session, &agent.blocks, plan, rest)).await;
         let is_good = bytes.is_ok();
         finish(call, bytes);
         if is_good {
@@ -57,7 +59,8 @@ fn answered(range: ReadRange, call: Call<ReplyData>, answer: Result<Answer, Errn
     });
 }
 
-fn finish(call: Call<ReplyData>, bytes: Result<Bytes, Errno>) {
+fn finish(mut call: Call<ReplyData>, bytes: Result<Bytes, Errno>) {
+    call.moved(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64));
     call.finish(bytes, |reply, bytes| reply.data(&bytes));
 }
 
@@ -94,7 +97,7 @@ pub(super) fn write(
         is_sync: flags.0 & libc::O_DSYNC != 0 && !is_write_back,
     };
     let data = Bytes::copy_from_slice(data);
-    Call::begin(agent, Holds::Pages, reply, move |call| {
+    Call::begin(agent, SystemCall::Write, Holds::Pages, reply, move |call| {
         // A request holds no more than an extent may. How its bytes travel is the session's business.
         let extents = if data.is_empty() { Vec::new() } else { vec![Extent::inline(data)] };
         write.commit(call, extents);
@@ -107,19 +110,21 @@ impl Write {
         if !self.is_sync {
             return call.commit(mutation, move |call, result| self.finish(call, result));
         }
-        let session = Arc::clone(&call.agent.session);
+        let (session, context) = (Arc::clone(&call.agent.session), call.context());
         call.agent.session.clone().when_room(move || {
             let (applied, durable) = join(move |applied: Result<Box<Outcome>, Errno>, durable: Result<(), Errno>| {
                 self.finish(call, applied.and_then(|outcome| durable.map(|()| outcome)));
             });
             session.send(|batch| {
+                batch.serve(context);
                 batch.commit(mutation, applied);
                 batch.make_durable(durable);
             });
         });
     }
 
-    fn finish(self, call: Call<ReplyWrite>, result: Result<Box<Outcome>, Errno>) {
+    fn finish(self, mut call: Call<ReplyWrite>, result: Result<Box<Outcome>, Errno>) {
+        call.moved(u64::from(self.len));
         if let Ok(outcome) = &result
             && outcome.written.is_some_and(|written| written.offset != self.kernel_offset)
         {

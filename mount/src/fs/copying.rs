@@ -6,6 +6,7 @@ use artifacts_core::namespace::Mutation;
 use fuser::{INodeNo, ReplyWrite};
 
 use super::call::Call;
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -21,12 +22,15 @@ pub(super) fn copy(agent: &Arc<Agent>, uid: u32, from: (INodeNo, u64), to: (INod
         len: len.min(COPY_MAX_BYTES),
         kill_privileges: uid != 0,
     };
-    Call::begin(agent, Holds::Pages, reply, move |call| commit(mutation, call));
+    Call::begin(agent, SystemCall::CopyFileRange, Holds::Pages, reply, move |call| commit(mutation, call));
 }
 
 fn commit(mutation: Mutation, call: Call<ReplyWrite>) {
-    call.commit(mutation.clone(), move |call, result| match result.map(|outcome| outcome.written) {
-        Ok(Some(written)) => call.finish(Ok(written), |reply, written| reply.written(written.len as u32)),
+    call.commit(mutation.clone(), move |mut call, result| match result.map(|outcome| outcome.written) {
+        Ok(Some(written)) => {
+            call.moved(written.len);
+            call.finish(Ok(written), |reply, written| reply.written(written.len as u32));
+        }
         // A node that has restarted meanwhile does not know how much it was. The same copy again changes nothing
         // and tells.
         Ok(None) => commit(mutation, call),

@@ -11,6 +11,7 @@ use super::call::{Call, GENERATION, Reply, attr_of};
 use super::files::{after_change, how_to_cache};
 use super::join::join;
 use super::names::{checked, enter_outcome};
+use super::system_call::SystemCall;
 use super::thread::Thread;
 use crate::agent::Agent;
 use crate::gate::Holds;
@@ -52,7 +53,12 @@ pub(super) fn make(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, node: Resu
         Err(errno) => return reply.fail(errno),
     };
     let parent = agent.numbers.to_node(parent);
-    Call::begin_for(Some(maker.thread), agent, Holds::Nothing, reply, move |call| {
+    let call = match node {
+        NewNode::Directory => SystemCall::Mkdir,
+        NewNode::Symlink(_) => SystemCall::Symlink,
+        _ => SystemCall::Mknod,
+    };
+    Call::begin_for(Some(maker.thread), agent, call, Holds::Nothing, reply, move |call| {
         let session = Arc::clone(&call.agent.session);
         session.with_ino(move |ino| match ino {
             Ok(ino) => call.commit(maker.create(parent, name.clone(), ino, node), move |call, result| match result {
@@ -82,7 +88,7 @@ pub(super) fn create(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, maker: M
         Err(errno) => return reply.fail(errno),
     };
     let creation = Creation { parent: agent.numbers.to_node(parent), name, maker, flags };
-    Call::begin_for(Some(maker.thread), agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(maker.thread), agent, SystemCall::Create, Holds::Nothing, reply, move |call| {
         let session = Arc::clone(&call.agent.session);
         session.with_ino(move |ino| match ino {
             Ok(ino) => call.agent.session.clone().when_room(move || creation.make(call, ino)),
@@ -94,7 +100,7 @@ pub(super) fn create(agent: &Arc<Agent>, parent: INodeNo, name: &OsStr, maker: M
 impl Creation {
     /// The op and the opening leave together; the node works them off in order.
     fn make(self, call: Call<ReplyCreate>, ino: Ino) {
-        let session = Arc::clone(&call.agent.session);
+        let (session, context) = (Arc::clone(&call.agent.session), call.context());
         let mutation = self.maker.create(self.parent, self.name.clone(), ino, NewNode::File);
         let (created, opened) = join(move |created: Result<(), Errno>, opened: Result<Answer, Errno>| {
             let (existed, made) = (created == Err(Errno::EEXIST), created.is_ok());
@@ -110,6 +116,7 @@ impl Creation {
             }
         });
         session.send(|batch| {
+            batch.serve(context);
             batch.commit(mutation, move |result| created(result.map(drop)));
             batch.ask(Request::Open { ino }, opened);
         });
@@ -137,7 +144,7 @@ impl Creation {
     }
 
     fn open(self, call: Call<ReplyCreate>, ino: Ino) {
-        let session = Arc::clone(&call.agent.session);
+        let (session, context) = (Arc::clone(&call.agent.session), call.context());
         let truncate = self.flags & libc::O_TRUNC != 0;
         let set = SetAttr { size: Some(0), kill_privileges: self.maker.uid != 0, ..SetAttr::default() };
         let (truncated, opened) = join(move |truncated: Result<(), Errno>, opened: Result<Answer, Errno>| {
@@ -148,6 +155,7 @@ impl Creation {
             }
         });
         session.send(|batch| {
+            batch.serve(context);
             if truncate {
                 batch.commit(Mutation::SetAttr { ino, set }, move |result| truncated(result.map(drop)));
             } else {

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::access_times;
 use super::call::Call;
 use super::convert::{InodeNumbers, kind};
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::gate::Holds;
 
@@ -83,7 +84,7 @@ impl Listing {
 }
 
 pub(super) fn open(agent: &Arc<Agent>, reply: ReplyOpen) {
-    Call::begin(agent, Holds::Nothing, reply, |call| {
+    Call::begin(agent, SystemCall::OpenDir, Holds::Nothing, reply, |call| {
         let agent = Arc::clone(&call.agent);
         call.finish(Ok(()), move |reply, ()| {
             let mut inner = agent.directories.inner.lock();
@@ -103,7 +104,7 @@ pub(super) fn release(agent: &Arc<Agent>, handle: FileHandle, reply: ReplyEmpty)
 
 pub(super) fn read(agent: &Arc<Agent>, dir: INodeNo, handle: FileHandle, offset: u64, reply: ReplyDirectory) {
     let dir = agent.numbers.to_node(dir);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::ReadDir, Holds::Nothing, reply, move |call| {
         let listing = call.agent.directories.inner.lock().open.get(&handle.0).cloned();
         let Some(listing) = listing else { return call.fail(Errno::EIO) };
         if offset == 0 {

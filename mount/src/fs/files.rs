@@ -10,6 +10,7 @@ use fuser::{FileHandle, FopenFlags, INodeNo, LockOwner, OpenFlags, ReplyEmpty, R
 use super::call::{Call, Reply, attr_of};
 use super::locks;
 use super::seek::{Seek, Step};
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
@@ -35,7 +36,7 @@ pub(super) fn after_change(
 
 pub(super) fn open(agent: &Arc<Agent>, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::Open, Holds::Nothing, reply, move |call| {
         call.ask(Request::Open { ino }, move |call, answer| finish_open(call, ino, flags, attr_of(answer)));
     });
 }
@@ -77,7 +78,7 @@ pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, owner:
     if locks::closes_at_once(agent, ino, handle, owner) {
         return reply.ok();
     }
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::Flush, Holds::Nothing, reply, move |call| {
         locks::closing(call, ino, owner, move |call| {
             let loss = call.agent.session.take_loss(ino);
             call.finish(loss.map_or(Ok(()), Err), |reply, ()| reply.ok());
@@ -88,9 +89,10 @@ pub(super) fn flush(agent: &Arc<Agent>, ino: INodeNo, handle: FileHandle, owner:
 /// fsync(2) of a file or a directory: everything this mount did before it is durable when it returns.
 pub(super) fn fsync(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
-        let session = Arc::clone(&call.agent.session);
+    Call::begin(agent, SystemCall::Fsync, Holds::Nothing, reply, move |call| {
+        let (session, context) = (Arc::clone(&call.agent.session), call.context());
         session.send(|batch| {
+            batch.serve(context);
             batch.make_durable(move |result| {
                 let loss = call.agent.session.take_loss(ino);
                 call.finish(result.and(loss.map_or(Ok(()), Err)), |reply, ()| reply.ok());
@@ -124,7 +126,7 @@ fn allocation(ino: Ino, offset: u64, len: u64, mode: i32) -> Result<Option<Mutat
 
 pub(super) fn fallocate(agent: &Arc<Agent>, ino: INodeNo, offset: u64, len: u64, mode: i32, reply: ReplyEmpty) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Pages, reply, move |call| match allocation(ino, offset, len, mode) {
+    Call::begin(agent, SystemCall::Fallocate, Holds::Pages, reply, move |call| match allocation(ino, offset, len, mode) {
         Ok(Some(mutation)) => call.commit(mutation, |call, result| call.finish(result, |reply, _| reply.ok())),
         Ok(None) => call.ask(Request::Attr { ino }, |call, answer| call.finish(attr_of(answer), |reply, _| reply.ok())),
         Err(errno) => call.fail(errno),
@@ -140,7 +142,7 @@ pub(super) fn lseek(agent: &Arc<Agent>, ino: INodeNo, offset: i64, whence: i32, 
         (Err(_), libc::SEEK_DATA | libc::SEEK_HOLE) => return reply.error(fuser::Errno::ENXIO),
         _ => return reply.fail(Errno::EINVAL),
     };
-    Call::begin(agent, Holds::Nothing, reply, move |call| seek_on(call, ino, seek));
+    Call::begin(agent, SystemCall::Lseek, Holds::Nothing, reply, move |call| seek_on(call, ino, seek));
 }
 
 fn seek_on(call: Call<ReplyLseek>, ino: Ino, mut seek: Seek) {

@@ -16,6 +16,7 @@ use fuser::{FileHandle, INodeNo, LockOwner, ReplyEmpty, ReplyLock};
 use parking_lot::Mutex;
 
 use super::call::Call;
+use super::system_call::SystemCall;
 use super::thread::{LockCall, Thread};
 use crate::agent::Agent;
 use crate::gate::Holds;
@@ -115,7 +116,7 @@ pub(super) fn set(agent: &Arc<Agent>, wanted: Wanted, wait: bool, reply: ReplyEm
         agent.lock_files.ends_with(wanted.handle, agent.numbers.to_node(wanted.ino), wanted.owner.0);
     }
     let thread = wait.then_some(wanted.thread);
-    Call::begin(agent, Holds::Nothing, reply, move |call| match locks {
+    Call::begin(agent, SystemCall::SetLock, Holds::Nothing, reply, move |call| match locks {
         Ok(locks) => take(call, locks.into(), Vec::new(), thread),
         Err(errno) => call.fail(errno),
     });
@@ -129,7 +130,7 @@ fn take(call: Call<ReplyEmpty>, mut locks: std::collections::VecDeque<FileLock>,
         return revalidate(call, ino);
     };
     let session = Arc::clone(&agent.session);
-    session.lock(lock, thread.map(|thread| thread.0), move |result| match result {
+    session.lock(lock, thread.map(|thread| thread.0), call.context(), move |result| match result {
         Ok(()) => {
             taken.push(lock);
             take(call, locks, taken, thread);
@@ -168,7 +169,7 @@ fn unlock(agent: &Arc<Agent>, wanted: Wanted, reply: ReplyEmpty) {
         (true, false) => Ok(vec![LockSpace::Flock]),
         (true, true) => wanted.spaces(wanted.thread.lock_call()),
     };
-    Call::begin(agent, Holds::Nothing, reply, move |call| match spaces {
+    Call::begin(agent, SystemCall::SetLock, Holds::Nothing, reply, move |call| match spaces {
         Ok(spaces) => let_go(call, ino, owner, spaces.into()),
         Err(errno) => call.fail(errno),
     });
@@ -188,7 +189,7 @@ fn let_go(call: Call<ReplyEmpty>, ino: Ino, owner: u64, mut spaces: std::collect
 /// nothing shows 0.
 pub(super) fn test(agent: &Arc<Agent>, wanted: Wanted, reply: ReplyLock) {
     let lock = wanted.bytes().and_then(|bytes| wanted.lock(agent, bytes));
-    Call::begin(agent, Holds::Nothing, reply, move |call| match lock {
+    Call::begin(agent, SystemCall::GetLock, Holds::Nothing, reply, move |call| match lock {
         Ok(lock) => call.ask(Request::TestLock(lock), move |call, answer| {
             let found = answer.and_then(|answer| if let Answer::Conflict(found) = answer { Ok(found) } else { Err(Errno::EIO) });
             call.finish(found, move |reply, found| match found {

@@ -11,6 +11,7 @@ use fuser::{INodeNo, RenameFlags, ReplyData, ReplyEmpty, ReplyEntry};
 
 use super::access_times;
 use super::call::{Call, GENERATION, Reply, attr_of};
+use super::system_call::SystemCall;
 use super::thread::Thread;
 use crate::agent::Agent;
 use crate::errno;
@@ -44,14 +45,14 @@ pub(super) fn lookup(agent: &Arc<Agent>, thread: Thread, parent: INodeNo, name: 
         Err(errno) => return reply.fail(errno),
     };
     let parent = agent.numbers.to_node(parent);
-    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(thread), agent, SystemCall::Lookup, Holds::Nothing, reply, move |call| {
         call.ask(Request::Lookup { parent, name: name.clone() }, move |call, answer| enter(call, attr_of(answer), parent, name));
     });
 }
 
 pub(super) fn read_link(agent: &Arc<Agent>, ino: INodeNo, reply: ReplyData) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::ReadLink, Holds::Nothing, reply, move |call| {
         call.ask(Request::ReadLink { ino }, move |call, answer| {
             let target = answer.and_then(|answer| if let Answer::Bytes(target) = answer { Ok(target) } else { Err(Errno::EIO) });
             if target.is_ok() {
@@ -68,7 +69,7 @@ pub(super) fn link(agent: &Arc<Agent>, thread: Thread, ino: INodeNo, parent: INo
         Err(errno) => return reply.fail(errno),
     };
     let (ino, parent) = (agent.numbers.to_node(ino), agent.numbers.to_node(parent));
-    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
+    Call::begin_for(Some(thread), agent, SystemCall::Link, Holds::Nothing, reply, move |call| {
         call.commit(Mutation::Link { ino, parent, name: name.clone() }, move |call, result| match result {
             Ok(outcome) => {
                 call.names_changed(&[parent]);
@@ -89,7 +90,12 @@ pub(super) fn enter_outcome(call: Call<ReplyEntry>, attr: Option<Attr>, ino: Ino
 }
 
 fn change(agent: &Arc<Agent>, thread: Thread, reply: ReplyEmpty, mutation: Mutation, directories: impl AsRef<[Ino]> + Send + 'static) {
-    Call::begin_for(Some(thread), agent, Holds::Nothing, reply, move |call| {
+    let call = match mutation {
+        Mutation::Rename { .. } => SystemCall::Rename,
+        Mutation::RemoveDir { .. } => SystemCall::Rmdir,
+        _ => SystemCall::Unlink,
+    };
+    Call::begin_for(Some(thread), agent, call, Holds::Nothing, reply, move |call| {
         call.commit(mutation, move |call, result| {
             if result.is_ok() {
                 call.names_changed(directories.as_ref());

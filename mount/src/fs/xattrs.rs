@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fuser::{INodeNo, ReplyEmpty, ReplyXattr};
 
 use super::call::{Call, Reply};
+use super::system_call::SystemCall;
 use crate::agent::Agent;
 use crate::errno;
 use crate::gate::Holds;
@@ -42,7 +43,7 @@ pub(super) fn get(agent: &Arc<Agent>, ino: INodeNo, name: &OsStr, room: u32, rep
         Err(errno) => return reply.fail(errno),
     };
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::GetXattr, Holds::Nothing, reply, move |call| {
         call.ask(Request::Xattr { ino, name }, move |call, answer| {
             let value = answer.and_then(|answer| if let Answer::Bytes(value) = answer { Ok(value) } else { Err(Errno::EIO) });
             finish(call, value, room);
@@ -57,7 +58,7 @@ fn is_shown(name: &[u8], uid: u32) -> bool {
 
 pub(super) fn list(agent: &Arc<Agent>, uid: u32, ino: INodeNo, room: u32, reply: ReplyXattr) {
     let ino = agent.numbers.to_node(ino);
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    Call::begin(agent, SystemCall::ListXattr, Holds::Nothing, reply, move |call| {
         call.ask(Request::XattrNames { ino }, move |call, answer| {
             let names = answer.and_then(|answer| if let Answer::Names(names) = answer { Ok(names) } else { Err(Errno::EIO) });
             let names = names.map(|names| joined(names.iter().filter(|name| is_shown(name, uid))));
@@ -81,7 +82,8 @@ fn mode_of(flags: i32) -> Result<XattrMode, Errno> {
 }
 
 fn change(agent: &Arc<Agent>, reply: ReplyEmpty, mutation: Mutation) {
-    Call::begin(agent, Holds::Nothing, reply, move |call| {
+    let call = if matches!(mutation, Mutation::SetXattr { .. }) { SystemCall::SetXattr } else { SystemCall::RemoveXattr };
+    Call::begin(agent, call, Holds::Nothing, reply, move |call| {
         call.commit(mutation, |call, result| call.finish(result.map_err(errno::of_inode), |reply, _| reply.ok()));
     });
 }

@@ -18,6 +18,7 @@ use crate::control;
 use crate::daemon::{ExitReport, MountInfo, START, Stop, serve_until, share_pools};
 use crate::error::MountError;
 use crate::mesh::{self, Mesh, MeshOptions};
+use crate::metrics::{MetricsListener, Registry};
 use crate::options::MountOptions;
 use crate::time::{SharedClock, SystemClock};
 
@@ -45,6 +46,7 @@ pub struct HostAgent {
     terminate: Signal,
     interrupt: Signal,
     mesh: Option<MeshOptions>,
+    registry: Registry,
 }
 
 /// What the threads of mounts share with the agent: it is gone when the last of them has ended.
@@ -53,6 +55,7 @@ struct Shared {
     ours: Namespaces,
     /// What the host has from the mesh, if it takes part in it.
     mesh: Option<Arc<Mesh>>,
+    registry: Registry,
     /// How mounts ended.
     ended: mpsc::UnboundedSender<(PathBuf, ExitReport)>,
 }
@@ -76,12 +79,20 @@ impl HostAgent {
         let (terminate, interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
         drop(within);
         let ours = Namespaces::ours().map_err(MountError::io("cannot tell what this process sees of the machine"))?;
-        Ok(Self { runtime, listener, socket: socket.to_owned(), ours, terminate, interrupt, mesh })
+        Ok(Self { runtime, listener, socket: socket.to_owned(), ours, terminate, interrupt, mesh, registry: Registry::default() })
+    }
+
+    /// Lets Prometheus ask for the metrics of all mounts.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn tell_metrics(&self, listener: MetricsListener) -> Result<(), MountError> {
+        listener.serve(self.registry.clone())
     }
 
     /// Serves mounts until it is told to end; then all of them are saved and unmounted.
     pub fn serve(self) -> HostReport {
-        let Self { runtime, listener, socket, ours, mut terminate, mut interrupt, mesh } = self;
+        let Self { runtime, listener, socket, ours, mut terminate, mut interrupt, mesh, registry } = self;
         let (ended, mut endings) = mpsc::unbounded_channel();
         let mesh = mesh.map(|options| {
             let clock: SharedClock = Arc::new(SystemClock);
@@ -89,7 +100,7 @@ impl HostAgent {
             runtime.spawn(mesh::keep(mesh.clone(), clock, options));
             mesh
         });
-        let shared = Arc::new(Shared { stop: Stop::default(), ours, mesh, ended });
+        let shared = Arc::new(Shared { stop: Stop::default(), ours, mesh, registry, ended });
         let report = runtime.block_on(async move {
             loop {
                 tokio::select! {
@@ -194,7 +205,7 @@ async fn mount(options: MountOptions, shared: Arc<Shared>) -> Result<MountInfo, 
             // A client that is gone will not miss it.
             let _ = ready.send(info.clone());
         };
-        match serve_until(options, &shared.stop, shared.mesh.as_ref(), on_ready) {
+        match serve_until(options, &shared.stop, shared.mesh.as_ref(), &shared.registry, on_ready) {
             Ok(report) => drop(shared.ended.send((path, report))),
             Err(error) => {
                 tracing::error!(path = %path.display(), %error, "not mounted");

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use artifacts_core::mount;
 use artifacts_core::namespace::{Errno, Mutation, Nanos, Op, Outcome};
 use artifacts_core::protocol::{Answer, Request};
+use artifacts_core::trace::TraceContext;
 
 /// Runs when an op has been applied or refused.
 pub(super) type OpDone = Box<dyn FnOnce(Result<Box<Outcome>, Errno>) + Send>;
@@ -21,12 +22,18 @@ pub(super) type Effects = mount::Effects<OpDone, Answered, Durable>;
 pub(crate) struct Batch {
     wall_ns: Nanos,
     steps: VecDeque<Step>,
+    call: Option<TraceContext>,
 }
 
 impl Batch {
     /// For things that happen at this time.
     pub(super) fn new(wall_ns: Nanos) -> Self {
-        Self { wall_ns, steps: VecDeque::with_capacity(2) }
+        Self { wall_ns, steps: VecDeque::with_capacity(2), call: None }
+    }
+
+    /// All of it is for this call of a program, if that is traced.
+    pub(crate) fn serve(&mut self, call: Option<TraceContext>) {
+        self.call = call;
     }
 
     /// An op, which happens now.
@@ -45,6 +52,6 @@ impl Batch {
     }
 
     pub(super) fn into_steps(self) -> Steps {
-        self.steps.into()
+        Steps::from(self.steps).traced(self.call)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use artifacts_core::locks::{FileLock, LockSpace};
 use artifacts_core::namespace::{Errno, Ino};
 use artifacts_core::protocol::{Answer, Request};
+use artifacts_core::trace::TraceContext;
 
 use super::MountSession;
 
@@ -14,11 +15,20 @@ pub(super) type LockDone = Box<dyn FnOnce(Result<(), Errno>) + Send>;
 
 impl MountSession {
     /// Asks for a lock. If a thread is named it waits, for as long as it takes.
-    pub(crate) fn lock(self: &Arc<Self>, lock: FileLock, thread: Option<u32>, done: impl FnOnce(Result<(), Errno>) + Send + 'static) {
+    pub(crate) fn lock(
+        self: &Arc<Self>,
+        lock: FileLock,
+        thread: Option<u32>,
+        call: Option<TraceContext>,
+        done: impl FnOnce(Result<(), Errno>) + Send + 'static,
+    ) {
         let at_us = u64::try_from(self.clock.wall_ns() / 1_000).unwrap_or_default();
         let id = self.shared.lock().locks.begin(at_us, lock, thread, Box::new(done));
         let session = Arc::clone(self);
-        self.ask(Request::Lock { id, lock, wait: thread.is_some() }, move |result| session.lock_answered(id, lock, result));
+        self.send(|batch| {
+            batch.serve(call);
+            batch.ask(Request::Lock { id, lock, wait: thread.is_some() }, move |result| session.lock_answered(id, lock, result));
+        });
     }
 
     fn lock_answered(self: &Arc<Self>, id: u64, lock: FileLock, result: Result<Answer, Errno>) {

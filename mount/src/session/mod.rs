@@ -17,6 +17,7 @@
 
 mod batch;
 mod beliefs;
+mod carriers;
 pub(crate) mod connection;
 mod inode_supply;
 mod leases;

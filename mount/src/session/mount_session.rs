@@ -8,12 +8,14 @@ use artifacts_core::mount::{LeaseEnd, Locks, Mount, Note, Settled, Upload, touch
 use artifacts_core::namespace::{Errno, Ino, Mutation, Outcome, Source};
 use artifacts_core::protocol::{Answer, ClientFrame, FenceReason, NumberedOp, Request, ServerFrame, Welcome, encode};
 use artifacts_core::session::Standing;
+use artifacts_core::trace::TraceContext;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::batch::{Answered, Batch, Durable, Effects, OpDone};
 use super::beliefs::Beliefs;
+use super::carriers::Carriers;
 use super::inode_supply::InodeSupply;
 use super::locking::LockDone;
 use super::opening::Opened;
@@ -33,7 +35,8 @@ type InoWaiter = Box<dyn FnOnce(Result<Ino, Errno>) + Send>;
 /// Puts segments that ops are going to name.
 pub(crate) trait Uploader: Send + Sync {
     /// Puts a segment, however long it takes; `done` runs once it is durable, and never when the session is over.
-    fn upload(&self, segment: SegmentId, data: Bytes, done: Box<dyn FnOnce() + Send>);
+    /// It is put for this call, if that is traced.
+    fn upload(&self, segment: SegmentId, data: Bytes, call: Option<TraceContext>, done: Box<dyn FnOnce() + Send>);
 
     /// Keeps blocks that were just written for readers.
     fn keep(&self, blocks: Vec<(BlockId, Bytes)>);
@@ -43,6 +46,7 @@ pub(crate) trait Uploader: Send + Sync {
 pub(super) struct Shared {
     pub(super) mount: Machine,
     pub(super) locks: Locks<LockDone>,
+    carriers: Carriers,
     supply: InodeSupply<InoWaiter>,
     /// Mutations that wait for room in the outbox.
     room_waits: VecDeque<RoomWaiter>,
@@ -95,6 +99,7 @@ pub(crate) struct Vitals {
     pub(crate) connected: bool,
     pub(crate) endpoint: String,
     pub(crate) second_endpoint: Option<String>,
+    pub(crate) reconnects: u64,
 }
 
 impl MountSession {
@@ -102,12 +107,14 @@ impl MountSession {
     pub(super) fn new(clock: SharedClock, opened: Opened) -> Arc<Self> {
         let Opened { socket, welcome, asked_at_ms, endpoint } = opened;
         let gate = Arc::new(Gate::new(Arc::clone(&clock), standing(&welcome, asked_at_ms)));
-        let shared = Shared {
+        let mut shared = Shared {
             mount: Mount::new(segment_id),
             locks: Locks::default(),
+            carriers: Carriers::default(),
             supply: InodeSupply::new(welcome.inodes),
             room_waits: VecDeque::new(),
         };
+        shared.carriers.relink(welcome.wants_traces);
         let peers = RwLock::new(welcome.peers.clone());
         let admits_guests = AtomicBool::new(welcome.admits_guests);
         let session = Self {
@@ -147,6 +154,7 @@ impl MountSession {
         let now_ms = self.clock.boot_ms();
         let (effects, room) = {
             let mut shared = self.shared.lock();
+            shared.carriers.relink(welcome.wants_traces);
             let locks = shared.locks.claims();
             let first = shared.mount.relink(welcome.durable_seq, locks, self.gate.has_lapsed(), now_ms);
             self.outlet.attach(socket, first.iter().filter_map(encoded).collect::<Vec<_>>());
@@ -194,7 +202,15 @@ impl MountSession {
     fn leave(&self, shared: &mut Shared, now_ms: u64) -> (Effects, VecDeque<RoomWaiter>) {
         let mut effects = shared.mount.take_effects();
         self.beliefs.change(effects.beliefs.drain(..));
-        effects.frames.iter().filter_map(encoded).for_each(|frame| self.outlet.push(frame));
+        let mut traced = None;
+        for frame in &effects.frames {
+            if let ClientFrame::Traced(of_next) = frame {
+                traced = Some(of_next.clone());
+                continue;
+            }
+            let told = traced.take().and_then(|traced| shared.carriers.leaves(traced, frame));
+            told.iter().chain([frame]).filter_map(encoded).for_each(|frame| self.outlet.push(frame));
+        }
         let has_room = !shared.room_waits.is_empty() && shared.mount.has_room(now_ms);
         (effects, if has_room { std::mem::take(&mut shared.room_waits) } else { VecDeque::new() })
     }
@@ -224,9 +240,9 @@ impl MountSession {
         room.into_iter().for_each(|then| then());
     }
 
-    fn upload(&self, Upload { segment, data }: Upload, then: impl FnOnce() + Send + 'static) {
+    fn upload(&self, Upload { segment, data, call }: Upload, then: impl FnOnce() + Send + 'static) {
         if let Some(uploader) = self.uploader.get() {
-            uploader.upload(segment, data, Box::new(then));
+            uploader.upload(segment, data, call, Box::new(then));
         }
     }
 
@@ -334,7 +350,10 @@ impl MountSession {
             // The connection has seen it and makes the stream anew.
             ServerFrame::Closing => {}
             ServerFrame::LockSettled { id, result } => self.lock_settled(id, result),
-            frame => self.enter(|mount, now_ms| mount.receive(frame, now_ms)),
+            frame => self.enter_with(|shared, now_ms| {
+                shared.carriers.answered(&frame);
+                shared.mount.receive(frame, now_ms);
+            }),
         }
     }
 
@@ -494,6 +513,7 @@ impl MountSession {
             connected: self.connected.load(Ordering::SeqCst),
             endpoint: self.endpoint().to_string(),
             second_endpoint: self.second.read().as_ref().map(ToString::to_string),
+            reconnects: *self.relinked.borrow(),
         }
     }
 }

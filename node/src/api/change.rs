@@ -1,4 +1,5 @@
 use artifacts_core::ErrorCode;
+use artifacts_trace::{current, within};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -27,7 +28,7 @@ pub(super) async fn carry_through(State(state): State<ApiState>, request: Reques
         drop(permit);
         response
     };
-    match tokio::spawn(work).await {
+    match tokio::spawn(within(current(), work)).await {
         Ok(response) => Ok(response),
         // The shell around this catches it.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

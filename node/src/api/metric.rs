@@ -17,7 +17,7 @@ enum Kind {
 /// A metric, the values that its one label may have if they are known beforehand, and what it says.
 type Metric = (Kind, &'static str, Option<(&'static str, &'static [&'static str])>, &'static str);
 
-const METRICS: [Metric; 59] = {
+const METRICS: [Metric; 60] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         (Counter, "artifacts_actor_failures_total", None, "Actors that failed and were started anew, by family"),
@@ -99,6 +99,7 @@ const METRICS: [Metric; 59] = {
             Some(("how", &["handed_over", "taken"])),
             "Shards that this node began to serve, by how",
         ),
+        (Counter, "artifacts_spans_dropped_total", None, "Spans of traces that reached no collector"),
         (Histogram, "artifacts_store_flush_waiters", None, "How many durable writes shared a put"),
         (Counter, "artifacts_streams_redirected_total", None, "Agents that were sent to the owner of their workspace"),
         (Counter, "artifacts_tickets_total", None, "Tickets that were signed"),

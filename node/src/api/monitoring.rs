@@ -98,5 +98,6 @@ pub(crate) fn render(prometheus: &PrometheusHandle, sessions: &[SessionStatus], 
     metrics::gauge!("artifacts_sessions", "state" => "lapsed").set(lapsed as f64);
     metrics::gauge!("artifacts_sessions", "state" => "live").set((sessions.len() - lapsed) as f64);
     metrics::gauge!("artifacts_revocations_known").set(revocations as f64);
+    metrics::counter!("artifacts_spans_dropped_total").absolute(artifacts_trace::dropped());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus.render()).into_response()
 }

@@ -2,8 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 
+use artifacts_core::trace::TraceContext;
+use artifacts_trace::{Span, within};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
@@ -28,7 +30,32 @@ pub(crate) async fn name(State((_, entropy)): State<Surroundings>, mut request: 
 }
 
 /// The outermost layer.
-pub(crate) async fn surround(State((clock, entropy)): State<Surroundings>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn surround(State(surroundings): State<Surroundings>, request: Request, next: Next) -> Response {
+    let mut span = Span::server(traced(request.headers()), "http");
+    if span.is_recorded() {
+        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+        span.rename(|| format!("{} {route}", known(request.method())));
+        span.set("http.request.method", known(request.method()));
+        span.set("http.route", route);
+    }
+    let response = within(span.context(), answer(surroundings, request, next)).await;
+    let status = response.status();
+    span.count("http.response.status_code", u64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.canonical_reason().unwrap_or("failed"));
+    }
+    response
+}
+
+/// The span of whoever calls.
+pub(crate) fn traced(headers: &HeaderMap) -> Option<TraceContext> {
+    if !artifacts_trace::is_on() {
+        return None;
+    }
+    headers.get(TraceContext::HEADER)?.to_str().ok()?.parse().ok()
+}
+
+async fn answer((clock, entropy): Surroundings, mut request: Request, next: Next) -> Response {
     let started_ms = clock.monotonic_ms();
     let id = RequestId::of(request.headers(), &entropy);
     let method = request.method().clone();
@@ -59,16 +86,20 @@ pub(crate) async fn surround(State((clock, entropy)): State<Surroundings>, mut r
     response
 }
 
-fn record(method: &Method, route: &str, response: &Response, took_ms: u64) {
-    // A client may invent methods; each would be a time series of its own.
-    let method = match *method {
+/// A client may invent methods; each would be a time series of its own.
+fn known(method: &Method) -> &'static str {
+    match *method {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::PUT => "PUT",
         Method::DELETE => "DELETE",
         Method::HEAD => "HEAD",
         _ => "other",
-    };
+    }
+}
+
+fn record(method: &Method, route: &str, response: &Response, took_ms: u64) {
+    let method = known(method);
     let status = response.status().as_u16().to_string();
     metrics::counter!("artifacts_http_requests_total", "method" => method, "route" => route.to_owned(), "status" => status).increment(1);
     metrics::histogram!("artifacts_http_request_duration_seconds", "method" => method, "route" => route.to_owned())

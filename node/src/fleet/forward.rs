@@ -9,6 +9,8 @@
 use artifacts_core::ErrorCode;
 use artifacts_core::cluster::Shard;
 use artifacts_core::mesh::Member;
+use artifacts_core::trace::TraceContext;
+use artifacts_trace::Span;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -28,7 +30,7 @@ use tower::ServiceExt as _;
 use super::find::Found;
 use super::place::{Asked, Home, bearer};
 use super::{Fleet, Unit};
-use crate::api::{ApiError, Attested};
+use crate::api::{ApiError, Attested, traced};
 use crate::catalog::KeyPosition;
 use crate::store::StoreError;
 use crate::stream::SEGMENT_MAX_BYTES;
@@ -322,6 +324,11 @@ impl Fleet {
             headers.remove(name);
         }
         headers.insert(MARK, sealed);
+        let mut span = Span::client(traced(&headers), "node.forward");
+        span.set("artifacts.node", member.id.name.to_string());
+        if let Some(value) = span.context().and_then(|context| HeaderValue::from_str(&context.to_string()).ok()) {
+            headers.insert(TraceContext::HEADER, value);
+        }
         let body = match &parcel.body {
             Content::Whole(bytes) => reqwest::Body::from(bytes.clone()),
             Content::Stream(body) => match body.lock().take() {

@@ -12,6 +12,7 @@ use axum::Router;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
+use super::cells::CellsOfShard;
 use super::elsewhere::ToOwner;
 use super::plane::FleetPlane;
 use super::{Fleet, authority::FleetAuthority};
@@ -117,7 +118,8 @@ impl Unit {
         let end = Shutdown::new();
         let speaks = common.speaks.clone();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
-        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, Arc::new(ToOwner::new(fleet, shard)));
+        let (elsewhere, cells) = (Arc::new(ToOwner::new(fleet, shard)), Arc::new(CellsOfShard::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, elsewhere, cells);
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),

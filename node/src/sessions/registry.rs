@@ -155,7 +155,10 @@ impl Sessions {
                 let over = !matches!(record.phase, Phase::Live | Phase::Lapsed);
                 let expired = record.expires_at.is_some_and(|at| at <= now);
                 let old = record.ended_at.is_some_and(|at| now.since_ms(at) > 24 * 3600 * 1000);
-                if over && (expired || old) {
+                if over && record.is_going {
+                    // The trail is to say when its mount is out.
+                    self.adopt(record).await?;
+                } else if over && (expired || old) {
                     let mut batch = Batch::new();
                     batch.delete(key);
                     context.store.write(batch, Durability::Visible).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use artifacts_core::cluster::Shard;
 use artifacts_core::protocol::{
-    Answer, ClientFrame, FRAME_MAX_BYTES, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, decode, encode,
+    Answer, ClientFrame, FRAME_MAX_BYTES, FenceReason, Hello, HelloAnswer, Refusal, Request, ServerFrame, Traced, decode, encode,
 };
 use artifacts_core::session::Phase;
 use artifacts_core::{ErrorCode, namespace::Errno};
@@ -18,7 +18,7 @@ use crate::server::Shutdown;
 use crate::sessions::{Connection, Opened, SessionMessage};
 use crate::store::{Store, StoreError};
 use crate::time::pause;
-use crate::workspace::WorkspaceMessage;
+use crate::workspace::{FrameContext, WorkspaceMessage};
 
 /// How long an agent may take to say hello.
 pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -250,7 +250,12 @@ impl Stream<'_> {
 
     /// Hands on what was read, in order, each when it may be.
     async fn take_frames(&self, mut waiting: mpsc::UnboundedReceiver<Waiting>) -> Option<Close> {
+        let mut traced = None;
         while let Some((frame, place)) = waiting.recv().await {
+            if let ClientFrame::Traced(of_next) = frame {
+                traced = artifacts_trace::is_on().then(|| Box::new(of_next));
+                continue;
+            }
             // What a mount says that ends is taken whether or not it is known what was revoked.
             if !matches!(frame, ClientFrame::Goodbye) {
                 self.becomes_current().await;
@@ -259,7 +264,7 @@ impl Stream<'_> {
             if self.end.is_started() {
                 return None;
             }
-            if self.take(frame).await.is_err() {
+            if self.take(frame, traced.take()).await.is_err() {
                 return Some(Close { code: close_code::AGAIN, reason: "the workspace starts anew" });
             }
             drop(place);
@@ -267,7 +272,7 @@ impl Stream<'_> {
         None
     }
 
-    async fn take(&self, frame: ClientFrame) -> Result<(), ()> {
+    async fn take(&self, frame: ClientFrame, traced: Option<Box<Traced>>) -> Result<(), ()> {
         let session = self.opened.welcome.session;
         match frame {
             ClientFrame::Request { id, request: Request::ReserveInodes } => {
@@ -290,7 +295,8 @@ impl Stream<'_> {
                 } else {
                     self.permits.questions.clone().acquire_owned().await.ok()
                 };
-                return self.opened.workspace.cast(WorkspaceMessage::Frame(session, frame, permit)).map_err(|_| ());
+                let message = WorkspaceMessage::Frame(session, frame, FrameContext { permit, traced });
+                return self.opened.workspace.cast(message).map_err(|_| ());
             }
             _ => {}
         }

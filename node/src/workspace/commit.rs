@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use artifacts_core::SessionId;
 use artifacts_core::leases::Wants;
 use artifacts_core::namespace::{self, Context, Errno, Ino, Key, Mutation, Op, Outcome, Source};
-use artifacts_core::protocol::{COME_AGAIN, INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame};
+use artifacts_core::protocol::{COME_AGAIN, INLINE_MAX_BYTES, NumberedOp, OpResult, ServerFrame, Traced};
 use artifacts_core::session::Admission;
 use artifacts_core::ticket::Mode;
 use ractor::ActorRef;
@@ -14,6 +14,7 @@ use super::actor::WorkspaceState;
 use super::layers::Failure;
 use super::member::Member;
 use super::message::WorkspaceMessage;
+use super::traces;
 use crate::store::StoreError;
 
 /// The most extents in one write.
@@ -39,7 +40,9 @@ impl WorkspaceState {
         decider: Decider,
         acked: u64,
         ops: Vec<NumberedOp>,
+        traced: Option<&Traced>,
     ) -> Result<(), StoreError> {
+        self.unflushed_calls.add_batch(traced);
         let mut results = Vec::with_capacity(ops.len());
         let decided_by = if decider == Decider::Mount { "mount" } else { "node" };
         metrics::counter!("artifacts_ops_total", "decided_by" => decided_by).increment(ops.len() as u64);
@@ -68,7 +71,12 @@ impl WorkspaceState {
                     return Ok(());
                 }
                 Admission::Apply => {
+                    let mut span = traces::of_call(traced, numbered.seq, "node.op");
+                    if span.is_recorded() {
+                        traces::describe(&mut span, self.keys.0, &numbered.op);
+                    }
                     let result = self.execute(myself, session, numbered, decider).await?;
+                    traces::conclude(&mut span, result.result.as_ref().err().copied());
                     self.orphaned(myself, session, &result).await?;
                     results.push(result);
                 }

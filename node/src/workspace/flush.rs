@@ -1,6 +1,7 @@
 //! Group commit: many ops, one durable batch.
 
 use artifacts_core::protocol::ServerFrame;
+use artifacts_trace::{Span, within};
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,11 @@ impl WorkspaceState {
         self.dirty = false;
         self.flush_under_way = true;
         self.flushes_begun += 1;
-        self.write(myself.clone(), batch);
+        let mut span = self.unflushed_calls.take("node.commit");
+        if span.is_recorded() {
+            span.set("artifacts.workspace", self.keys.0.to_string());
+        }
+        self.write(myself.clone(), batch, span);
     }
 
     /// Everything since the last flush as one batch.
@@ -68,7 +73,7 @@ impl WorkspaceState {
     }
 
     /// Writes the batch in the background. A store that fails is asked again: what was applied is not given up.
-    fn write(&self, myself: ActorRef<WorkspaceMessage>, batch: Batch) {
+    fn write(&self, myself: ActorRef<WorkspaceMessage>, batch: Batch, commit: Span) {
         let store = self.context.store.clone();
         let workspace = self.keys.0;
         let writer = self.writer.clone();
@@ -81,7 +86,15 @@ impl WorkspaceState {
             // Its first tick would cost a turn of the clock, so a write does not wait for one.
             let mut retries = tokio::time::interval(RETRY);
             loop {
-                match store.write(batch.clone(), Durability::Durable).await {
+                let mut span = Span::child(commit.context(), "store.write");
+                span.count("artifacts.rows", batch.len() as u64);
+                span.count("artifacts.bytes", batch.bytes() as u64);
+                let written = within(span.context(), store.write(batch.clone(), Durability::Durable)).await;
+                if let Err(error) = &written {
+                    span.fail(error.to_string());
+                }
+                drop(span);
+                match written {
                     Ok(()) => break,
                     Err(error @ (StoreError::Unavailable { .. } | StoreError::Full { .. })) => {
                         tracing::warn!(%workspace, %error, "a flush failed and is tried again");
@@ -95,6 +108,7 @@ impl WorkspaceState {
                     }
                 }
             }
+            drop(commit);
             let _ = myself.cast(WorkspaceMessage::Flushed(Ok(())));
         });
     }

@@ -1,6 +1,6 @@
 use artifacts_core::SessionId;
 use artifacts_core::namespace::{Ino, Usage};
-use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame};
+use artifacts_core::protocol::{ClientFrame, InodeRange, ServerFrame, Traced};
 use artifacts_core::session::InodeRanges;
 use artifacts_core::ticket::Mode;
 use ractor::RpcReplyPort;
@@ -33,6 +33,16 @@ pub(crate) struct Sealed {
     pub(crate) is_saved: bool,
 }
 
+/// What comes with a frame.
+#[derive(Debug, Default)]
+pub(crate) struct FrameContext {
+    /// Bounds the mailbox: it is given back when the frame has been worked off. Frames that are answered bring none, theirs comes
+    /// back with the answer.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// Which traced calls it serves.
+    pub(crate) traced: Option<Box<Traced>>,
+}
+
 /// The answer to an attachment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attached {
@@ -51,9 +61,8 @@ pub(crate) enum WorkspaceMessage {
     ReserveInodes(RpcReplyPort<Result<InodeRange, StoreError>>),
     /// Ranges that have been added to an attached session.
     InodesAdded(SessionId, InodeRange),
-    /// A frame of an attached session. The permit bounds the mailbox: it is given back when the frame has been worked
-    /// off. Frames that are answered bring none, theirs comes back with the answer.
-    Frame(SessionId, ClientFrame, Option<OwnedSemaphorePermit>),
+    /// A frame of an attached session.
+    Frame(SessionId, ClientFrame, FrameContext),
     /// From now on nothing of this session is accepted; what it held is let go.
     Seal(SessionId, RpcReplyPort<Sealed>),
     /// This session has lapsed: nobody waits for what it might send again.

@@ -6,13 +6,14 @@ use artifacts_core::SessionId;
 use artifacts_core::leases::Wants;
 use artifacts_core::locks::FileLock;
 use artifacts_core::namespace::{self, Errno, Ino, Key, Piece, Source, Stop, View};
-use artifacts_core::protocol::{Answer, COME_AGAIN, ClientFrame, Request, ServerFrame};
+use artifacts_core::protocol::{Answer, COME_AGAIN, ClientFrame, Request, ServerFrame, Traced};
 use artifacts_core::session::LockClaims;
 use ractor::ActorRef;
 
 use super::actor::{OPEN_MAX, WorkspaceState};
 use super::layers::Failure;
-use super::message::{Outbound, WorkspaceMessage};
+use super::message::{FrameContext, Outbound, WorkspaceMessage};
+use super::traces;
 use crate::locks::FileMessage;
 use crate::store::StoreError;
 
@@ -31,9 +32,12 @@ impl WorkspaceState {
         session: SessionId,
         id: u32,
         request: Request,
+        traced: Option<Box<Traced>>,
     ) -> Result<(), StoreError> {
         metrics::counter!("artifacts_questions_total").increment(1);
-        let wants_lease = matches!(request, Request::Learn { .. } | Request::Acquire { .. });
+        let mut span = traces::of_call(traced.as_deref(), u64::from(id), "node.question");
+        span.set("artifacts.question", request.name());
+        let wants_lease = request.wants_leases();
         let notes = !wants_lease && !request.is_about_locks() && !self.inode_leases.table.is_empty();
         if notes {
             self.layers.begin_noting();
@@ -56,7 +60,9 @@ impl WorkspaceState {
         let answer = match answer {
             Ok(answer) => answer,
             Err(in_the_way) => {
-                let message = WorkspaceMessage::Frame(session, ClientFrame::Request { id, request }, None);
+                span.set("artifacts.waits_for_leases", true);
+                let context = FrameContext { permit: None, traced };
+                let message = WorkspaceMessage::Frame(session, ClientFrame::Request { id, request }, context);
                 self.wait_for_inodes(myself, session, in_the_way, message);
                 return Ok(());
             }
@@ -71,6 +77,7 @@ impl WorkspaceState {
                 Err(Errno::EIO)
             }
         };
+        traces::conclude(&mut span, result.as_ref().err().copied());
         if let Some(member) = self.members.get(&session) {
             member.send(ServerFrame::Reply { id, result });
         }

@@ -190,7 +190,7 @@ impl Mount {
     }
 
     fn send(&self, frame: ClientFrame) {
-        self.actor.cast(WorkspaceMessage::Frame(self.id, frame, None)).unwrap();
+        self.actor.cast(WorkspaceMessage::Frame(self.id, frame, FrameContext::default())).unwrap();
     }
 
     async fn next(&mut self) -> ServerFrame {

@@ -476,6 +476,7 @@ impl Node {
                 self.purge_waiting_orphans();
             }
             ClientFrame::Opened { inodes } => inodes.into_iter().for_each(|ino| self.open.open(session, ino)),
+            ClientFrame::Traced(_) => {}
             ClientFrame::WantLease => {
                 self.count_inode_holders();
                 let effects = self.lease.want(session);

@@ -150,7 +150,7 @@ fn a_guest_has_one_place_among_its_own_and_opens_nothing_else() -> Result<()> {
                 ensure!(code(&refused) == (401, "unauthorized"), "{wrong}: {}", refused.text);
             }
             // It is good for the cell alone.
-            for path in ["/v1/workspaces", "/v1/sessions", "/v1/data/segments/seg_00000000000000000000000001", "/v1/cluster"] {
+            for path in ["/v1/workspaces", "/v1/sessions", "/v1/data/seg_00000000000000000000000001", "/v1/cluster"] {
                 let refused = cluster.api(2, &shown)?.send("GET", path, None)?;
                 ensure!(refused.status == 401, "{path}: {} {}", refused.status, refused.text);
             }

@@ -41,7 +41,8 @@ fn all_values() -> Value {
         "s3": { "bucket": "acme", "endpoint": "http://s3:8333", "pathStyle": true, "region": "eu", "credentialsSecret": "s3" },
         "publicUrl": "https://@POD@.artifacts.example.com",
         "config": { "session_lease_ms": 20000, "ring": { "gossip_interval_ms": 100 } },
-        "hostAgent": { "enabled": true },
+        "hostAgent": { "enabled": true, "metricsPort": 7702 },
+        "telemetry": { "endpoint": "http://collector.monitoring:4318", "ratio": 0.1 },
         "networkPolicy": { "clients": [{ "podSelector": { "matchLabels": { "mounts": "artifacts" } } }] },
         "nodeSelector": { "disk": "ssd" },
         "imagePullSecrets": [{ "name": "registry" }],
@@ -64,6 +65,7 @@ fn kubernetes_takes_what_it_renders() -> Result<()> {
                 of_kind(&documents, kind)?;
             }
             ensure!(of_kind(&documents, "DaemonSet").is_ok() == (name == "most"), "the host agent is there unasked, or not at all");
+            ensure!(text.contains("collector.monitoring:4318") == (name == "most"), "traces go somewhere unasked, or nowhere");
         }
         let wrong = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {prots: []}\n";
         ensure!(validate(scratch, "wrong", wrong).is_err(), "the schemas take anything");

@@ -1,11 +1,13 @@
-//! Dashboard and alerts are about metrics that nodes export, in PromQL.
+//! Dashboard and alerts are about metrics that nodes and agents export, in PromQL.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use artifacts_tests::time::Duration;
-use artifacts_tests::{Api, NodeOptions, NodeProcess, S3Server, free_udp_address, local};
+use artifacts_tests::{
+    Api, Credential, Lab, Mount, NodeOptions, NodeProcess, S3Server, free_port, free_udp_address, http_client, local, mounted,
+};
 use serde_json::{Value, json};
 
 use crate::tools::{python, root, yaml};
@@ -72,13 +74,48 @@ fn exported() -> Result<Option<BTreeSet<String>>> {
         let api = api.with_token(made["api_key"]["key"].as_str().context("key")?);
         api.post("/v1/workspaces", &json!({ "name": "w" }))?;
         let text = api.send("GET", "/metrics", None)?.text;
-        metrics = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned)).collect();
-        for name in &metrics {
-            ensure!(text.contains(&format!("# HELP {name} ")), "{name} does not say what it is");
-        }
+        metrics = explained_in(&text)?;
         Ok(())
     })?;
+    metrics.extend(exported_by_an_agent()?);
     Ok(Some(metrics))
+}
+
+/// The metrics of a page, each of which says what it is.
+fn explained_in(page: &str) -> Result<BTreeSet<String>> {
+    let metrics = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned)).collect();
+    for name in &metrics {
+        ensure!(page.contains(&format!("# HELP {name} ")), "{name} does not say what it is");
+    }
+    Ok(metrics)
+}
+
+/// What a mount exports that programs work in.
+fn exported_by_an_agent() -> Result<BTreeSet<String>> {
+    let mut metrics = BTreeSet::new();
+    mounted("metrics-of-agents", LIMIT, |scratch| {
+        let lab = Lab::start(scratch, &json!({}))?;
+        let ticket = lab.ticket("one", "runtime-1", &lab.workspace("w")?, "rw")?;
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let mount = Mount::with_options(scratch, "one", &Credential::Ticket(ticket), &["--metrics-listen", &address])?;
+        fs::write(mount.join("file"), "twelve bytes")?;
+        ensure!(fs::read_to_string(mount.join("file"))? == "twelve bytes");
+        ensure!(fs::read(mount.join("missing")).is_err());
+        let page = http_client(LIMIT)?.get(format!("http://{address}/metrics")).send()?.error_for_status()?.text()?;
+        let value = |name: &str, label: &str| -> Result<f64> {
+            let line = page.lines().find(|line| line.starts_with(name) && line.contains("workspace=\"acme/w\"") && line.contains(label));
+            let value = line.and_then(|line| line.rsplit(' ').next());
+            Ok(value.with_context(|| format!("no {name} {label} in {page}"))?.parse()?)
+        };
+        ensure!(value("artifacts_mount_health", "state=\"ok\"")? == 1.0);
+        ensure!(value("artifacts_mount_bytes_total", "direction=\"written\"")? == 12.0, "{page}");
+        ensure!(value("artifacts_mount_bytes_total", "direction=\"read\"")? >= 12.0, "{page}");
+        ensure!(value("artifacts_mount_calls_total", "family=\"metadata\",result=\"refused\"")? >= 1.0, "{page}");
+        ensure!(!page.contains("missing"), "a name shows");
+        metrics = explained_in(&page)?;
+        mount.unmount()
+    })?;
+    Ok(metrics)
 }
 
 #[test]

@@ -28,6 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $urls := list (printf "http://%s:7700" $host) }}
 {{- if .Values.publicUrl }}{{ $urls = list .Values.publicUrl }}{{ end }}
 {{- $ours := dict "data" "/var/lib/artifacts" "listen" "0.0.0.0:7700" "region" .Values.region "store" "slate" "public_urls" $urls "blobs" (dict "s3" $s3) "ring" $ring }}
+{{- if .Values.telemetry.endpoint }}{{ $_ := set $ours "traces" (dict "endpoint" .Values.telemetry.endpoint "ratio" .Values.telemetry.ratio) }}{{ end }}
 {{- mustMergeOverwrite $ours (deepCopy .Values.config) | toPrettyJson }}
 {{- end }}
 

@@ -158,7 +158,7 @@ impl Fleet {
     }
 
     /// The nodes of a cell that this one owns, itself first.
-    fn nodes_of(&self, id: CellId) -> Vec<NodeName> {
+    pub(super) fn nodes_of(&self, id: CellId) -> Vec<NodeName> {
         let view = self.ring().view();
         let serving: BTreeSet<NodeName> =
             view.others_in(self.regions().here().as_str(), NodePhase::Serving).map(|member| member.id.name.clone()).collect();

@@ -6,6 +6,7 @@
 //!   any more leaves ([`serving`]). Nothing of it is kept: a new owner founds new cells.
 //! - **A cell hears of its account's shard alone**: the newest beacon, the newest records, answers to its members' questions. All of it
 //!   is signed, so it makes no difference that hosts pass it on.
+//! - **An account sees its own cells** ([`sight`]), with no addresses and no names of hosts, and of others not even that they are there.
 //! - **Nothing goes the other way.** What members of a cell say reaches neither the ring nor another cell; of their questions a node
 //!   keeps the number and when it came.
 //! - Without agents there is no socket and no task at work.
@@ -16,6 +17,7 @@ mod founding;
 mod guests;
 mod news;
 mod serving;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use self::serving::Served;
 pub(super) use founding::run as tend;
 pub(super) use guests::Guest;
 pub(super) use serving::run as serve;
+pub(super) use sight::CellsOfShard;
 
 /// What a node is to take part in.
 #[derive(Clone, Serialize, Deserialize)]

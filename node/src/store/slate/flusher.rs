@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use artifacts_core::trace::TraceContext;
+use artifacts_trace::{Span, current};
 use slatedb::Db;
 use slatedb::config::{FlushOptions, FlushType};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +18,8 @@ const LOG_MAX_FLUSHES: u32 = 256;
 /// What is in the log goes into a table this often, too, for those who never wait for a flush.
 const LOG_MAX_AGE: Duration = Duration::from_secs(30);
 
-type Waiting = oneshot::Sender<Result<(), StoreError>>;
+/// Somebody who waits, and the span under which they do.
+type Waiting = (oneshot::Sender<Result<(), StoreError>>, Option<TraceContext>);
 
 /// Makes what was written durable when somebody waits for it: one flush for all that are waiting, and while it is under
 /// way the next ones gather. A flush of its own for each would put an object for each, one after the other.
@@ -43,7 +46,7 @@ impl Flusher {
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         let gone = || StoreError::unavailable("the store was closed meanwhile");
-        self.queue.send(answer).map_err(|_| gone())?;
+        self.queue.send((answer, current())).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -61,13 +64,18 @@ async fn run(db: Db, mut queue: mpsc::UnboundedReceiver<Waiting>) {
             _ = ages.tick() => log.shorten(),
         }
         // Who has given up needs no flush.
-        group.retain(|waiting| !waiting.is_closed());
+        group.retain(|(waiting, _): &Waiting| !waiting.is_closed());
         if group.is_empty() {
             continue;
         }
+        let mut span = span_of(&group);
         let flushed = db.flush_with_options(FlushOptions { flush_type: FlushType::Wal }).await.map_err(of_write);
         metrics::histogram!("artifacts_store_flush_waiters").record(group.len() as f64);
-        for waiting in group.drain(..) {
+        if let Err(error) = &flushed {
+            span.fail(error.to_string());
+        }
+        drop(span);
+        for (waiting, _) in group.drain(..) {
             let _ = waiting.send(flushed.clone());
         }
         log.flushes += 1;
@@ -75,6 +83,14 @@ async fn run(db: Db, mut queue: mpsc::UnboundedReceiver<Waiting>) {
             log.shorten();
         }
     }
+}
+
+/// A put that serves several: a part of the first that is traced, linked to the others.
+fn span_of(group: &[Waiting]) -> Span {
+    let mut traced = group.iter().filter_map(|(_, context)| *context);
+    let mut span = Span::child(traced.next(), "store.flush");
+    traced.for_each(|other| span.link(other));
+    span
 }
 
 /// What an opening would have to read again.
