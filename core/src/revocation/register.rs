@@ -7,7 +7,7 @@ use crate::ticket::VerifyingKeys;
 use crate::{GrantId, KeyId, SessionId, Timestamp, WorkspaceId};
 
 /// What a session stands on; each must be free of a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Standing {
     /// The session itself.
     pub session: SessionId,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use artifacts_core::AccountId;
 use artifacts_core::cluster::{Claim, Region, Shard};
-use artifacts_core::mesh::Cells;
+use artifacts_core::mesh::Circles;
 use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Feed, Target};
@@ -49,8 +49,8 @@ pub(crate) struct Unit {
     /// Held for reading by each call that is under way.
     door: Arc<RwLock<()>>,
     end: Shutdown,
-    /// The cells of its accounts' hosts. They are as old as the unit: nothing of them is kept.
-    pub(super) cells: Mutex<BTreeMap<AccountId, Cells>>,
+    /// The cells of its accounts' hosts and guests. They are as old as the unit: nothing of them is kept.
+    pub(super) cells: Mutex<BTreeMap<AccountId, Circles>>,
     /// Which nodes follow the revocations of this shard, and when each asked last.
     followers: Mutex<BTreeMap<NodeName, u64>>,
 }

@@ -137,6 +137,7 @@ impl Sessions {
                 key: standing.key,
                 generation: standing.issue.map(|issue| issue.generation),
             })),
+            admits_guests: context.config.admits_guests(),
             wants_traces: artifacts_trace::is_on(),
         };
         Ok(Opened { welcome, handle, workspace, standing })

@@ -2,7 +2,7 @@ use std::sync::Weak;
 
 use artifacts_core::AccountId;
 use artifacts_core::cluster::Shard;
-use artifacts_core::mesh::{CellId, Cells, Facts};
+use artifacts_core::mesh::{CellId, Circle, Circles, Facts};
 use artifacts_core::name::NodeName;
 
 use crate::api::{AccountCell, AccountCells, CellPart, CellSight, RegionNode};
@@ -36,8 +36,8 @@ impl Fleet {
         let nodes = members.map(|member| RegionNode { name: member.id.name.clone(), state: state_of(member) }).collect();
         let sizes: Vec<(CellId, usize, u64, u64)> = self.unit(shard).map_or_else(Vec::new, |unit| {
             let accounts = unit.cells.lock();
-            let own = accounts.get(&account).into_iter().flat_map(Cells::iter);
-            own.map(|(id, cell)| {
+            let own = accounts.get(&account).into_iter().flat_map(Circles::iter).filter(|(circle, ..)| **circle == Circle::Hosts);
+            own.map(|(_, id, cell)| {
                 let silences = || cell.hosts().map(move |(_, host)| now_ms.saturating_sub(host.seen_ms));
                 (id, cell.hosts().count(), silences().min().unwrap_or_default(), silences().max().unwrap_or_default())
             })
