@@ -19,7 +19,7 @@ pub(super) enum Asker<O, R, D> {
     /// This mount: whether the node takes what it claims.
     Claims,
     /// These steps go on once more is known.
-    Learning(Question, Steps<O, R, D>),
+    Learning(Box<Question>, Steps<O, R, D>),
 }
 
 /// A question of the mount's own.
@@ -50,7 +50,7 @@ impl<O, R, D> Mount<O, R, D> {
             return;
         }
         let question = Question { request: request.clone(), epoch: self.local().epoch(), asked_at: self.forgotten.now() };
-        self.ask_node(request, Asker::Learning(question, steps), now_ms);
+        self.ask_node(request, Asker::Learning(Box::new(question), steps), now_ms);
     }
 
     pub(super) fn refuse(&mut self, steps: Steps<O, R, D>, errno: Errno) {
