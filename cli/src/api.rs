@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod error;
 mod events;
+mod following;
 mod locks;
 mod objects;
 mod retry;
@@ -14,6 +15,7 @@ pub(crate) use client::{Client, fields, filters};
 pub(crate) use cluster::{ClusterMember, ClusterStatus, Follower, ShardUnit, SigningKey};
 pub(crate) use error::ApiError;
 pub(crate) use events::Event;
+pub(crate) use following::Following;
 pub(crate) use objects::{
     AuditEvent, Check, Grant, HeldLock, Key, Lock, LockParty, MeshCredential, Revoked, Scope, Session, Snapshot, Storage, Tenant,
     TenantUsage, UsageItem, Workspace,

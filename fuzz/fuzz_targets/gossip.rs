@@ -1,9 +1,11 @@
-//! What a member of the ring says that holds the key and means ill: whatever passes lies within the bounds.
+//! What a member of the ring or of a cell says that holds the key and means ill: whatever passes lies within the bounds, and is what
+//! chitchat reads.
 #![no_main]
 
 use artifacts_core::mesh::limits::{KEY_MAX_BYTES, KEYS_MAX, MEMBERS_MAX, NUMBER_MAX, VALUE_MAX_BYTES};
 use artifacts_core::mesh::{Endpoint, Facts, Gossip, Opened};
 use artifacts_fuzz::{endpoint, greeting};
+use artifacts_gossip::codec::{from_chitchat, to_chitchat};
 use libfuzzer_sys::fuzz_target;
 
 /// Two that know each other's lives.
@@ -29,6 +31,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(datagram) = one.seal(to, message) else { return };
     let Ok(Opened::Gossip { message, .. }) = other.open(from, &datagram, 1) else { return };
     assert!(message.digest().len() <= MEMBERS_MAX && message.delta().len() <= MEMBERS_MAX);
+    if let Some(theirs) = to_chitchat(&message, "fuzz") {
+        let again = from_chitchat(&theirs).expect("what chitchat has read it writes");
+        assert!(again.digest().len() <= message.digest().len(), "nobody is made up");
+    }
     for entry in message.delta() {
         let is_receiver = entry.member.name == other.me().name && entry.member.generation == other.me().incarnation.generation;
         assert!(!is_receiver, "nobody speaks for the receiver");

@@ -194,7 +194,10 @@ impl Task {
                     return Some(0);
                 }
                 Ok(()) = ended.changed() => match *ended.borrow_and_update() {
-                    Some(Ending::Outlived(generation)) => return Some(generation),
+                    Some(Ending::Outlived(generation)) => {
+                        tracing::warn!(mesh = self.member.mesh, generation, "a later life of this member is told of; it begins anew");
+                        return Some(generation);
+                    }
                     Some(Ending::Full) => return Some(0),
                     None => {}
                 },

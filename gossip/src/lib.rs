@@ -1,4 +1,4 @@
-//! Gossip: chitchat behind sealed datagrams, for the ring of control nodes and for the cells of host agents.
+//! Gossip: chitchat behind sealed datagrams, for the ring of control nodes and for the cells of agents.
 //!
 //! What is decided about a datagram is decided in [`artifacts_core::mesh`]; here are the sockets around it.
 //!

@@ -28,5 +28,5 @@ mod transport;
 
 pub use daemon::serve;
 pub use error::MountError;
-pub use mesh::MeshOptions;
+pub use mesh::{GuestMesh, MeshOptions};
 pub use options::{Credential, DEFAULT_CACHE_BYTES, DEFAULT_DISK_CACHE_BYTES, MountOptions};

@@ -8,6 +8,8 @@ use artifacts_core::ticket::{Mode, TicketFile};
 use artifacts_trace::TraceOptions;
 use serde::{Deserialize, Serialize};
 
+use crate::mesh::GuestMesh;
+
 /// Memory for blocks unless the caller says otherwise, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 32 << 20;
 
@@ -95,6 +97,9 @@ pub struct MountOptions {
     pub threads: usize,
     /// Whether SIGTERM and SIGINT unmount. False for a mount that is not the only concern of its process.
     pub handle_signals: bool,
+    /// Its part in the mesh, where no host agent takes part for it. Whoever is asked to mount by an earlier version is not told.
+    #[serde(default)]
+    pub mesh: GuestMesh,
     /// Where traces go, if anywhere; of no effect in a process that serves several mounts, which traces them all alike.
     #[serde(default)]
     pub traces: TraceOptions,
@@ -117,6 +122,7 @@ impl MountOptions {
             ca_cert: None,
             threads: 2,
             handle_signals: true,
+            mesh: GuestMesh::default(),
             traces: TraceOptions::default(),
             metrics_listen: None,
         }

@@ -25,13 +25,26 @@ pub enum StoreKind {
     Slate,
 }
 
-/// How a node of a cluster takes part in the mesh of host agents. Nothing is opened before a host has come.
+/// Whom the mesh lets in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeshAdmission {
+    /// Agents of hosts, with a mesh credential.
+    #[default]
+    Hosts,
+    /// Guests as well: mounts in sandboxes, with their sessions, in cells of their own.
+    All,
+}
+
+/// How a node of a cluster takes part in the mesh of agents. Nothing is opened before one has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MeshConfig {
-    /// Where to receive datagrams of host agents (UDP); absent: the address and the port of `listen`.
+    /// Whom to let in. The same on all nodes of a cluster: the node that is asked and the one that forms the cells must both agree.
+    pub admit: MeshAdmission,
+    /// Where to receive datagrams of agents (UDP); absent: the address and the port of `listen`.
     pub listen: Option<SocketAddr>,
-    /// Where host agents reach that; absent: where it is, or the address at which other nodes reach this one's gossip.
+    /// Where agents reach that; absent: where it is, or the address at which other nodes reach this one's gossip.
     pub advertise: Option<SocketAddr>,
 }
 
@@ -75,7 +88,7 @@ pub struct NodeConfig {
     pub data_path: Option<DataPath>,
     /// How the node finds the others of its cluster; absent: it is alone.
     pub ring: Option<RingConfig>,
-    /// How the node takes part in the mesh of host agents.
+    /// How the node takes part in the mesh of agents.
     pub mesh: MeshConfig,
     /// Whether the web console is served at `/console`.
     pub console: bool,
@@ -96,6 +109,11 @@ impl NodeConfig {
     /// [`RegionsError`] for a list that cannot be.
     pub fn regions(&self) -> Result<Regions, RegionsError> {
         Regions::new(self.region.as_str(), self.ring.as_ref().map_or(&[], |ring| ring.regions.as_slice()))
+    }
+
+    /// Whether sessions are told that they let their agents into the mesh. Where one node does everything there is none.
+    pub fn admits_guests(&self) -> bool {
+        self.ring.is_some() && self.mesh.admit == MeshAdmission::All
     }
 
     /// How data travels.

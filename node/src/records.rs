@@ -353,6 +353,9 @@ pub struct SessionRecord {
     /// When it was fenced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// It was fenced, and its mount is not known to be out yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_going: bool,
     /// The inode numbers it was leased.
     pub inodes: InodeRanges,
 }

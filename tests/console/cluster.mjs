@@ -49,7 +49,14 @@ export async function startCluster(count = 3) {
       mounts.push(mounted);
       return mounted;
     };
-    return { url: nodes[0].url, nodes, adminToken, account, mount, stop, dir, cluster, shards: SHARDS };
+    /** A host agent in the mesh, of the account with this key. */
+    const agent = async (name, key) => {
+      const credential = await ask(nodes[0].url, key, 'POST', '/v1/mesh-credentials', { name, ttl_seconds: 3600 });
+      const running = startAgent(dir, name, { version: 1, ...credential });
+      mounts.push(running);
+      return { ...running, id: credential.id };
+    };
+    return { url: nodes[0].url, nodes, adminToken, account, mount, agent, stop, dir, cluster, shards: SHARDS };
   } catch (error) {
     const log = (name) => {
       try {
@@ -140,6 +147,15 @@ async function startMount(dir, name, ticket) {
     throw new Error(`${name} does not mount: ${readFileSync(join(dir, `${name}.log`), 'utf8')}`, { cause: error });
   }
   return { ...kept, point };
+}
+
+function startAgent(dir, name, credential) {
+  const home = join(dir, 'home', name);
+  mkdirSync(home, { recursive: true });
+  const file = join(home, 'mesh.json');
+  writeFileSync(file, JSON.stringify(credential), { mode: 0o600 });
+  const env = { HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home, XDG_STATE_HOME: home, XDG_RUNTIME_DIR: home, TONBO_AGENT_SOCKET: join(home, 'agent.sock') };
+  return keep([BINARY, 'agent', '--mesh-credential-file', file], { log: join(dir, `${name}.log`), env });
 }
 
 function freePort() {

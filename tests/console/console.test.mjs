@@ -287,8 +287,10 @@ test('a grant is revoked, and its mount is seen to go out', async () => {
   await until('the choice follows the address', async () => (await page.getByLabel('State').inputValue()) === 'stands');
 });
 
-test('all grants of a tenant are revoked, and its mounts go out one by one', async () => {
+test('all grants of a tenant are revoked, and its mounts go out one by one, each at its time', async () => {
   await flock.end();
+  // It hears of nothing, so it is out when its lease is over.
+  mounts['run-3'].signal('STOP');
   await open('tenants');
   await page.getByRole('row').filter({ hasText: 'initech' }).getByRole('button', { name: 'Revoke all' }).click();
   const dialog = page.getByRole('dialog', { name: 'Revoke all grants of this tenant?' });
@@ -296,16 +298,35 @@ test('all grants of a tenant are revoked, and its mounts go out one by one', asy
   await checkAccessible(page, 'the question whether to revoke');
   await shoot(page, 'revoke-light');
   await dialog.getByRole('button', { name: 'Revoke' }).click();
-  await dialog.getByText('3 of 3 mounts out').waitFor();
+  await dialog.getByText('2 of 3 mounts out').waitFor();
   await dialog.getByText('3 grants revoked for good').waitFor();
+  const rowOf = (runtime) => dialog.getByRole('listitem').filter({ hasText: `initech / ${runtime}` });
+  await rowOf('run-3').getByText('fenced', { exact: true }).waitFor();
+  assert.equal(await dialog.getByText('out', { exact: true }).count(), 2);
+  await checkAccessible(page, 'mounts that go out');
+  await shoot(page, 'revoking-light');
+  await dialog.getByText('3 of 3 mounts out').waitFor();
+  mounts['run-3'].signal('CONT');
   assert.equal(await dialog.getByText('out', { exact: true }).count(), 3);
+  const { items: outs } = await ask(cluster.url, key, 'GET', '/v1/audit?kind=session_out&tenant_slug=initech');
+  assert.deepEqual(outs.map(({ runtime_id, how }) => [runtime_id, how]).sort(), [['run-1', 'confirmed'], ['run-2', 'confirmed'], ['run-3', 'lease_ended']]);
+  for (const { runtime_id, how, after_ms, revoked } of outs) {
+    assert.equal(revoked, 'grant');
+    await rowOf(runtime_id).getByText(how === 'confirmed' ? 'confirmed' : 'its lease is over').waitFor();
+    const shownMs = after_ms < 1_000 ? `after ${after_ms} ms` : `after ${(after_ms / 1_000).toFixed(after_ms < 10_000 ? 1 : 0)} s`;
+    await rowOf(runtime_id).getByText(shownMs).waitFor();
+  }
+  const frozen = outs.find(({ runtime_id }) => runtime_id === 'run-3').after_ms;
+  assert.ok(outs.every(({ runtime_id, after_ms }) => runtime_id === 'run-3' || after_ms < frozen), JSON.stringify(outs));
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme });
     await checkAccessible(page, `mounts that are out, ${scheme}`);
     await shoot(page, `revoked-${scheme}`);
   }
   await page.emulateMedia({ colorScheme: 'light' });
-  for (const runtime of ['run-1', 'run-2', 'run-3']) await assert.rejects(stat(join(mounts[runtime].point, 'data')), { code: 'EACCES' }, runtime);
+  for (const runtime of ['run-1', 'run-2', 'run-3']) {
+    await until(`${runtime} refuses`, () => stat(join(mounts[runtime].point, 'data')).then(() => false, ({ code }) => code === 'EACCES'));
+  }
   await dialog.getByRole('button', { name: 'Close' }).click();
   await open('mounts');
   await shown('No mounts.');
@@ -315,7 +336,7 @@ test('the audit trail tells of it, and goes on while it is looked at', async () 
   await open('audit');
   const rows = page.getByRole('row');
   for (const runtime of ['run-1', 'run-2', 'run-3']) {
-    for (const what of ['ticket issued', 'session opened', 'grant revoked', 'session fenced']) {
+    for (const what of ['ticket issued', 'session opened', 'grant revoked', 'session fenced', 'session out']) {
       await rows.filter({ hasText: what }).filter({ hasText: `initech / ${runtime}` }).first().waitFor();
     }
   }
@@ -324,6 +345,42 @@ test('the audit trail tells of it, and goes on while it is looked at', async () 
   await page.getByLabel('What').selectOption('grant_revoked');
   await rows.filter({ hasText: 'ticket issued' }).first().waitFor({ state: 'detached' });
   assert.equal(await rows.filter({ hasText: 'grant revoked' }).count(), 4);
+});
+
+test('an account sees the cells of its hosts in the ring, and nothing of others', async () => {
+  const agents = await Promise.all([cluster.agent('host-a', key), cluster.agent('host-b', key), cluster.agent('host-of-rival', rival)]);
+  const cellsOf = async (credential) => ask(cluster.url, credential, 'GET', '/v1/mesh/cells');
+  const isWhole = ({ cells }, hosts) => cells.length === 1 && cells[0].hosts === hosts && cells[0].nodes.length === 2 && cells[0].nodes.every(({ takes_part }) => takes_part);
+  const [own, others] = [
+    await until('both hosts are in a cell with two nodes', async () => cellsOf(key).then((mesh) => isWhole(mesh, 2) && mesh)),
+    await until('so is the other one', async () => cellsOf(rival).then((mesh) => isWhole(mesh, 1) && mesh)),
+  ];
+  assert.notEqual(own.cells[0].id, others.cells[0].id);
+  const told = JSON.stringify(own);
+  for (const hidden of [others.cells[0].id, ...cluster.nodes.map(({ url }) => new URL(url).port), 'host-a', 'rival']) {
+    assert.ok(!told.includes(hidden), `${hidden} in ${told}`);
+  }
+  await open('ring');
+  const picture = page.getByRole('img', { name: 'The ring of eu: 3 nodes, 3 heard; 1 cell with 2 hosts' });
+  await picture.waitFor();
+  assert.deepEqual([await picture.locator('.host-cell').count(), await picture.locator('.thread').count(), await picture.locator('.shard').count()], [1, 2, 0]);
+  await main().getByRole('table', { name: 'Cells' }).getByText('2 of 48').waitFor();
+  await shown('fresh');
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await checkAccessible(page, `cells, ${scheme}`);
+    await shoot(page, `cells-${scheme}`);
+  }
+  await page.setViewportSize(PHONE);
+  await checkSound('cells on a phone');
+  await checkAccessible(page, 'cells on a phone');
+  await shoot(page, 'cells-phone');
+  await page.setViewportSize(DESK);
+  await page.emulateMedia({ colorScheme: 'light' });
+  assert.ok(!/rival/.test(await page.content()), 'shows another account’s');
+  // Whose credential is revoked is in no cell.
+  await ask(cluster.url, key, 'DELETE', `/v1/mesh-credentials/${agents[0].id}`);
+  await page.getByRole('img', { name: /1 cell with 1 host$/ }).waitFor();
 });
 
 test('the ring shows who has what, and changes while it is looked at', async () => {
@@ -337,7 +394,7 @@ test('the ring shows who has what, and changes while it is looked at', async () 
   await token.fill(cluster.adminToken);
   await page.keyboard.press('Enter');
   const picture = page.getByRole('img', { name: /The ring of eu/ });
-  await page.getByRole('img', { name: `The ring of eu: 3 nodes, 3 heard; ${cluster.shards} shards, ${cluster.shards} with an owner` }).waitFor();
+  await page.getByRole('img', { name: `The ring of eu: 3 nodes, 3 heard; ${cluster.shards} shards, ${cluster.shards} with an owner; 1 cell with 1 host` }).waitFor();
   assert.equal(await picture.locator('.shard').count(), cluster.shards);
   await shown('serving');
   for (const scheme of ['light', 'dark']) {

@@ -2,15 +2,15 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 
-// Its standard input ends with the test process; then it ends what it runs, by its id.
+// Its standard input ends with the test process; then it ends what it runs, by its id. Lines of it are signals.
 const KEEPER = `trap '' INT TERM HUP
 "$@" </dev/null & kept=$!
-read -r _ || true
+while read -r signal; do kill -s "$signal" "$kept"; done
 kill -9 "$kept" 2>/dev/null
 wait "$kept" 2>/dev/null
 [ -z "$AFTER" ] || sh -c "$AFTER"`;
 
-/** Runs a program; `after` is a line of shell for when it has ended. Gives `end`, which ends it. */
+/** Runs a program; `after` is a line of shell for when it has ended. Gives `end`, which ends it, and `signal`, which sends it one. */
 export function keep([program, ...args], { log, env = {}, after = '' } = {}) {
   const out = log ? openSync(log, 'a') : 'ignore';
   const child = spawn('sh', ['-c', KEEPER, 'sh', program, ...args], {
@@ -21,6 +21,7 @@ export function keep([program, ...args], { log, env = {}, after = '' } = {}) {
   if (log) closeSync(out);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   return {
+    signal: (name) => child.stdin.write(`${name}\n`),
     end: () => {
       child.stdin.end();
       return ended;

@@ -277,9 +277,11 @@ impl Client {
         self.list("/v1/grants", filters).await
     }
 
-    /// `DELETE /v1/grants/{id}`
-    pub(crate) async fn revoke_grant(&self, id: &str) -> Result<Value, ApiError> {
-        self.call(Method::DELETE, &path(&["v1", "grants", id]), None).await
+    /// `DELETE /v1/grants/{id}`, with an answer that waits for mounts for as long as the node likes unless given.
+    pub(crate) async fn revoke_grant(&self, id: &str, wait_ms: Option<u64>) -> Result<Revoked, ApiError> {
+        let wait_ms = wait_ms.map(|ms| ms.to_string());
+        let query: Vec<_> = wait_ms.as_deref().map(|ms| ("wait_ms", ms)).into_iter().collect();
+        self.call(Method::DELETE, &with_query(&path(&["v1", "grants", id]), &query), None).await
     }
 
     /// `POST /v1/grants/revoke`

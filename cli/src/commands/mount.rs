@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use artifacts_core::name::WorkspaceAddress;
 use artifacts_core::ticket::Mode;
+use artifacts_mount::GuestMesh;
 use artifacts_trace::TraceOptions;
 use clap::Args;
 
@@ -23,6 +24,9 @@ use crate::traces::TraceArgs;
 Returns when the directory serves. With neither a ticket file nor a workspace, the ticket is
 expected in /run/tonbo/artifacts/mount-ticket.json. A directory whose mount has died is recovered.
 Where a host agent runs for this user, it serves the mount.
+
+In a cluster that lets guests into the mesh (`artifacts node --mesh-admit all`) the mount gossips over UDP with nodes and with other
+mounts of its tenant, to hear of revocations, and that there are none, also where no stream of its own gets through.
 
 Examples:
   artifacts mount /mnt/work                           with the ticket that the platform put in place
@@ -55,6 +59,15 @@ pub(crate) struct MountArgs {
     /// How much to keep in the directory [default: 4GiB], or in memory if there is none [default: 32MiB, at most 64MiB]
     #[arg(long, value_name = "SIZE")]
     cache_size: Option<Size>,
+    /// Whether to take part in the mesh, where no host agent does for this machine: as the nodes have it, or not at all
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"], default_value = "auto", env = "TONBO_MESH")]
+    mesh: String,
+    /// Where to receive datagrams of the mesh (UDP) [default: the address that leads to the nodes, any port]
+    #[arg(long, value_name = "ADDRESS")]
+    mesh_listen: Option<SocketAddr>,
+    /// Where others reach that, if it is another address
+    #[arg(long, value_name = "ADDRESS")]
+    mesh_advertise: Option<SocketAddr>,
     /// A PEM file of authorities to trust besides the system's
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
@@ -83,6 +96,7 @@ impl MountArgs {
         options.cache_dir = self.cache_dir.map(std::path::absolute).transpose()?;
         let is_for = if options.cache_dir.is_some() { &mut options.disk_cache_bytes } else { &mut options.cache_bytes };
         *is_for = self.cache_size.map_or(*is_for, Size::bytes);
+        options.mesh = GuestMesh { enabled: self.mesh != "off", listen: self.mesh_listen, advertise: self.mesh_advertise };
         options.metrics_listen = self.metrics_listen;
         options.traces = self.traces.over(TraceOptions::default());
         options.ca_cert = self.ca_cert.map(std::path::absolute).transpose()?;
@@ -125,6 +139,18 @@ mod tests {
         assert!(args.workspace.is_none() && args.ticket_file == Some("t.json".into()) && args.mountpoint.as_os_str() == "/mnt");
         let args = parsed("mount acme/task-1 /mnt --read-only").unwrap();
         assert!(args.workspace.is_some_and(|address| address.to_string() == "acme/task-1") && args.mountpoint.as_os_str() == "/mnt");
+    }
+
+    #[test]
+    fn the_mesh_is_joined_unless_it_is_turned_off() {
+        let mesh = |line| {
+            let args = parsed(line).unwrap();
+            (args.mesh, args.mesh_listen.map(|listen| listen.port()))
+        };
+        assert_eq!(mesh("mount /mnt"), ("auto".to_owned(), None));
+        assert_eq!(mesh("mount --mesh off /mnt"), ("off".to_owned(), None));
+        assert_eq!(mesh("mount /mnt --mesh-listen 0.0.0.0:7703"), ("auto".to_owned(), Some(7703)));
+        assert!(parsed("mount /mnt --mesh on").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use artifacts_node::NodeError;
 use artifacts_node::archive::{self, ArchiveError};
 use artifacts_node::blob::{BlobsConfig, S3Config};
 
-use artifacts_node::config::{NodeConfig, StoreKind};
+use artifacts_node::config::{MeshAdmission, NodeConfig, StoreKind};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -32,8 +32,8 @@ data_path, and blobs:
 either directory, or an object s3 with bucket, prefix, endpoint, public_endpoint, region, path_style, access_key_id,
 secret_access_key, session_token; store: sled or slate; and for slate cluster, an object with directory, shards,
 ownership_ttl_ms and unflushed_bytes_per_shard. An object ring makes the node one of several: name, node, regions, listen,
-advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. An object mesh says where host agents reach it: listen,
-advertise. An object traces says where traces go: endpoint, ratio. Options go before the file.
+advertise, seeds, key_file, api, gossip_interval_ms, suspect_after_ms. An object mesh says whom the mesh lets in, and where
+agents reach the node: admit, listen, advertise. An object traces says where traces go: endpoint, ratio. Options go before the file.
 
 With --s3-bucket the data of files goes to S3, with credentials from the file, or from the environment as every program of AWS
 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the role of the machine. --s3-... options need the bucket, here
@@ -83,6 +83,10 @@ pub(crate) struct NodeArgs {
     /// Keep everything below this directory as if it were a bucket; for one node with --store slate
     #[arg(long, value_name = "DIR")]
     cluster_directory: Option<PathBuf>,
+    /// Whom the mesh lets in: agents of hosts with a mesh credential, or every mount with a session as well; the same on all nodes
+    /// [default: hosts]
+    #[arg(long, value_name = "WHO", value_parser = ["hosts", "all"], env = "TONBO_MESH_ADMIT")]
+    mesh_admit: Option<String>,
     #[command(flatten)]
     s3: S3Args,
     #[command(flatten)]
@@ -179,6 +183,11 @@ impl NodeArgs {
             None => config.store,
         };
         config.cluster.directory = self.cluster_directory.or(config.cluster.directory);
+        config.mesh.admit = match self.mesh_admit.as_deref() {
+            Some("all") => MeshAdmission::All,
+            Some(_) => MeshAdmission::Hosts,
+            None => config.mesh.admit,
+        };
         Ok(config)
     }
 }
@@ -321,6 +330,19 @@ mod tests {
         let ring = configuration(&["--config", file.to_str().unwrap()]).unwrap().ring.unwrap();
         assert_eq!((ring.seeds.len(), ring.gossip_interval_ms), (1, 200));
         assert!(configuration(&[]).unwrap().ring.is_none());
+    }
+
+    #[test]
+    fn guests_are_let_into_the_mesh_by_the_option_or_the_file() {
+        assert_eq!(configuration(&[]).unwrap().mesh.admit, MeshAdmission::Hosts);
+        assert_eq!(configuration(&["--mesh-admit", "all"]).unwrap().mesh.admit, MeshAdmission::All);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.json");
+        std::fs::write(&file, r#"{"mesh":{"admit":"all","listen":"0.0.0.0:7702"}}"#).unwrap();
+        assert_eq!(configuration(&["--config", file.to_str().unwrap()]).unwrap().mesh.admit, MeshAdmission::All);
+        let config = configuration(&["--config", file.to_str().unwrap(), "--mesh-admit", "hosts"]).unwrap();
+        assert_eq!((config.mesh.admit, config.admits_guests()), (MeshAdmission::Hosts, false));
+        assert!(Line::try_parse_from(["node", "--mesh-admit", "some"]).is_err());
     }
 
     #[test]

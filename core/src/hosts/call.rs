@@ -10,13 +10,14 @@ use crate::revocation::{Position, SignedNews};
 use crate::ticket::Jwks;
 use crate::{AccountId, KeyId};
 
-/// Where hosts ask for their cell, with their mesh credential: `POST`, JSON both ways.
+/// Where hosts ask for their cell, with their mesh credential, and guests with a [`GuestBearer`](super::GuestBearer): `POST`, JSON both
+/// ways.
 pub const JOIN_PATH: &str = "/v1/mesh/cell";
 
 /// A host asks for its cell, and for what was revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinCell {
-    /// The agent's name in the mesh, drawn when it started.
+    /// The agent's name in the mesh: drawn when it started, or a guest's [`guest_name`](super::guest_name).
     pub host: NodeName,
     /// Where it receives datagrams.
     pub address: SocketAddr,
@@ -30,9 +31,10 @@ pub struct JoinCell {
 pub struct CellAnswer {
     /// The account.
     pub account: AccountId,
-    /// The credential.
-    pub credential: KeyId,
-    /// Of which generation of the account's rights it is.
+    /// The credential; none for a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<KeyId>,
+    /// Of which generation of the account's rights that is, or what the guest's session stands on.
     pub generation: u64,
     /// The shard in which the account's revocations are.
     pub seat: Seat,
@@ -56,7 +58,7 @@ pub struct CellPlace {
     pub cell: CellId,
     /// The secret of its datagrams' key.
     pub secret: [u8; 32],
-    /// Through whom to find the others: the cell's nodes, and some of its hosts.
+    /// Through whom to find the others: the cell's nodes, and some of its hosts. A guest is told nodes alone.
     pub seeds: Vec<SocketAddr>,
 }
 

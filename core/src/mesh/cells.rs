@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::MeshKey;
+use super::{Admission, MeshKey};
 use crate::name::NodeName;
-use crate::{KeyId, Timestamp};
 
 /// The most hosts in a cell: every message of gossip lists all members, so what each costs grows with all of them.
 pub const CELL_HOSTS_MAX: usize = 48;
@@ -17,6 +16,9 @@ pub const CELL_NODES: usize = 2;
 pub const HOST_GONE_MS: u64 = 60_000;
 /// How often a host asks for its cell, in milliseconds.
 pub const HOST_ASKS_MS: u64 = 10_000;
+/// A cell of guests is that old at least when it is given a new key because somebody who knew the old one has gone, in milliseconds:
+/// where guests come and go all the time, the others are not to do nothing but move.
+pub const RENEWED_MS: u64 = 60_000;
 /// The most hosts of one account.
 pub const HOSTS_MAX: usize = 16_384;
 /// Two cells that have no more hosts than this together become one. Half of a full one: it takes as many hosts to come before
@@ -74,18 +76,7 @@ pub struct Founding {
     pub secret: [u8; 32],
 }
 
-/// A mesh credential that hosts come with, and what may end it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Admission {
-    /// Which.
-    pub credential: KeyId,
-    /// When it runs out.
-    pub expires_at: Option<Timestamp>,
-    /// Of which generation of the account's rights it is.
-    pub generation: u64,
-}
-
-/// A host, as its agent shows itself.
+/// A host, or a guest, as its agent shows itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostEntry {
     /// What it has come with.
@@ -100,6 +91,7 @@ pub struct HostEntry {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CellEntry {
     secret: [u8; 32],
+    founded_ms: u64,
     /// With what hosts have come that were told its key; also hosts that have gone.
     known_to: BTreeSet<Admission>,
     hosts: BTreeMap<NodeName, HostEntry>,
@@ -131,22 +123,25 @@ impl CellEntry {
 /// Why a host has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CellsError {
-    /// A host that came with another credential has this name.
+    /// A host that came with something else has this name.
     #[error("another host has this name")]
     NameTaken,
     /// There are [`HOSTS_MAX`].
     #[error("the account has {HOSTS_MAX} hosts in the mesh already")]
     Full,
+    /// There are as many guests, or cells of them, as may be; see [`Circles`](super::Circles).
+    #[error("no more guests are let into the mesh; this one lives by its streams")]
+    GuestsFull,
 }
 
-/// The cells of one account's hosts, as the owner of the account's shard forms them.
+/// Cells of hosts that may know each other, or of guests: one [`Circle`](super::Circle) of an account.
 ///
 /// What always holds:
 /// - each host is in exactly one cell, and no cell has more than [`CELL_HOSTS_MAX`];
 /// - nobody is moved because another host comes, or goes while others fill its place;
 /// - a host comes into the fullest cell that has room. If all are full, another is founded for it;
 /// - no two cells could be one that is half full: then the smaller goes into the other;
-/// - whoever has come with a credential that has ended is in no cell, and **no cell goes on with a key that it knew**, also if it
+/// - whoever has come with an admission that has ended is in no cell, and **no cell goes on with a key that it knew**, also if it
 ///   had gone before: its neighbours are in one that was founded for them.
 ///
 /// Nothing of this is kept: a new owner founds cells anew, and hosts that ask find theirs unknown. So a key never outlives the
@@ -165,7 +160,7 @@ impl Cells {
     pub fn join(&mut self, name: &NodeName, host: HostEntry, found: impl FnOnce() -> Founding) -> Result<CellId, CellsError> {
         if let Some(id) = self.of.get(name).copied() {
             let known = self.cells.get(&id).and_then(|cell| cell.hosts.get(name));
-            if known.is_some_and(|known| known.admission.credential != host.admission.credential) {
+            if known.is_some_and(|known| known.admission.pass != host.admission.pass) {
                 return Err(CellsError::NameTaken);
             }
             self.put(id, name.clone(), host);
@@ -177,10 +172,20 @@ impl Cells {
         let with_room = self.cells.iter().filter(|(_, cell)| cell.hosts.len() < CELL_HOSTS_MAX);
         let id = match with_room.max_by_key(|(_, cell)| cell.hosts.len()).map(|(id, _)| *id) {
             Some(id) => id,
-            None => self.found(found()),
+            None => self.found(found(), host.seen_ms),
         };
         self.put(id, name.clone(), host);
         Ok(id)
+    }
+
+    /// Whether one more finds a place without another cell.
+    pub(super) fn has_room(&self) -> bool {
+        self.cells.values().any(|cell| cell.hosts.len() < CELL_HOSTS_MAX)
+    }
+
+    /// Whether somebody of this name is in a cell.
+    pub(super) fn knows(&self, name: &NodeName) -> bool {
+        self.of.contains_key(name)
     }
 
     /// Takes out hosts that have gone, and makes one of cells that are nearly empty.
@@ -199,17 +204,36 @@ impl Cells {
         self.merge();
     }
 
-    /// Credentials have ended: who came with them is out, and each cell that they knew is closed; the others in it are in one that is
-    /// founded for them. Answers which cells were closed.
-    pub fn end(&mut self, has_ended: impl Fn(&Admission) -> bool, mut found: impl FnMut() -> Founding) -> Vec<CellId> {
-        let is_known = |(_, cell): &(&CellId, &CellEntry)| cell.known_to.iter().any(&has_ended);
-        let closed: Vec<CellId> = self.cells.iter().filter(is_known).map(|(id, _)| *id).collect();
+    /// What some came with has ended: they are out, and each cell that they knew is closed; the others in it are in one that is founded
+    /// for them. Answers which cells were closed.
+    pub fn end(&mut self, now_ms: u64, has_ended: impl Fn(&Admission) -> bool, found: impl FnMut() -> Founding) -> Vec<CellId> {
+        let is_known = |cell: &CellEntry| cell.known_to.iter().any(&has_ended);
+        self.close(now_ms, is_known, |host| !has_ended(&host.admission), found)
+    }
+
+    /// Closes cells in the same way that somebody knew who is not in them any more, unless they were founded just now.
+    pub(super) fn renew(&mut self, now_ms: u64, found: impl FnMut() -> Founding) -> Vec<CellId> {
+        let is_due = |cell: &CellEntry| {
+            let stay: BTreeSet<&Admission> = cell.hosts.values().map(|host| &host.admission).collect();
+            now_ms.saturating_sub(cell.founded_ms) >= RENEWED_MS && cell.known_to.iter().any(|admission| !stay.contains(admission))
+        };
+        self.close(now_ms, is_due, |_| true, found)
+    }
+
+    fn close(
+        &mut self,
+        now_ms: u64,
+        is_closed: impl Fn(&CellEntry) -> bool,
+        stays: impl Fn(&HostEntry) -> bool,
+        mut found: impl FnMut() -> Founding,
+    ) -> Vec<CellId> {
+        let closed: Vec<CellId> = self.cells.iter().filter(|(_, cell)| is_closed(cell)).map(|(id, _)| *id).collect();
         for id in &closed {
             let Some(cell) = self.cells.remove(id) else { continue };
             self.of.retain(|name, _| !cell.hosts.contains_key(name));
-            let stay: Vec<_> = cell.hosts.into_iter().filter(|(_, host)| !has_ended(&host.admission)).collect();
+            let stay: Vec<_> = cell.hosts.into_iter().filter(|(_, host)| stays(host)).collect();
             if !stay.is_empty() {
-                let next = self.found(found());
+                let next = self.found(found(), now_ms);
                 stay.into_iter().for_each(|(name, host)| self.put(next, name, host));
             }
         }
@@ -239,8 +263,8 @@ impl Cells {
         self.of.is_empty()
     }
 
-    fn found(&mut self, Founding { id, secret }: Founding) -> CellId {
-        self.cells.insert(id, CellEntry { secret, known_to: BTreeSet::new(), hosts: BTreeMap::new() });
+    fn found(&mut self, Founding { id, secret }: Founding, founded_ms: u64) -> CellId {
+        self.cells.insert(id, CellEntry { secret, founded_ms, known_to: BTreeSet::new(), hosts: BTreeMap::new() });
         id
     }
 

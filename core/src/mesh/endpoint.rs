@@ -181,22 +181,19 @@ impl Endpoint {
         }
         self.listen(&header, message.digest(), now_ms);
         let (me, roster) = (&self.me, &mut self.roster);
-        let mut newest: BTreeMap<NodeName, u64> = BTreeMap::new();
+        let is_this_life = |member: &MemberId| member.name == me.name && member.generation == me.incarnation.generation;
+        // The last life of each name first: what was over before this member came must not use up what the name may do now.
+        let mut newest: BTreeMap<NodeName, MemberId> = BTreeMap::new();
         message.retain(|member| {
-            let generation = newest.entry(member.name.clone()).or_default();
-            *generation = member.generation.max(*generation);
+            if newest.get(&member.name).is_none_or(|newest| newest.generation < member.generation) {
+                newest.insert(member.name.clone(), member.clone());
+            }
             true
         });
-        message.retain(|member| {
-            let this_life = member.name == me.name && member.generation == me.incarnation.generation;
-            let is_past = newest.get(&member.name).is_some_and(|&newest| member.generation < newest);
-            match () {
-                () if this_life => member.address == me.address,
-                // What was before this member came must not use up what a name may do now.
-                () if is_past => roster.knows(member, now_ms),
-                () => roster.admit(member, now_ms),
-            }
-        });
+        for member in newest.values().filter(|member| !is_this_life(member)) {
+            let _ = roster.admit(member, now_ms);
+        }
+        message.retain(|member| if is_this_life(member) { member.address == me.address } else { roster.admit(member, now_ms) });
         Ok(Opened::Gossip { from: address.unwrap_or(source), message })
     }
 

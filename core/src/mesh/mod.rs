@@ -1,7 +1,7 @@
 //! Gossip that may cross a hostile network: what members of a mesh say to each other, and how each datagram is sealed
 //! and judged before anybody acts on it.
 //!
-//! A mesh is the ring of control nodes, or a cell of host agents; each has keys and a name of its own. The gossip
+//! A mesh is the ring of control nodes, or a cell of agents; each has keys and a name of its own. The gossip
 //! protocol itself (chitchat) authenticates nothing and stops for good at some malformed input, so it never sees a
 //! datagram that did not pass here. What always holds:
 //!
@@ -17,8 +17,10 @@
 //! Who holds the key is believed in what it says of third parties; what must not be forged by a member is signed on
 //! its own (see `docs/design/0003-revocation.md`). `docs/design/0012-ring.md` tells the whole protocol.
 
+mod admission;
 mod call;
 mod cells;
+mod circles;
 mod credential_file;
 mod endpoint;
 mod envelope;
@@ -38,11 +40,13 @@ mod senders;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Admission, Pass};
 pub use call::{Answer, CallError, CallSeat, IncomingCall, OpenedCall, SealedCall};
 pub use cells::{
-    Admission, CELL_HOSTS_MAX, CELL_NODES, CellEntry, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HOST_GONE_MS, HOSTS_MAX,
-    HostEntry, InvalidCellId, cell_nodes,
+    CELL_HOSTS_MAX, CELL_NODES, CellEntry, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HOST_GONE_MS, HOSTS_MAX, HostEntry,
+    InvalidCellId, RENEWED_MS, cell_nodes,
 };
+pub use circles::{Circle, Circles, GUEST_CELLS_MAX, TENANT_GUESTS_MAX};
 pub use credential_file::CredentialFile;
 pub use endpoint::{Endpoint, Identity, Opened, Refusal};
 pub use envelope::{EnvelopeError, key_of_datagram};

@@ -18,11 +18,6 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    /// Notes a mention of one that was taken before. False if it was not, or has another address than then.
-    pub(super) fn knows(&mut self, member: &MemberId, now_ms: u64) -> bool {
-        self.mention(&(member.name.clone(), member.generation), member.address, now_ms).unwrap_or_default()
-    }
-
     fn mention(&mut self, key: &(NodeName, u64), of: SocketAddr, now_ms: u64) -> Option<bool> {
         let (address, mentioned_ms) = self.members.get_mut(key)?;
         let same = *address == of;

@@ -126,6 +126,9 @@ pub struct Welcome {
     /// What the session stands on, for an agent that hears of revocations otherwise; an older node does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_on: Option<Box<StandsOn>>,
+    /// Whether the session lets its agent into the mesh ([`crate::hosts::JOIN_PATH`]); an agent that is not told so does not ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admits_guests: bool,
     /// Whether the node wants to hear which calls are traced ([`super::ClientFrame::Traced`]); an older node does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wants_traces: bool,
@@ -219,7 +222,9 @@ mod tests {
         let old = r#"{"welcome":{"version":1,"session":"ses_0000000000000000000000001a","secret":"s","workspace":"a/b","mode":"rw","root":1,
             "lease_ms":1,"proof_ms":1,"heartbeat_ms":1,"expires_in_ms":null,"inodes":{"first":2,"count":1},"durable_seq":0}}"#;
         let HelloAnswer::Welcome(welcome) = serde_json::from_str(old).unwrap() else { panic!() };
-        assert_eq!((welcome.data_path, welcome.peers.len(), welcome.wants_traces), (DataPath::Proxied, 0, false));
+        assert_eq!((welcome.data_path, welcome.peers.len()), (DataPath::Proxied, 0));
+        assert_eq!((welcome.wants_traces, welcome.admits_guests), (false, false));
+        assert!(!serde_json::to_string(&welcome).unwrap().contains("admits_guests"), "an agent of an earlier version need not know");
         let newer = old.replace(r#""durable_seq":0"#, r#""durable_seq":0,"data_path":"direct""#);
         let HelloAnswer::Welcome(welcome) = serde_json::from_str(&newer).unwrap() else { panic!() };
         assert_eq!(welcome.data_path, DataPath::Direct);

@@ -7,7 +7,7 @@ use crate::ticket::VerifyingKeys;
 use crate::{GrantId, KeyId, SessionId, Timestamp, WorkspaceId};
 
 /// What a session stands on; each must be free of a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Standing {
     /// The session itself.
     pub session: SessionId,
@@ -55,14 +55,23 @@ impl RevocationRegister {
 
     /// Whether everything that a session stands on still stands.
     pub fn stands(&self, on: &Standing) -> bool {
+        self.against(on).next().is_none()
+    }
+
+    /// The first record that took what a session stands on.
+    pub fn first_against(&self, on: &Standing) -> Option<&RevocationRecord> {
+        self.against(on).min_by_key(|record| (record.revoked_at, record.id))
+    }
+
+    fn against(&self, on: &Standing) -> impl Iterator<Item = &RevocationRecord> {
         let targets = [
             Some(Target::Session(on.session)),
             on.grant.map(Target::Grant),
             on.key.map(Target::Key),
             Some(Target::Workspace(on.workspace)),
         ];
-        targets.into_iter().flatten().all(|target| !self.records.contains_key(&target))
-            && !on.issue.is_some_and(|issue| self.is_void(issue))
+        let of_issue = on.issue.into_iter().flat_map(move |issue| self.records.range(issue.taken_by())).map(|(_, record)| record);
+        targets.into_iter().flatten().filter_map(move |target| self.records.get(&target)).chain(of_issue)
     }
 
     /// Forgets records older than `age_ms`: by then no ticket of the target can be alive.
@@ -132,7 +141,19 @@ mod tests {
             assert!(register.admit(record(1, target, 5)));
             assert!(!register.admit(record(1, target, 5)), "the same record is no news");
             assert_eq!(register.stands(&on), stands, "{target:?}");
+            let found = register.first_against(&on).map(|record| record.target);
+            assert_eq!(found, (!stands).then_some(target), "{target:?}");
         }
+    }
+
+    #[test]
+    fn of_several_records_the_first_took_the_right() {
+        let on = standing();
+        let mut register = RevocationRegister::default();
+        register.admit(record(1, Target::Workspace(on.workspace), 7));
+        register.admit(record(2, Target::Account(issue(5, 7)), 6));
+        register.admit(record(3, Target::Grant(GrantId::from_bits(2)), 8));
+        assert_eq!(register.first_against(&on).map(|record| record.id), Some(RevocationId::from_bits(2)));
     }
 
     #[test]

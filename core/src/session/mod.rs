@@ -25,7 +25,7 @@ pub use absent::Absent;
 pub use file_locks::{FileLocks, GivenAway, LockClaims};
 pub use inbox::{Admission, Inbox, Progress};
 pub use inode_ranges::InodeRanges;
-pub use lifecycle::{Lifecycle, LifecycleEffect, Phase};
+pub use lifecycle::{Lifecycle, LifecycleEffect, Out, Phase};
 pub use open_files::OpenFiles;
 pub use outbox::{Disposition, Outbox};
 pub use recovery::{Recovery, Resent};

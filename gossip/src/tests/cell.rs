@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use artifacts_core::mesh::MeshKey;
+use artifacts_core::mesh::{CELL_HOSTS_MAX, CELL_NODES, MeshKey};
 
 use crate::{Cell, CellMember, Monotonic, Port, Random};
 
@@ -137,4 +137,31 @@ async fn a_place_that_is_given_up_is_taken_again() {
     let host = join(&host_port, "cell-1", 5, "a", 2, &[node_port.local_addr()]);
     host.say(vec![("rev-ask".to_owned(), "second".to_owned())], 8);
     hears(&node, "second").await;
+}
+
+/// As many as may be in a cell: each hears what a node says, and each node what each asks.
+#[tokio::test]
+async fn a_full_cell_hears_its_nodes_and_is_heard() {
+    let mut seeds = Vec::new();
+    let nodes: Vec<_> = (0..CELL_NODES)
+        .map(|number| {
+            let port = open();
+            let node = join(&port, "cell-1", 6, &format!("n{number}"), 1, &seeds);
+            seeds.push(port.local_addr());
+            node
+        })
+        .collect();
+    let hosts: Vec<_> = (0..CELL_HOSTS_MAX).map(|number| join(&open(), "cell-1", 6, &format!("h{number}"), 1, &seeds)).collect();
+    for (number, host) in hosts.iter().enumerate() {
+        host.say(vec![("rev-ask".to_owned(), format!("question {number}"))], 4);
+    }
+    nodes[0].say(vec![("rev-x".to_owned(), "news".to_owned())], CELL_HOSTS_MAX);
+    for host in &hosts {
+        hears(host, "news").await;
+    }
+    for node in &nodes {
+        let mut rumours = node.rumours();
+        let all = rumours.wait_for(|rumours| rumours.values().filter(|value| value.starts_with("question ")).count() == CELL_HOSTS_MAX);
+        assert!(tokio::time::timeout(PATIENCE, all).await.is_ok(), "some are not heard");
+    }
 }

@@ -68,7 +68,7 @@ pub struct MountStatus {
     /// The control node that gives proofs as well, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_endpoint: Option<String>,
-    /// What the host's agent has from the mesh, if it takes part in it.
+    /// What its agent, or that of its host, has from the mesh, if it takes part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gossip: Option<GossipStatus>,
     /// Whether the mount holds the lease on the whole workspace, and decides by itself.
@@ -102,10 +102,10 @@ pub struct CallStatus {
     pub within: Vec<(f64, u64)>,
 }
 
-/// What a host agent has from the mesh.
+/// What an agent has from the mesh.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GossipStatus {
-    /// The host's cell, if it is in one.
+    /// Its cell, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<String>,
     /// How many members of it are heard, this host included.

@@ -17,7 +17,7 @@ use crate::data::{Blocks, DiskCache, Exchange};
 use crate::error::MountError;
 use crate::fs::ArtifactsFs;
 use crate::kernel::{self, MountPoint};
-use crate::mesh::Mesh;
+use crate::mesh::{self, Mesh};
 use crate::metrics::{MetricsListener, Registered, Registry};
 use crate::options::MountOptions;
 use crate::session::{MountSession, Opener, bury, connection};
@@ -126,7 +126,7 @@ fn run(
         tracing::info!("the workspace is encrypted at rest; nothing of it is kept in the cache on disk");
     }
     let disk = disk.and_then(|dir| DiskCache::new(dir, &session.welcome.workspace, options.disk_cache_bytes, Arc::clone(clock)));
-    let exchange = Arc::new(Exchange::new(http, Arc::clone(session)));
+    let exchange = Arc::new(Exchange::new(http.clone(), Arc::clone(session)));
     let blocks = Blocks::new(exchange, options.cache_bytes.min(CACHE_MAX_BYTES) as usize, disk);
     let agent = Agent::new(Arc::clone(session), blocks, work.handle().clone()).map_err(MountError::io("cannot watch the session"))?;
     state.prepare().map_err(MountError::io("cannot make the state directory"))?;
@@ -137,9 +137,13 @@ fn run(
     let gone = tell(&events, || Event::Gone);
     let side = kernel::mount(file_system, &path, &source, read_only, options.threads, gone)?;
     agent.caches.begin(side);
-    if let Some(mesh) = mesh {
-        mesh.add(session);
-    }
+    let mesh = match mesh {
+        Some(mesh) => {
+            mesh.add(session);
+            Some(Arc::clone(mesh))
+        }
+        None => mesh::guest::begin(session, &options.mesh, &http, work.handle()),
+    };
     agent.want_lease().map_err(MountError::io("cannot start a thread"))?;
     kernel::raise_read_ahead(&path);
     let record = MountRecord {
@@ -152,7 +156,7 @@ fn run(
         secret: session.welcome.secret.clone(),
         endpoints: options.credential.endpoints().to_vec(),
     };
-    let listening = put_on_record(state, &record, &agent, work, &events, mesh.cloned(), registry);
+    let listening = put_on_record(state, &record, &agent, work, &events, mesh, registry);
     // A mount without a record serves all the same, but could not be unmounted with care.
     let (listening, registered) = match listening {
         Ok(both) => both,
@@ -227,7 +231,7 @@ fn status_of(agent: Option<&Agent>, record: &MountRecord, mesh: Option<&Mesh>) -
         pid: record.pid,
         since: Timestamp::from_unix_ms(record.since.unix_ms()),
         second_endpoint: vitals.as_ref().and_then(|vitals| vitals.second_endpoint.clone()),
-        gossip: mesh.map(Mesh::status),
+        gossip: mesh.and_then(Mesh::status),
         alone: agent.is_some_and(|agent| agent.session.whole_lease().is_some()),
         reconnects: vitals.as_ref().map_or(0, |vitals| vitals.reconnects),
         calls: agent.map_or_else(Vec::new, |agent| agent.calls.status()),

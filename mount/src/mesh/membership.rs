@@ -8,12 +8,14 @@ use artifacts_core::mesh::{HOST_ASKS_MS, MeshKey};
 use artifacts_core::name::NodeName;
 use artifacts_core::revocation::{Position, rumour};
 use artifacts_gossip::{Cell, CellMember, Port, Rumours};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use super::Mesh;
 use super::joining::{JoinError, Joiner};
-use super::{Mesh, MeshOptions};
-use crate::random::{fill, jittered, random_u64};
+use super::member::{Member, Part};
+use crate::random::{fill, jittered};
 use crate::time::{SharedClock, pause, timestamp};
 
 /// How often to look.
@@ -23,52 +25,64 @@ const CLOCKS_MS: u64 = 5_000;
 const FEW: usize = 4;
 /// The node is asked no more often than this, whatever is missing; jittered.
 const ASK_GAP_MS: u64 = 1_000;
-/// Without a fresh proof for so long, the cell may be one that nobody speaks in any more.
+/// Without a fresh proof for so long, the cell may be one that nobody speaks in any more. A guest only asks when it would anyway: there
+/// may be thousands that no datagram reaches.
 const DUMB_MS: u64 = 3_000;
 /// How long to wait where asking leads nowhere: the credential is refused, or the node has no mesh.
 const NOWHERE_MS: u64 = 30_000;
+/// How long a guest waits that is not let in, if its stream does not move meanwhile.
+const LATER_MS: u64 = 10 * 60_000;
+/// A guest that has no proof from its cell for so long gives its place up, at first for as long again, then for twice as long each time,
+/// and for [`LATER_MS`] at the most.
+const DEAF_MS: u64 = 60_000;
 /// Between the end of the task, which is a bug, and the next.
 const AGAIN_MS: u64 = 1_000;
 
-/// Takes part in the mesh for as long as the process lives. A task that ends by itself is followed by another.
-pub(crate) async fn keep(mesh: Arc<Mesh>, clock: SharedClock, options: MeshOptions) {
-    loop {
-        let task = tokio::spawn(take_part(mesh.clone(), clock.clone(), options.clone()));
+/// Takes part in the mesh for as long as the member is to. A task that ends by itself is followed by another.
+pub(super) async fn keep(mesh: Arc<Mesh>, clock: SharedClock, part: Part) {
+    mesh.set_part(true);
+    while part.member.takes_part() {
+        let task = tokio::spawn(take_part(mesh.clone(), clock.clone(), part.clone()));
         if let Err(error) = task.await {
-            tracing::error!(%error, "the host's part in the mesh has ended by itself, and begins anew");
+            tracing::error!(%error, "the agent's part in the mesh has ended by itself, and begins anew");
         }
         mesh.set_cell(None, 0);
         pause(AGAIN_MS).await;
     }
+    mesh.set_part(false);
 }
 
-async fn take_part(mesh: Arc<Mesh>, clock: SharedClock, options: MeshOptions) {
-    let mut joiner = match Joiner::new(&options.credential, options.ca_cert.as_deref()) {
-        Ok(joiner) => joiner,
-        Err(error) => {
-            tracing::error!(%error, "the host cannot join the mesh; its mounts live by their streams");
-            return std::future::pending().await;
-        }
-    };
+async fn take_part(mesh: Arc<Mesh>, clock: SharedClock, part: Part) {
+    let mut joiner = Joiner::new(part.member.clone(), part.http.clone());
+    let mut pause_ms = 2 * ASK_GAP_MS;
     let (port, address) = loop {
-        match open(&options, &mut joiner).await {
+        match open(&part, &mut joiner).await {
             Ok(opened) => break opened,
-            Err(error) => tracing::warn!(%error, "the host cannot receive datagrams of the mesh yet"),
+            Err(error) => tracing::warn!(%error, "the agent cannot receive datagrams of the mesh yet"),
         }
-        pause(jittered(2 * ASK_GAP_MS)).await;
+        pause(jittered(pause_ms)).await;
+        pause_ms = (2 * pause_ms).min(NOWHERE_MS);
+        if !part.member.takes_part() {
+            return;
+        }
     };
-    let Some(host) = format!("host-{:016x}", random_u64()).parse::<NodeName>().ok() else { return };
-    tracing::info!(%host, %address, "the host takes part in the mesh");
-    Membership { mesh, clock, options, port, address, host, cell: None, asked: Asked::default(), clocks_asked_ms: None }.run(joiner).await
+    let Some(host) = part.member.name() else { return };
+    tracing::info!(%host, %address, "the agent takes part in the mesh");
+    let relinks = match &part.member {
+        Member::Guest(session) => Some(session.relinks()),
+        Member::Host { .. } => None,
+    };
+    let asked = Asked::default();
+    Membership { mesh, clock, part, port, address, host, relinks, in_vain: 0, cell: None, asked, clocks_asked_ms: None }.run(joiner).await
 }
 
-async fn open(options: &MeshOptions, joiner: &mut Joiner) -> std::io::Result<(Port, SocketAddr)> {
-    let listen = match options.listen {
+async fn open(part: &Part, joiner: &mut Joiner) -> std::io::Result<(Port, SocketAddr)> {
+    let listen = match part.listen {
         Some(listen) => listen,
         None => SocketAddr::new(joiner.local_ip().await?, 0),
     };
     let port = Port::open(listen, |_| ())?;
-    let mut address = options.advertise.unwrap_or_else(|| port.local_addr());
+    let mut address = part.advertise.unwrap_or_else(|| port.local_addr());
     if address.ip().is_unspecified() {
         address.set_ip(joiner.local_ip().await?);
     }
@@ -78,11 +92,11 @@ async fn open(options: &MeshOptions, joiner: &mut Joiner) -> std::io::Result<(Po
     Ok((port, address))
 }
 
-/// A cell that the host is in.
+/// A cell that the agent is in.
 struct Place {
     place: CellPlace,
     cell: Cell,
-    rumours: tokio::sync::watch::Receiver<Rumours>,
+    rumours: watch::Receiver<Rumours>,
     /// What was heard and needs no second look.
     seen: BTreeMap<(NodeName, String), Arc<str>>,
     joined_ms: u64,
@@ -103,10 +117,14 @@ type Asking = JoinHandle<(Joiner, Position, u64, Result<CellAnswer, JoinError>)>
 struct Membership {
     mesh: Arc<Mesh>,
     clock: SharedClock,
-    options: MeshOptions,
+    part: Part,
     port: Port,
     address: SocketAddr,
     host: NodeName,
+    /// A guest's stream was made anew.
+    relinks: Option<watch::Receiver<u64>>,
+    /// How often it was in a cell in vain, one time after the other.
+    in_vain: u32,
     cell: Option<Place>,
     asked: Asked,
     clocks_asked_ms: Option<u64>,
@@ -134,10 +152,14 @@ impl Membership {
                     }
                 }
             }
+            if !self.part.member.takes_part() {
+                return;
+            }
             let now_ms = self.clock.boot_ms();
             self.listen();
             self.mesh.judge();
             self.speak(now_ms);
+            self.reconsider(now_ms);
             if self.is_due(now_ms)
                 && let Some(mut joiner) = joiner.take()
             {
@@ -161,8 +183,39 @@ impl Membership {
         };
         let is_closed = self.cell.as_ref().is_some_and(|place| place.is_closed);
         let is_wanted = (is_closed || self.mesh.lacks_records()) && since_ms >= ASK_GAP_MS;
-        let is_silent = self.cell.as_ref().is_some_and(is_dumb) && since_ms >= DUMB_MS;
+        let is_silent = !self.part.member.is_guest() && self.cell.as_ref().is_some_and(is_dumb) && since_ms >= DUMB_MS;
         since_ms >= self.asked.again_ms || ((is_wanted || is_silent) && self.asked.error.is_none())
+    }
+
+    /// A guest whose stream leads to a node again may be let in, and reached. One that nothing reaches, behind a translation of addresses
+    /// say, only costs the others of its cell something.
+    fn reconsider(&mut self, now_ms: u64) {
+        let is_relinked = self.relinks.as_mut().is_some_and(|relinks| {
+            let has_changed = relinks.has_changed().unwrap_or(false);
+            relinks.borrow_and_update();
+            has_changed
+        });
+        if is_relinked {
+            self.asked = Asked { again_ms: jittered(ASK_GAP_MS), error: None, ..self.asked };
+        }
+        let age_ms = self.mesh.age_ms().unwrap_or(u64::MAX);
+        if age_ms < DUMB_MS {
+            self.in_vain = 0;
+        }
+        let is_deaf = |place: &Place| age_ms.min(now_ms.saturating_sub(place.joined_ms)) >= DEAF_MS;
+        if self.part.member.is_guest() && self.cell.as_ref().is_some_and(is_deaf) {
+            let reason = format!("no proof gets through to {}", self.address);
+            self.give_up(JoinError::Closed(reason), (DEAF_MS << self.in_vain).min(LATER_MS));
+            self.in_vain = (self.in_vain + 1).min(8);
+        }
+    }
+
+    /// Is in no cell for so long.
+    fn give_up(&mut self, error: JoinError, wait_ms: u64) {
+        tracing::warn!(%error, "the agent leaves its cell; its mounts live by their streams");
+        self.asked.error = Some(error);
+        self.asked.again_ms = jittered(wait_ms);
+        self.settle(None);
     }
 
     fn take(&mut self, outcome: Result<CellAnswer, JoinError>, asked: Position, asked_at_ms: u64) {
@@ -178,10 +231,15 @@ impl Membership {
                 self.settle(answer.place);
             }
             Err(error) => {
-                let is_refused = matches!(error, JoinError::Unauthorized(_));
-                self.asked.again_ms = jittered(if matches!(error, JoinError::Failed(_)) { 2 * ASK_GAP_MS } else { NOWHERE_MS });
+                let is_refused = matches!(error, JoinError::Unauthorized(_) | JoinError::Closed(_));
+                let wait_ms = match &error {
+                    JoinError::Failed(_) => 2 * ASK_GAP_MS,
+                    JoinError::Closed(_) | JoinError::NoMesh if self.part.member.is_guest() => LATER_MS,
+                    JoinError::Closed(_) | JoinError::NoMesh | JoinError::Unauthorized(_) => NOWHERE_MS,
+                };
+                self.asked.again_ms = jittered(wait_ms);
                 if self.asked.error.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "the host is not told its cell; its mounts live by their streams");
+                    tracing::warn!(%error, "the agent is not told its cell; its mounts live by their streams");
                 }
                 self.asked.error = Some(error);
                 if is_refused {
@@ -203,7 +261,7 @@ impl Membership {
             self.mesh.set_cell(None, 0);
             return;
         };
-        tracing::info!(cell = %place.cell, "the host is in a cell");
+        tracing::info!(cell = %place.cell, "the agent is in a cell");
         let member = CellMember {
             mesh: place.cell.to_string(),
             key: MeshKey::new(place.secret),
@@ -234,11 +292,10 @@ impl Membership {
             place.seen.insert(at, value.clone());
         }
         place.seen.retain(|at, _| heard.contains_key(at));
-        if self.mesh.is_revoked(self.options.credential.id) {
-            tracing::warn!("the host's mesh credential was revoked: it leaves its cell");
-            self.asked.error = Some(JoinError::Unauthorized("the mesh credential was revoked".to_owned()));
-            self.asked.again_ms = NOWHERE_MS;
-            self.settle(None);
+        if let Member::Host { credential, .. } = &self.part.member
+            && self.mesh.is_revoked(*credential)
+        {
+            self.give_up(JoinError::Unauthorized("the mesh credential was revoked".to_owned()), NOWHERE_MS);
         }
     }
 

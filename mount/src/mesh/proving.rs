@@ -10,7 +10,7 @@ use crate::random::random_u64;
 use crate::session::MountSession;
 use crate::time::{SharedClock, timestamp};
 
-/// What a host knows from the mesh, and which mounts go by it.
+/// What an agent knows from the mesh, and which mounts go by it.
 pub(crate) struct Mesh {
     clock: SharedClock,
     known: Mutex<Known>,
@@ -23,6 +23,7 @@ struct Known {
     generation: u64,
     sessions: Vec<Weak<MountSession>>,
     status: GossipStatus,
+    takes_part: bool,
 }
 
 impl Mesh {
@@ -38,11 +39,16 @@ impl Mesh {
         known.sessions.push(Arc::downgrade(session));
     }
 
-    /// How it is, for people.
-    pub(crate) fn status(&self) -> GossipStatus {
+    /// How it is, for people; nothing while the agent takes no part.
+    pub(crate) fn status(&self) -> Option<GossipStatus> {
         let known = self.known.lock();
         let proof_age_ms = known.proofs.as_ref().and_then(|proofs| proofs.age_ms(self.clock.boot_ms()));
-        GossipStatus { proof_age_ms, ..known.status.clone() }
+        known.takes_part.then(|| GossipStatus { proof_age_ms, ..known.status.clone() })
+    }
+
+    /// Whether the agent takes part.
+    pub(super) fn set_part(&self, takes_part: bool) {
+        self.known.lock().takes_part = takes_part;
     }
 
     /// The cell has changed, or who is in it.

@@ -68,6 +68,8 @@ pub(crate) struct MountSession {
     /// Other nodes, as the node of the last stream knew them.
     peers: RwLock<Vec<String>>,
     connected: AtomicBool,
+    /// Whether the node of the last stream lets guests into the mesh.
+    admits_guests: AtomicBool,
     /// Grows whenever there is another stream.
     relinked: watch::Sender<u64>,
     proven_at_ms: AtomicU64,
@@ -114,6 +116,7 @@ impl MountSession {
         };
         shared.carriers.relink(welcome.wants_traces);
         let peers = RwLock::new(welcome.peers.clone());
+        let admits_guests = AtomicBool::new(welcome.admits_guests);
         let session = Self {
             welcome,
             gate,
@@ -124,6 +127,7 @@ impl MountSession {
             endpoint: RwLock::new(endpoint),
             peers,
             connected: AtomicBool::new(true),
+            admits_guests,
             relinked: watch::Sender::new(0),
             proven_at_ms: AtomicU64::new(asked_at_ms),
             renewed_at_ms: AtomicU64::new(asked_at_ms),
@@ -146,6 +150,7 @@ impl MountSession {
         let Opened { socket, welcome, asked_at_ms, endpoint } = opened;
         *self.endpoint.write() = endpoint;
         self.peers.write().clone_from(&welcome.peers);
+        self.admits_guests.store(welcome.admits_guests, Ordering::SeqCst);
         let now_ms = self.clock.boot_ms();
         let (effects, room) = {
             let mut shared = self.shared.lock();
@@ -383,7 +388,7 @@ impl MountSession {
     }
 
     /// Nodes that may give proofs besides the one that serves this session.
-    pub(super) fn peers(&self) -> Vec<Endpoint> {
+    pub(crate) fn peers(&self) -> Vec<Endpoint> {
         let (serving, peers) = (self.endpoint(), self.peers.read());
         let peers = peers.iter().filter_map(|peer| peer.parse().ok());
         // What was kept secret on the way to the one stays so on the way to the other.
@@ -462,8 +467,13 @@ impl MountSession {
         self.outlet.wake();
     }
 
+    /// Whether the mesh lets the mount in with its session.
+    pub(crate) fn admits_guests(&self) -> bool {
+        self.admits_guests.load(Ordering::SeqCst)
+    }
+
     /// Whether the stream is not to be made anew.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
     }
 

@@ -18,6 +18,7 @@ mod audit_events;
 mod body;
 mod byte_range;
 mod caller;
+mod cells;
 mod change;
 mod cluster;
 mod credential;
@@ -69,13 +70,14 @@ mod workspaces;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+pub(crate) use cells::{AccountCell, AccountCells, CellPart, CellSight, RegionNode};
 pub(crate) use cluster::{ClusterSight, describe as describe_cluster};
 pub(crate) use elsewhere::Elsewhere;
 pub use error::{ALL_CODES, ApiError, status};
 pub(crate) use lock_caller::Attested;
 pub(crate) use monitoring::{healthz, install as install_metrics, render as render_metrics, upkeep as keep_metrics};
 pub(crate) use openapi::show as openapi;
-pub(crate) use schema::{AuditActorSchema, ModeSchema};
+pub(crate) use schema::{AuditActorSchema, ModeSchema, OutSchema};
 pub(crate) use shell::{name, surround, traced};
 pub use state::ApiState;
 

@@ -5,8 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    ApiState, accounts, api_keys, audit, audit_events, cluster, everything, file_list, file_moves, files, fsck, grants, jwks, lock_events,
-    lock_list, locks, mesh_credentials, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage, workspaces,
+    ApiState, accounts, api_keys, audit, audit_events, cells, cluster, everything, file_list, file_moves, files, fsck, grants, jwks,
+    lock_events, lock_list, locks, mesh_credentials, monitoring, mount_tickets, openapi, sessions, signing_keys, snapshots, tenants, usage,
+    workspaces,
 };
 
 /// The calls that take no credential.
@@ -59,6 +60,7 @@ pub(super) fn of_keys() -> OpenApiRouter<ApiState> {
         .routes(routes!(api_keys::revoke))
         .routes(routes!(mesh_credentials::create, mesh_credentials::list))
         .routes(routes!(mesh_credentials::revoke))
+        .routes(routes!(cells::show))
         .routes(routes!(tenants::create, tenants::list))
         .routes(routes!(tenants::show, tenants::change, tenants::delete))
         .routes(routes!(tenants::usage))

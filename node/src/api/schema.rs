@@ -19,6 +19,17 @@ pub(crate) enum ModeSchema {
     Rw,
 }
 
+/// How it is known that every call in a mount fails.
+#[derive(ToSchema)]
+#[schema(as = Out, rename_all = "snake_case")]
+#[allow(dead_code, reason = "stands for the type in `core`")]
+pub(crate) enum OutSchema {
+    /// The mount has said so.
+    Confirmed,
+    /// Its lease is over. A mount serves nothing without one, whether or not anybody can reach it.
+    LeaseEnded,
+}
+
 /// Who did what an entry of the audit trail tells of.
 #[derive(ToSchema)]
 #[schema(as = AuditActor)]

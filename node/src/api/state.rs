@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
 use super::caller::Caller;
+use super::cells::CellSight;
 use super::change::MOST_CHANGES;
 use super::elsewhere::Elsewhere;
 use super::idempotency::Idempotency;
@@ -28,6 +29,7 @@ struct Inner {
     control: Control,
     ring: Option<Ring>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    cells: Option<Arc<dyn CellSight>>,
     files: Option<Files>,
     operator: AccountId,
     idempotency: Arc<Idempotency>,
@@ -47,19 +49,19 @@ impl ApiState {
     /// The state of an API over this control plane. Must be called within a runtime: answers that have run out are
     /// removed in the background for as long as the state lives.
     pub fn new(control: Control) -> Self {
-        Self::with(control, None, None, None, AccountId::from_bits(0))
+        Self::with(control, None, None, None, None, AccountId::from_bits(0))
     }
 
     /// As [`ApiState::new`], with the files of these workspaces, for a node that may have others around it.
     pub fn in_ring(control: Control, files: Files, ring: Option<Ring>) -> Self {
-        Self::with(control, Some(files), ring, None, AccountId::from_bits(0))
+        Self::with(control, Some(files), ring, None, None, AccountId::from_bits(0))
     }
 
     /// As [`ApiState::new`], for the accounts of one shard, whose workspaces may be elsewhere.
-    pub(crate) fn of_shard(control: Control, files: Files, shard: Shard, elsewhere: Arc<dyn Elsewhere>) -> Self {
+    pub(crate) fn of_shard(control: Control, files: Files, shard: Shard, elsewhere: Arc<dyn Elsewhere>, cells: Arc<dyn CellSight>) -> Self {
         let map = control.context().store.shards();
         let operator = (0..).map(AccountId::from_bits).find(|id| map.of(*id) == shard);
-        Self::with(control, Some(files), None, Some(elsewhere), operator.unwrap_or(AccountId::from_bits(0)))
+        Self::with(control, Some(files), None, Some(elsewhere), Some(cells), operator.unwrap_or(AccountId::from_bits(0)))
     }
 
     fn with(
@@ -67,6 +69,7 @@ impl ApiState {
         files: Option<Files>,
         ring: Option<Ring>,
         elsewhere: Option<Arc<dyn Elsewhere>>,
+        cells: Option<Arc<dyn CellSight>>,
         operator: AccountId,
     ) -> Self {
         let idempotency = Idempotency::start(control.context().clone());
@@ -77,6 +80,7 @@ impl ApiState {
             control,
             ring,
             elsewhere,
+            cells,
             files,
             operator,
             idempotency,
@@ -110,6 +114,11 @@ impl ApiState {
 
     pub(super) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
         self.inner.elsewhere.as_ref()
+    }
+
+    /// The cells of hosts; absent where the node is alone.
+    pub(super) fn cells(&self) -> Option<&Arc<dyn CellSight>> {
+        self.inner.cells.as_ref()
     }
 
     pub(super) fn files_here(&self) -> Option<&Files> {

@@ -1,4 +1,6 @@
 use artifacts_core::name::{RuntimeId, TenantSlug};
+use artifacts_core::revocation::Target;
+use artifacts_core::session::Out;
 use artifacts_core::ticket::Mode;
 use artifacts_core::{AuditId, GrantId, KeyId, SessionId, TicketId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub enum AuditKind {
     SessionRevoked,
     /// The control nodes accept nothing of a session any more; `reason` says why.
     SessionFenced,
+    /// Every call in the mount of a fenced session fails; `how` says how that is known.
+    SessionOut,
     /// Everything that the account had handed out was revoked at once.
     EverythingRevoked,
 }
@@ -71,6 +75,35 @@ pub enum By {
     Operator,
     /// A control node, by itself.
     Node,
+}
+
+/// What was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RevokedRight)]
+pub enum Revoked {
+    /// The grant.
+    Grant,
+    /// The session itself.
+    Session,
+    /// The API key that opened it.
+    ApiKey,
+    /// The workspace, which is being deleted.
+    Workspace,
+    /// Everything that the account had handed out.
+    Everything,
+}
+
+impl From<Target> for Revoked {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Grant(_) => Self::Grant,
+            Target::Session(_) => Self::Session,
+            Target::Key(_) => Self::ApiKey,
+            Target::Workspace(_) => Self::Workspace,
+            Target::Account(_) => Self::Everything,
+        }
+    }
 }
 
 /// An entry of an account's audit trail.
@@ -135,6 +168,17 @@ pub struct AuditEvent {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a session that was fenced: what it stood on that was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
+    /// Of a mount that is out: how that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::api::OutSchema>)]
+    pub how: Option<Out>,
+    /// Of a session that was fenced, and of its mount that is out: how many milliseconds after the revocation was recorded. If it
+    /// ended without one, how many after it was fenced. By the clocks of the nodes, which may differ a little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 impl AuditEvent {
@@ -158,6 +202,9 @@ impl AuditEvent {
             host: None,
             remote_addr: None,
             reason: None,
+            revoked: None,
+            how: None,
+            after_ms: None,
         }
     }
 

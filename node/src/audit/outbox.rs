@@ -42,6 +42,8 @@ pub(super) fn lie_together(one: &[u8], next: &[u8]) -> bool {
 }
 
 fn key(session: SessionId, event: &AuditEvent) -> Vec<u8> {
-    // By time, so that the entries about a session are passed on in their order.
-    [&[TABLE][..], &session.bits().to_be_bytes(), &event.at.unix_ms().to_be_bytes(), &event.id.bits().to_be_bytes()].concat()
+    // By time, so that the entries about a session are passed on in their order; those of one millisecond in that in which such
+    // things happen.
+    let (session, at, kind, id) = (session.bits().to_be_bytes(), event.at.unix_ms().to_be_bytes(), event.kind as u8, event.id.bits());
+    [&[TABLE][..], &session, &at, &[kind], &id.to_be_bytes()].concat()
 }

@@ -27,16 +27,18 @@ use crate::api::ApiError;
 const PAGE: Asset = Asset::html(include_bytes!("assets/index.html"));
 
 /// What the page consists of, by its name below `/console/`.
-const PARTS: [(&str, Asset); 25] = [
+const PARTS: [(&str, Asset); 27] = [
     ("icon.svg", Asset::svg(include_bytes!("assets/icon.svg"))),
     ("style.css", Asset::css(include_bytes!("assets/style.css"))),
     ("api.js", Asset::script(include_bytes!("assets/api.js"))),
     ("app.js", Asset::script(include_bytes!("assets/app.js"))),
     ("audit.js", Asset::script(include_bytes!("assets/audit.js"))),
+    ("cells.js", Asset::script(include_bytes!("assets/cells.js"))),
     ("create_workspace.js", Asset::script(include_bytes!("assets/create_workspace.js"))),
     ("dialog.js", Asset::script(include_bytes!("assets/dialog.js"))),
     ("dom.js", Asset::script(include_bytes!("assets/dom.js"))),
     ("format.js", Asset::script(include_bytes!("assets/format.js"))),
+    ("going.js", Asset::script(include_bytes!("assets/going.js"))),
     ("grants.js", Asset::script(include_bytes!("assets/grants.js"))),
     ("health.js", Asset::script(include_bytes!("assets/health.js"))),
     ("issue_ticket.js", Asset::script(include_bytes!("assets/issue_ticket.js"))),

@@ -152,6 +152,7 @@ mod tests {
             opened_at: Timestamp::from_unix_ms(0),
             expires_at: None,
             ended_at: None,
+            is_going: false,
             phase: Phase::Live,
             inodes: InodeRanges::default(),
         }

@@ -4,20 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::Region;
-use artifacts_core::name::{Handle, RuntimeId, SnapshotName, Subpath, TenantSlug, WorkspaceName};
-use artifacts_core::revocation::{Issue, Target};
-use artifacts_core::ticket::{Mode, TicketFile};
-use artifacts_core::{AccountId, GrantId, KeyId, SessionId, SnapshotId, Timestamp, WorkspaceId};
+use artifacts_core::name::{Handle, SnapshotName, TenantSlug, WorkspaceName};
+use artifacts_core::revocation::Target;
+use artifacts_core::{AccountId, KeyId, Timestamp};
 use parking_lot::Mutex;
 use ractor::RpcReplyPort;
 use tokio::task::JoinSet;
 
 use super::account_actor::{AccountActor, AccountMessage};
 use super::asked::{Asked, Asker};
-use super::grant_rules::{RevokeChoice, TicketWish};
 use super::revoker::Revoker;
 use super::shared::{Shared, ask};
-use super::tenant_actor::{GrantWish, TenantMessage};
 use super::wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};
 use super::{ControlError, DataPlane, NewKey, admin_token, durable, housekeeping, signing, workspace_removal};
 use crate::actors::Family;
@@ -27,7 +24,7 @@ use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::random::secret_matches;
 use crate::records::{AccountRecord, GrantRecord, KeyRecord, TenantRecord, WorkspaceRecord, WorkspaceStatus};
-use crate::sessions::{FenceReport, SessionStatus};
+use crate::sessions::FenceReport;
 use crate::store::{Batch, StoreError};
 
 /// Why the control plane did not start.
@@ -57,8 +54,8 @@ pub enum StartError {
 /// runs it in a task of its own.
 #[derive(Clone)]
 pub struct Control {
-    inner: Arc<Inner>,
-    by: By,
+    pub(super) inner: Arc<Inner>,
+    pub(super) by: By,
 }
 
 pub(super) struct Inner {
@@ -300,23 +297,6 @@ impl Control {
         Ok(workspace)
     }
 
-    /// Revokes everything that an account has handed out but one API key: all grants with their tickets, all sessions, and all
-    /// other API keys. The cost of making that durable does not depend on how much it is.
-    ///
-    /// # Errors
-    /// [`ControlError::KeyNotFound`] if the key that is to be kept is revoked meanwhile, or the store's.
-    pub async fn revoke_everything(
-        &self,
-        account: &AccountRecord,
-        but: KeyId,
-        wait: Duration,
-    ) -> Result<(AccountRecord, FenceReport), ControlError> {
-        let account = self.ask_account(account, |reply| AccountMessage::RevokeEverything { but, reply }).await?;
-        let ended = Issue { account: account.id, generation: account.generation.saturating_sub(1) };
-        let report = self.fence([Target::Account(ended)], wait).await;
-        Ok((account, report))
-    }
-
     /// Makes a workspace, ready to be mounted.
     ///
     /// # Errors
@@ -389,194 +369,6 @@ impl Control {
         }
     }
 
-    /// The workspace of this name, if it is in use.
-    ///
-    /// # Errors
-    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
-    pub async fn active_workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
-        active(self.workspace(account, name).await?)
-    }
-
-    /// As [`Control::active_workspace`], or a snapshot of it.
-    ///
-    /// # Errors
-    /// As there; [`ControlError::SnapshotNotFound`].
-    pub async fn active_place(
-        &self,
-        account: &AccountRecord,
-        name: &WorkspaceName,
-        snapshot: Option<&SnapshotName>,
-    ) -> Result<WorkspaceRecord, ControlError> {
-        match snapshot {
-            None => self.active_workspace(account, name).await,
-            Some(snapshot) => active(self.snapshot(account, name, snapshot).await?),
-        }
-    }
-
-    /// A snapshot of a workspace, unless it is deleted.
-    ///
-    /// # Errors
-    /// [`ControlError::WorkspaceNotFound`], [`ControlError::SnapshotNotFound`], or the store's.
-    pub async fn snapshot(
-        &self,
-        account: &AccountRecord,
-        name: &WorkspaceName,
-        snapshot: &SnapshotName,
-    ) -> Result<WorkspaceRecord, ControlError> {
-        let workspace = self.workspace(account, name).await?;
-        let catalog = &self.context().catalog;
-        let found = match snapshot.as_str().parse::<SnapshotId>() {
-            // A snapshot's id is that of the copy that it is.
-            Ok(id) => catalog.workspace(account.id, WorkspaceId::from_bits(id.bits())).await?,
-            Err(_) => catalog.workspace_by_name(account.id, name, Some(snapshot)).await?,
-        };
-        let is_its = |found: &WorkspaceRecord| {
-            found.snapshot().is_some()
-                && found.status != WorkspaceStatus::Deleted
-                && found.origin.as_ref().is_some_and(|origin| origin.workspace == workspace.id)
-        };
-        found.filter(is_its).ok_or_else(|| ControlError::SnapshotNotFound(format!("{}@{snapshot}", workspace.address())))
-    }
-
-    /// The workspace of this name, unless it is deleted.
-    ///
-    /// # Errors
-    /// [`ControlError::WorkspaceNotFound`], or the store's.
-    pub async fn workspace(&self, account: &AccountRecord, name: &WorkspaceName) -> Result<WorkspaceRecord, ControlError> {
-        let found = self.context().catalog.workspace_by_name(account.id, name, None).await?;
-        found.ok_or_else(|| ControlError::WorkspaceNotFound(format!("{}/{name}", account.handle)))
-    }
-
-    /// The tenant of this slug.
-    ///
-    /// # Errors
-    /// [`ControlError::TenantNotFound`], or the store's.
-    pub async fn tenant(&self, account: &AccountRecord, slug: &TenantSlug) -> Result<TenantRecord, ControlError> {
-        let found = self.context().catalog.tenant(account.id, slug).await?;
-        found.ok_or_else(|| ControlError::TenantNotFound(slug.clone()))
-    }
-
-    /// A grant of the account, in whatever state.
-    ///
-    /// # Errors
-    /// [`ControlError::GrantNotFound`], or the store's.
-    pub async fn grant(&self, account: &AccountRecord, id: GrantId) -> Result<GrantRecord, ControlError> {
-        let found = self.context().catalog.grant(account.id, id).await?;
-        found.ok_or(ControlError::GrantNotFound(id))
-    }
-
-    /// A session of the account that is not over.
-    ///
-    /// # Errors
-    /// [`ControlError::SessionNotFound`], or the store's.
-    pub async fn session(&self, account: &AccountRecord, id: SessionId) -> Result<SessionStatus, ControlError> {
-        let found = self.data_plane().session_of(account, id).await?;
-        found.filter(|session| session.record.account == account.id).ok_or(ControlError::SessionNotFound(id))
-    }
-
-    /// Grants a tenant, or one of its runtimes, a workspace.
-    ///
-    /// # Errors
-    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], [`ControlError::TenantNotFound`], or
-    /// the store's.
-    pub async fn create_grant(&self, account: &AccountRecord, order: GrantOrder) -> Result<GrantRecord, ControlError> {
-        let workspace = self.active_workspace(account, &order.workspace).await?;
-        let tenant = self.tenant(account, &order.tenant).await?;
-        let GrantOrder { runtime, mode, subpath, expires_at, .. } = order;
-        let wish = GrantWish { workspace, runtime, mode, subpath, expires_at };
-        self.inner.shared.ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::CreateGrant { wish, reply }).await
-    }
-
-    /// Signs a mount ticket, after making the tenant and a grant for the runtime if they are missing.
-    ///
-    /// # Errors
-    /// [`ControlError::WorkspaceNotFound`], [`ControlError::WorkspaceNotActive`], or the store's.
-    pub async fn create_ticket(&self, account: &AccountRecord, order: TicketOrder) -> Result<TicketFile, ControlError> {
-        let workspace = self.active_place(account, &order.workspace, order.snapshot.as_ref()).await?;
-        if workspace.snapshot().is_some() && order.mode != Mode::Ro {
-            return Err(ControlError::Invalid { field: "mode", problem: "must be `ro`: a snapshot can only be read".to_owned() });
-        }
-        let TicketOrder { tenant, runtime, mode, subpath, ttl_seconds, renewable, .. } = order;
-        let wish = TicketWish { workspace: workspace.id, runtime, mode, subpath, ttl_seconds, renewable };
-        let attempt = async || {
-            let tenant = match self.context().catalog.tenant(account.id, &tenant).await? {
-                Some(found) => found,
-                None => self.ask_account(account, |reply| AccountMessage::EnsureTenant { slug: tenant.clone(), reply }).await?,
-            };
-            let message = |reply| TenantMessage::CreateTicket { workspace: workspace.clone(), wish: wish.clone(), reply };
-            self.inner.shared.ask_tenant(&tenant, Asker::new(self.by, account), message).await
-        };
-        match attempt().await {
-            // Deleted since we looked: whoever asks for a ticket wants the tenant made.
-            Err(ControlError::TenantNotFound(_)) => attempt().await,
-            outcome => outcome,
-        }
-    }
-
-    /// Revokes one grant and ends its sessions.
-    ///
-    /// # Errors
-    /// [`ControlError::GrantNotFound`], also when it is revoked already, or the store's.
-    pub async fn revoke_grant(
-        &self,
-        account: &AccountRecord,
-        id: GrantId,
-        wait: Duration,
-    ) -> Result<(GrantRecord, FenceReport), ControlError> {
-        let grant = self.grant(account, id).await?;
-        let gone = |error| match error {
-            // A tenant takes its grants with it.
-            ControlError::TenantNotFound(_) => ControlError::GrantNotFound(id),
-            error => error,
-        };
-        let tenant = self.tenant(account, &grant.tenant).await.map_err(gone)?;
-        let revoked = self
-            .inner
-            .shared
-            .ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::RevokeGrant { id, reply })
-            .await
-            .map_err(gone)?;
-        let report = self.fence_grants(std::slice::from_ref(&revoked), wait).await;
-        Ok((revoked, report))
-    }
-
-    /// Revokes the grants of a tenant that `choice` picks and ends their sessions.
-    ///
-    /// # Errors
-    /// [`ControlError::TenantNotFound`], or the store's.
-    pub async fn revoke_grants(
-        &self,
-        account: &AccountRecord,
-        tenant: &TenantSlug,
-        choice: RevokeChoice,
-        wait: Duration,
-    ) -> Result<(Vec<GrantRecord>, FenceReport), ControlError> {
-        let tenant = self.tenant(account, tenant).await?;
-        let grants = self
-            .inner
-            .shared
-            .ask_tenant(&tenant, Asker::new(self.by, account), |reply| TenantMessage::RevokeGrants { choice, reply })
-            .await?;
-        let report = self.fence_grants(&grants, wait).await;
-        Ok((grants, report))
-    }
-
-    /// Ends one session. Its ticket may open another one for as long as it lives.
-    ///
-    /// # Errors
-    /// [`ControlError::SessionNotFound`], or the store's.
-    pub async fn end_session(
-        &self,
-        account: &AccountRecord,
-        id: SessionId,
-        wait: Duration,
-    ) -> Result<(SessionStatus, FenceReport), ControlError> {
-        let session = self.session(account, id).await?;
-        let record = Box::new(session.record.clone());
-        self.ask_account(account, |reply| AccountMessage::RevokeSession { session: record, reply }).await?;
-        Ok((session, self.fence([Target::Session(id)], wait).await))
-    }
-
     /// Gives a workspace's name free: its data is gone.
     pub(super) async fn finish_workspace(&self, workspace: &WorkspaceRecord) -> Result<(), ControlError> {
         let found = self.context().catalog.account(workspace.account).await?;
@@ -590,15 +382,7 @@ impl Control {
         tasks.spawn(workspace_removal::run(self.clone(), workspace));
     }
 
-    async fn fence_grants(&self, grants: &[GrantRecord], wait: Duration) -> FenceReport {
-        self.fence(grants.iter().map(|grant| Target::Grant(grant.id)), wait).await
-    }
-
-    async fn fence(&self, targets: impl IntoIterator<Item = Target>, wait: Duration) -> FenceReport {
-        self.inner.shared.revoker.fence(targets.into_iter().collect(), wait).await
-    }
-
-    async fn ask_account<T: Send + 'static>(
+    pub(super) async fn ask_account<T: Send + 'static>(
         &self,
         account: &AccountRecord,
         message: impl FnOnce(RpcReplyPort<Result<T, ControlError>>) -> AccountMessage,
@@ -610,46 +394,4 @@ impl Control {
         })?;
         ask(&actor, Asker::new(self.by, account), message).await
     }
-}
-
-fn active(workspace: WorkspaceRecord) -> Result<WorkspaceRecord, ControlError> {
-    if workspace.status == WorkspaceStatus::Active { Ok(workspace) } else { Err(ControlError::WorkspaceNotActive(workspace.address())) }
-}
-
-/// A grant as the API is asked for it.
-#[derive(Debug, Clone)]
-pub struct GrantOrder {
-    /// To what.
-    pub workspace: WorkspaceName,
-    /// For whom.
-    pub tenant: TenantSlug,
-    /// Absent: for every runtime of the tenant.
-    pub runtime: Option<RuntimeId>,
-    /// How.
-    pub mode: Mode,
-    /// Below which directory.
-    pub subpath: Option<Subpath>,
-    /// From when it stands no more.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// A ticket as the API is asked for it.
-#[derive(Debug, Clone)]
-pub struct TicketOrder {
-    /// To what.
-    pub workspace: WorkspaceName,
-    /// To which snapshot of that.
-    pub snapshot: Option<SnapshotName>,
-    /// For whom.
-    pub tenant: TenantSlug,
-    /// For which of its runtimes.
-    pub runtime: RuntimeId,
-    /// How.
-    pub mode: Mode,
-    /// Below which directory.
-    pub subpath: Option<Subpath>,
-    /// How long it lives.
-    pub ttl_seconds: u64,
-    /// Whether its session may outlive it.
-    pub renewable: bool,
 }

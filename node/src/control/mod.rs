@@ -1,6 +1,7 @@
 //! The control plane: accounts, API keys, tenants, workspaces, grants, tickets, revocations.
 //!
-//! [`Control`] is the handle; the HTTP API is a thin shell around it. One `AccountActor` an account and one
+//! [`Control`] is the handle: `handle` for accounts, keys, tenants and workspaces, `access` for who may mount what, `find` for what there
+//! is. The HTTP API is a thin shell around it. One `AccountActor` an account and one
 //! `TenantActor` a tenant are the only writers of their objects, so two requests never decide on the same state. What
 //! is always true:
 //!
@@ -13,12 +14,14 @@
 //!
 //! The decisions are pure functions in [`grant_rules`]; the data plane lies behind [`DataPlane`].
 
+mod access;
 mod account_actor;
 mod admin_token;
 mod asked;
 mod data_plane;
 pub(crate) mod durable;
 mod error;
+mod find;
 pub mod grant_rules;
 mod handle;
 mod housekeeping;
@@ -31,9 +34,10 @@ mod tenant_actor;
 mod wishes;
 mod workspace_removal;
 
+pub use access::{GrantOrder, TicketOrder};
 pub use admin_token::ADMIN_TOKEN_FILE;
 pub use data_plane::{DataPlane, hits};
 pub use error::ControlError;
-pub use handle::{Control, GrantOrder, StartError, TicketOrder};
+pub use handle::{Control, StartError};
 pub use new_key::NewKey;
 pub use wishes::{CopyWish, KeyWish, QuotaChange, TenantWish, WorkspaceWish};

@@ -2,29 +2,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use artifacts_core::WorkspaceId;
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
 use parking_lot::Mutex;
 
-use super::{ClusterKeys, EncryptionError};
+use super::{ClusterKeys, DataKey, EncryptionError};
 use crate::random::SharedEntropy;
 use crate::store::{Batch, Durability, Store, StoreError};
 use crate::workspace::WorkspaceKeys;
 
 /// Where it is kept which keys are the cluster's: with what concerns the whole cluster.
 const CHECK_KEY: &[u8] = b"Q";
-const KEY_BYTES: usize = 32;
 /// How many keys are remembered; then they are unwrapped anew.
 const REMEMBERED_MAX: usize = 64 * 1024;
-
-/// The key of one workspace.
-#[derive(Clone)]
-pub struct DataKey(pub(super) Arc<XChaCha20Poly1305>);
-
-impl std::fmt::Debug for DataKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DataKey([hidden])")
-    }
-}
 
 /// The keys of the workspaces in one store, as far as they are encrypted.
 #[derive(Default)]
@@ -73,8 +61,7 @@ impl DataKeys {
         if self.of(workspace).await?.is_some() {
             return Ok(());
         }
-        let mut key = [0; KEY_BYTES];
-        entropy.fill(&mut key);
+        let key = DataKey::draw(entropy);
         batch.put(WorkspaceKeys(workspace).data_key(), cluster.wrap(workspace, &key, entropy).ok_or_else(cannot_seal)?);
         Ok(())
     }
@@ -104,8 +91,8 @@ impl DataKeys {
         let missing = |error: EncryptionError| StoreError::Corrupt { reason: format!("workspace {workspace}: {error}") };
         let cluster = self.cluster.as_ref().ok_or_else(|| missing(EncryptionError::Missing))?;
         let key = cluster.unwrap(workspace, wrapped).ok_or_else(|| missing(EncryptionError::Wrong))?;
-        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| missing(EncryptionError::Wrong))?;
-        Ok(DataKey(Arc::new(cipher)))
+        let unknown = || StoreError::Corrupt { reason: format!("workspace {workspace}: its key is of a later version; start that one") };
+        DataKey::of(workspace, &key).ok_or_else(unknown)
     }
 
     /// The key of a workspace is being put or destroyed.

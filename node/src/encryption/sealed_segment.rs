@@ -2,24 +2,23 @@
 
 use std::ops::Range;
 
-use artifacts_core::SegmentId;
 use bytes::{Bytes, BytesMut};
-use chacha20poly1305::XNonce;
-use chacha20poly1305::aead::{Aead as _, Payload};
 
-use super::DataKey;
+use super::segment_cipher::{Place, SegmentCipher, TAG_BYTES};
 
 /// The plain bytes of a chunk.
 const CHUNK: u64 = 64 * 1024;
-const TAG: u64 = 16;
-const SEALED_CHUNK: u64 = CHUNK + TAG;
+const SEALED_CHUNK: u64 = CHUNK + TAG_BYTES as u64;
 
 /// Seals a segment.
-pub(super) fn seal(key: &DataKey, segment: SegmentId, plain: &[u8]) -> Option<Bytes> {
-    let mut sealed = BytesMut::with_capacity(sealed_len(plain.len() as u64) as usize);
-    for (index, chunk) in plain.chunks(CHUNK as usize).enumerate() {
-        let nonce = nonce(segment, index as u64);
-        sealed.extend_from_slice(&key.0.encrypt(XNonce::from_slice(&nonce), Payload { msg: chunk, aad: b"" }).ok()?);
+pub(super) fn seal(cipher: &SegmentCipher, plain: &[u8]) -> Option<Bytes> {
+    let len = sealed_len(plain.len() as u64);
+    let mut sealed = BytesMut::with_capacity(len as usize);
+    for (number, chunk) in (0..).zip(plain.chunks(CHUNK as usize)) {
+        let start = sealed.len();
+        sealed.extend_from_slice(chunk);
+        let tag = cipher.seal(place(number, len), &mut sealed[start..])?;
+        sealed.extend_from_slice(&tag);
     }
     Some(sealed.freeze())
 }
@@ -30,34 +29,39 @@ pub(super) fn chunks_of(range: &Range<u64>, len: u64) -> Range<u64> {
     range.start / CHUNK * SEALED_CHUNK..end.min(len)
 }
 
-/// Opens the chunks that [`chunks_of`] has named, and cuts the bytes out of them. Nothing if they were not sealed as this.
-pub(super) fn open(key: &DataKey, segment: SegmentId, range: &Range<u64>, sealed: &[u8]) -> Option<Bytes> {
+/// Opens the chunks that [`chunks_of`] has named, in the buffer that they are in if nobody else holds it, and cuts the bytes
+/// out of it. Nothing if they were not sealed as this.
+pub(super) fn open(cipher: &SegmentCipher, range: &Range<u64>, len: u64, sealed: Bytes) -> Option<Bytes> {
+    let mut buffer = sealed.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
     let first = range.start / CHUNK;
-    let mut plain = BytesMut::with_capacity(sealed.len());
-    for (index, chunk) in (first..).zip(sealed.chunks(SEALED_CHUNK as usize)) {
-        let nonce = nonce(segment, index);
-        plain.extend_from_slice(&key.0.decrypt(XNonce::from_slice(&nonce), Payload { msg: chunk, aad: b"" }).ok()?);
+    // Each chunk moves forward by the tags of those before it, to where the one before it ends.
+    let (mut from, mut to) = (0, 0);
+    for number in first.. {
+        let end = buffer.len().min(from + SEALED_CHUNK as usize);
+        if from == end {
+            break;
+        }
+        cipher.open_to_front(place(number, len), &mut buffer[to..end], from - to)?;
+        (from, to) = (end, to + (end - from) - TAG_BYTES);
     }
+    buffer.truncate(to);
     let skip = (range.start - first * CHUNK) as usize;
-    let plain = plain.freeze();
     let wanted = skip..skip + (range.end - range.start) as usize;
-    (wanted.end <= plain.len()).then(|| plain.slice(wanted))
+    (wanted.end <= to).then(|| buffer.freeze().slice(wanted))
 }
 
 /// How long the object of a segment of this length is.
 pub(super) fn sealed_len(plain: u64) -> u64 {
-    plain + plain.div_ceil(CHUNK) * TAG
+    plain + plain.div_ceil(CHUNK) * TAG_BYTES as u64
 }
 
-/// How long the segment in an object of this length is.
-pub(super) fn plain_len(sealed: u64) -> u64 {
-    sealed.saturating_sub(sealed.div_ceil(SEALED_CHUNK) * TAG)
+/// How long the segment in an object of this length is; nothing if none is sealed to this length.
+pub(super) fn plain_len(sealed: u64) -> Option<u64> {
+    let is_whole = sealed.is_multiple_of(SEALED_CHUNK) || sealed % SEALED_CHUNK > TAG_BYTES as u64;
+    is_whole.then(|| sealed - sealed.div_ceil(SEALED_CHUNK) * TAG_BYTES as u64)
 }
 
-/// A segment's id is never used again, and its bytes never change: no nonce comes twice.
-fn nonce(segment: SegmentId, chunk: u64) -> [u8; 24] {
-    let mut nonce = [0; 24];
-    nonce[..16].copy_from_slice(&segment.bits().to_be_bytes());
-    nonce[16..].copy_from_slice(&chunk.to_be_bytes());
-    nonce
+/// Of a chunk in an object of this length.
+fn place(number: u64, len: u64) -> Place {
+    Place { number, is_last: number + 1 == len.div_ceil(SEALED_CHUNK) }
 }

@@ -33,7 +33,7 @@ impl SealedStore {
     async fn opened(&self, row: &[u8], value: Bytes) -> Result<Bytes, StoreError> {
         let Some(workspace) = Self::owner(row) else { return Ok(value) };
         let Some(key) = self.keys.of(workspace).await? else { return Ok(value) };
-        open(&key.0, row, &value)
+        open(key.rows(), row, &value)
             .map(Bytes::from)
             .ok_or_else(|| StoreError::Corrupt { reason: format!("a row of workspace {workspace} does not open with its key") })
     }
@@ -57,7 +57,7 @@ impl SealedStore {
                 (None, _) => sealed.delete(row.clone()),
                 (Some(value), None) => sealed.put(row.clone(), value.clone()),
                 (Some(value), Some(key)) => {
-                    let value = seal(&key.0, row, value, &self.entropy);
+                    let value = seal(key.rows(), row, value, &self.entropy);
                     sealed.put(row.clone(), value.ok_or_else(|| StoreError::Corrupt { reason: "a row cannot be sealed".to_owned() })?)
                 }
             };

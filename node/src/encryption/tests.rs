@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used)]
+mod segments;
+
 use std::sync::Arc;
 
 use artifacts_core::namespace::{Ino, Key};
 use artifacts_core::{SegmentId, WorkspaceId};
 use bytes::Bytes;
-use proptest::prelude::*;
 
-use super::sealed_segment::{chunks_of, open, plain_len, seal, sealed_len};
+use super::sealed_segment::sealed_len;
 use super::*;
 use crate::blob::{BlobError, BlobKey, BlobStore as _, MemoryBlobs};
 use crate::random::{SharedEntropy, SystemEntropy};
@@ -132,23 +133,4 @@ async fn segments_are_sealed_below_and_read_in_any_piece_above() {
     let of_nobody = BlobKey::new("ws_none/seg_none").unwrap();
     blobs.put(&of_nobody, Bytes::from_static(PLAIN)).await.unwrap();
     assert_eq!(inner.get(&of_nobody, 0..PLAIN.len() as u64).await.unwrap(), PLAIN);
-}
-
-proptest! {
-    #[test]
-    fn every_range_of_every_length_comes_out_as_it_went_in(len in 1..300_000_u64, a in 0..300_000_u64, b in 0..300_000_u64) {
-        let key = {
-            use chacha20poly1305::KeyInit as _;
-            DataKey(Arc::new(chacha20poly1305::XChaCha20Poly1305::new(&[9; 32].into())))
-        };
-        let plain: Vec<u8> = (0..len).map(|at| (at / 5) as u8).collect();
-        let range = { let (a, b) = (a % len, b % len); a.min(b)..a.max(b) + 1 };
-        let segment = SegmentId::from_bits(11);
-        let sealed = seal(&key, segment, &plain).unwrap();
-        prop_assert_eq!(sealed.len() as u64, sealed_len(len));
-        prop_assert_eq!(plain_len(sealed.len() as u64), len);
-        let chunks = chunks_of(&range, sealed.len() as u64);
-        let opened = open(&key, segment, &range, &sealed[chunks.start as usize..chunks.end as usize]).unwrap();
-        prop_assert_eq!(&opened[..], &plain[range.start as usize..range.end as usize]);
-    }
 }

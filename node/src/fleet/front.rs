@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use artifacts_core::ErrorCode;
 use artifacts_core::cluster::Verdict;
-use artifacts_core::hosts::{CellAnswer, JOIN_PATH, JoinCell};
+use artifacts_core::hosts::{CellAnswer, GuestBearer, JOIN_PATH, JoinCell};
 use artifacts_core::protocol::{Hello, Opening, Refusal};
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::header::CACHE_CONTROL;
@@ -166,13 +166,16 @@ async fn cluster(State(front): State<Front>, headers: HeaderMap) -> Result<Respo
     Ok(Json(api::describe_cluster(&sight).await).into_response())
 }
 
-/// A host asks for its cell, at any node.
+/// A host or a guest asks for its cell, at any node.
 async fn join_cell(State(front): State<Front>, headers: HeaderMap, Json(join): Json<JoinCell>) -> Result<Response, ApiError> {
     let fleet = &front.fleet;
     let secret = bearer(&headers).filter(|secret| secret.len() <= CREDENTIAL_MAX_BYTES);
     let secret = secret
         .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "this takes a mesh credential; send `authorization: Bearer <secret>`"))?;
     let refused = |refusal: Refusal| ApiError::new(refusal.code, refusal.message);
+    if let Ok(bearer) = secret.parse::<GuestBearer>() {
+        return Ok(Json(fleet.join_as_guest(&bearer, &join).await.map_err(refused)?).into_response());
+    }
     let home = Home::of_key(fleet.regions(), secret);
     let is_abroad = !fleet.is_here(&home.region);
     if is_abroad {

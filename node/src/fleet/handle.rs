@@ -117,7 +117,7 @@ pub(super) struct Inner {
     pub(super) witnessed: Mutex<BTreeMap<Seat, usize>>,
     /// What the clock of each shard's owner said last, with when it was asked for that.
     pub(super) owner_clocks: Mutex<BTreeMap<Seat, (u64, ClockId, u64)>>,
-    /// This node's part in cells of host agents.
+    /// This node's part in cells of agents.
     pub(super) cells: CellsHere,
     /// The node stops.
     pub(super) end: Shutdown,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifacts_core::cluster::{Region, Shard};
-use artifacts_core::hosts::JoinCell;
+use artifacts_core::hosts::{GuestBearer, JoinCell};
 use artifacts_core::mesh::{Answer, Member};
 use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::{Opening, Refusal};
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::cells::CellOrder;
+use super::cells::{CellOrder, Guest};
 use super::find::Found;
 use super::host::HostEvent;
 use super::place::Home;
@@ -96,6 +96,13 @@ pub(super) enum PeerCall {
         join: JoinCell,
         /// Where the credential is on record, if not with its secret.
         position: Option<KeyPosition>,
+    },
+    /// Whose session it is that a guest shows; answered with [`Guest`].
+    Guest(String),
+    /// A guest asks for its cell; answered as `JoinCell`.
+    JoinGuest {
+        guest: Guest,
+        join: JoinCell,
     },
     /// Take part in these cells of the caller's accounts, and in no others of them; answered with where their members reach the node.
     ServeCells(Vec<CellOrder>),
@@ -207,6 +214,8 @@ impl Fleet {
                     PeerCall::Right(Opening::ApiKey { key, .. }) => map.of_bytes(&crate::random::secret_hash(key)),
                     PeerCall::RightOfKeyAt(_, position) | PeerCall::JoinCell { position: Some(position), .. } => position.shard(map),
                     PeerCall::JoinCell { secret, position: None, .. } => map.of_bytes(&crate::random::secret_hash(secret)),
+                    PeerCall::Guest(shown) => map.of(shown.parse::<GuestBearer>().map_err(|_| PeerError::NotHere)?.session()),
+                    PeerCall::JoinGuest { guest, .. } => map.of(guest.account),
                     PeerCall::Confirm(account, _) | PeerCall::Record(account, _) => map.of(*account),
                     PeerCall::Format(workspace)
                     | PeerCall::SetQuotas(workspace)
@@ -265,6 +274,8 @@ impl Fleet {
                 json(witnessed.ok_or_else(unknown))?
             }
             PeerCall::JoinCell { secret, join, position } => json(self.join_cell(unit, secret, join, position.as_ref()).await?)?,
+            PeerCall::Guest(shown) => json(self.guest_here(unit, shown))?,
+            PeerCall::JoinGuest { guest, join } => json(self.join_guest(unit, guest, join))?,
             PeerCall::Session(id) => json(crate::control::DataPlane::session(sessions, *id).await?)?,
             // Of the whole node, not of one shard.
             PeerCall::Yield(_)

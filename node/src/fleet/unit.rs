@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use artifacts_core::AccountId;
 use artifacts_core::cluster::{Claim, Region, Shard};
-use artifacts_core::mesh::Cells;
+use artifacts_core::mesh::Circles;
 use artifacts_core::name::{Handle, NodeName};
 use artifacts_core::protocol::FenceReason;
 use artifacts_core::revocation::{Feed, Target};
@@ -12,6 +12,7 @@ use axum::Router;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
+use super::cells::CellsOfShard;
 use super::elsewhere::ToOwner;
 use super::plane::FleetPlane;
 use super::{Fleet, authority::FleetAuthority};
@@ -48,8 +49,8 @@ pub(crate) struct Unit {
     /// Held for reading by each call that is under way.
     door: Arc<RwLock<()>>,
     end: Shutdown,
-    /// The cells of its accounts' hosts. They are as old as the unit: nothing of them is kept.
-    pub(super) cells: Mutex<BTreeMap<AccountId, Cells>>,
+    /// The cells of its accounts' hosts and guests. They are as old as the unit: nothing of them is kept.
+    pub(super) cells: Mutex<BTreeMap<AccountId, Circles>>,
     /// Which nodes follow the revocations of this shard, and when each asked last.
     followers: Mutex<BTreeMap<NodeName, u64>>,
 }
@@ -117,7 +118,8 @@ impl Unit {
         let end = Shutdown::new();
         let speaks = common.speaks.clone();
         let agents = StreamState { context: context.clone(), sessions: sessions.clone(), shutdown: end.clone(), speaks };
-        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, Arc::new(ToOwner::new(fleet, shard)));
+        let (elsewhere, cells) = (Arc::new(ToOwner::new(fleet, shard)), Arc::new(CellsOfShard::new(fleet, shard)));
+        let state = ApiState::of_shard(control.clone(), Files::new(&sessions), shard, elsewhere, cells);
         Ok(Arc::new(Self {
             shard,
             api: api::router_with(state.clone(), stream::data_router(agents.clone())),

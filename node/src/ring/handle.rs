@@ -230,7 +230,7 @@ impl Ring {
 }
 
 /// The word for where a member is.
-fn state_of(member: &Member) -> &'static str {
+pub(crate) fn state_of(member: &Member) -> &'static str {
     match &member.facts {
         _ if !member.live => "silent",
         Some(facts) => facts.phase.as_str(),

@@ -34,3 +34,4 @@ pub use handle::{Ring, RingSeat};
 pub use view::RingView;
 
 pub(crate) use calls::{FeedStatus, Holdings, STATUS_PATH, StatusAnswer, UnitStatus, answer, open, router};
+pub(crate) use handle::state_of;

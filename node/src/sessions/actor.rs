@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use artifacts_core::SessionId;
 use artifacts_core::protocol::{FenceReason, InodeRange, ServerFrame};
-use artifacts_core::session::{Lifecycle, LifecycleEffect, Phase};
+use artifacts_core::session::{Lifecycle, LifecycleEffect, Out, Phase};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::oneshot;
 
 use super::handle::Shared;
-use super::keys;
-use crate::audit::{AuditEvent, AuditKind, By, outbox};
+use super::{ending, keys};
+use crate::audit::outbox;
 use crate::context::SharedContext;
 use crate::locks::Locks;
 use crate::records::SessionRecord;
@@ -22,7 +22,7 @@ use crate::workspace::{Outbound, Sealed, WorkspaceKeys, WorkspaceMessage};
 const LOOK_EVERY_MS: u64 = 1_000;
 /// How often one looks that waits for its agent, or for its end.
 const LOOK_OFTEN_MS: u64 = 250;
-/// How long the node waits for a mount to confirm its fence before it forgets the session.
+/// How long the node waits for a mount to confirm its fence before it drops its stream.
 const CONFIRM_WITHIN_MS: u64 = 5_000;
 /// A session without an expiry is given up when its agent has not been heard for so long.
 const FORGET_AFTER_MS: u64 = 24 * 3600 * 1000;
@@ -125,6 +125,8 @@ impl Actor for SessionActor {
                 let _ = reply.send(state.persist().await);
             }
             SessionMessage::Fence { reason, sealed, confirmed } => {
+                // Its lease counts from there.
+                state.listen();
                 let effects = state.lifecycle.fence(reason);
                 state.perform(effects).await?;
                 let _ = sealed.send(());
@@ -148,8 +150,12 @@ impl Actor for SessionActor {
                 state.look_again(&myself);
             }
         }
-        if state.is_finished() {
+        if state.is_parted() {
             state.drop_connection();
+            // What has not come will not.
+            state.confirm_waiters.clear();
+        }
+        if state.is_finished() {
             (state.arguments.on_over)(state.arguments.record.id);
             myself.stop(None);
         }
@@ -172,13 +178,18 @@ impl SessionState {
         myself.send_after(Duration::from_millis(due_in_ms.clamp(1, longest_ms)), || SessionMessage::Tick);
     }
 
-    async fn tick(&mut self) -> Result<(), StoreError> {
-        let now_ms = self.arguments.context.clock.monotonic_ms();
-        let before = self.lifecycle.phase();
+    /// Takes note of when its agent was heard last.
+    fn listen(&mut self) {
         let heard_ms = self.arguments.shared.heard_ms();
         if heard_ms > self.lifecycle.heard_at_ms() {
             self.lifecycle.hear(heard_ms);
         }
+    }
+
+    async fn tick(&mut self) -> Result<(), StoreError> {
+        let now_ms = self.arguments.context.clock.monotonic_ms();
+        let before = self.lifecycle.phase();
+        self.listen();
         let effects = self.lifecycle.tick(now_ms);
         self.perform(effects).await?;
         let after = self.lifecycle.phase();
@@ -226,6 +237,7 @@ impl SessionState {
                     self.over_since_ms = Some(self.arguments.context.clock.monotonic_ms());
                     self.arguments.record.phase = self.lifecycle.phase();
                     self.arguments.record.ended_at = Some(self.arguments.context.clock.wall());
+                    self.arguments.record.is_going = self.lifecycle.phase() != Phase::Ended;
                     self.persist_end().await?;
                     // Only now: whoever gets its locks must not see what it still sends, nor may it be back after a crash.
                     self.arguments.locks.gone(self.arguments.record.workspace, self.arguments.record.id);
@@ -235,6 +247,7 @@ impl SessionState {
                         let _ = waiter.send(());
                     }
                 }
+                LifecycleEffect::Out(how) => self.persist_out(how).await?,
             }
         }
         Ok(())
@@ -243,16 +256,23 @@ impl SessionState {
     /// Puts the end on record, and into the audit trail.
     async fn persist_end(&self) -> Result<(), StoreError> {
         let SessionArguments { context, record, .. } = &self.arguments;
-        let event = match record.phase {
-            Phase::Fenced(reason) => {
-                let fenced = AuditEvent::now(context, AuditKind::SessionFenced, By::Node).of_session(record);
-                AuditEvent { reason: Some(reason.code().to_owned()), ..fenced }
-            }
-            _ => AuditEvent::now(context, AuditKind::SessionEnded, By::holder(&record.right)).of_session(record),
-        };
         let mut batch = Batch::new();
-        outbox::put(&mut batch, record, event);
+        outbox::put(&mut batch, record, ending::over(context, record));
         self.persist_with(batch).await?;
+        (self.arguments.on_noted)();
+        Ok(())
+    }
+
+    /// Puts into the audit trail that the mount is out. Nobody waits for it: if the node dies before it is durable, the session is
+    /// found going again, and is out when its lease is over.
+    async fn persist_out(&mut self, how: Out) -> Result<(), StoreError> {
+        let SessionArguments { context, record, .. } = &mut self.arguments;
+        record.is_going = false;
+        tracing::info!(session = %record.id, ?how, "mount out");
+        let mut batch = Batch::new();
+        keys::put(&mut batch, record)?;
+        outbox::put(&mut batch, record, ending::out(context, record, how));
+        context.store.write(batch, Durability::Visible).await?;
         (self.arguments.on_noted)();
         Ok(())
     }
@@ -274,10 +294,19 @@ impl SessionState {
         self.arguments.context.store.write(batch, Durability::Durable).await
     }
 
+    /// Whether it is over, and its mount has said all that it will.
+    fn is_parted(&self) -> bool {
+        let now_ms = self.arguments.context.clock.monotonic_ms();
+        let has_waited = || self.over_since_ms.is_none_or(|since_ms| now_ms.saturating_sub(since_ms) > CONFIRM_WITHIN_MS);
+        match self.lifecycle.phase() {
+            Phase::Live | Phase::Lapsed => false,
+            Phase::Ended => true,
+            Phase::Fenced(_) => self.lifecycle.confirmed() || self.connection.is_none() || has_waited(),
+        }
+    }
+
+    /// Whether nobody needs its actor any more.
     fn is_finished(&self) -> bool {
-        let Some(since_ms) = self.over_since_ms else { return false };
-        let waited_ms = self.arguments.context.clock.monotonic_ms().saturating_sub(since_ms);
-        let nothing_to_confirm = self.lifecycle.phase() == Phase::Ended || self.connection.is_none();
-        self.lifecycle.confirmed() || nothing_to_confirm || waited_ms > CONFIRM_WITHIN_MS
+        self.is_parted() && (self.lifecycle.phase() == Phase::Ended || self.lifecycle.is_out())
     }
 }

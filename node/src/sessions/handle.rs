@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use artifacts_core::hosts::Pace;
 use artifacts_core::session::Phase;
 use parking_lot::Mutex;
 use ractor::ActorRef;
@@ -15,6 +16,8 @@ pub(crate) struct Shared {
     heard_ms: AtomicU64,
     connections: AtomicU64,
     phase: Mutex<Phase>,
+    /// How fast it asks for its cell in the mesh.
+    pub(crate) pace: Mutex<Pace>,
     /// Held while a stream takes the place of the one before; what ends the one that did so last.
     attaching: tokio::sync::Mutex<Option<Shutdown>>,
 }
@@ -27,6 +30,7 @@ impl Shared {
             heard_ms: AtomicU64::new(now_ms),
             connections: AtomicU64::new(0),
             phase: Mutex::new(phase),
+            pace: Mutex::default(),
             attaching: tokio::sync::Mutex::default(),
         }
     }

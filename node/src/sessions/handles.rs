@@ -16,7 +16,8 @@ pub(super) struct Handles {
 
 impl Handles {
     pub(super) fn insert(&mut self, handle: Arc<Handle>) {
-        if let Some(ticket) = ticket_of(&handle) {
+        // One that is over, and was found on record because its mount may still be going, has no ticket any more.
+        if let Some(ticket) = ticket_of(&handle).filter(|_| handle.shared.accepts()) {
             self.by_ticket.insert(ticket, handle.record.id);
         }
         self.by_id.insert(handle.record.id, handle);

@@ -5,6 +5,7 @@
 
 mod actor;
 mod authority;
+mod ending;
 mod handle;
 mod handles;
 mod keys;

@@ -137,6 +137,7 @@ impl Sessions {
                 key: standing.key,
                 generation: standing.issue.map(|issue| issue.generation),
             })),
+            admits_guests: context.config.admits_guests(),
             wants_traces: artifacts_trace::is_on(),
         };
         Ok(Opened { welcome, handle, workspace, standing })
@@ -231,6 +232,7 @@ impl Sessions {
             expires_at: right.expires_at,
             phase: Phase::Live,
             ended_at: None,
+            is_going: false,
             inodes: InodeRanges::default(),
         };
         let mut batch = Batch::new();

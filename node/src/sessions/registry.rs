@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use artifacts_core::cluster::Region;
+use artifacts_core::hosts::GuestBearer;
 use artifacts_core::namespace::{self, Usage};
 use artifacts_core::protocol::{FenceReason, InodeRange};
 use artifacts_core::session::Phase;
@@ -154,7 +155,10 @@ impl Sessions {
                 let over = !matches!(record.phase, Phase::Live | Phase::Lapsed);
                 let expired = record.expires_at.is_some_and(|at| at <= now);
                 let old = record.ended_at.is_some_and(|at| now.since_ms(at) > 24 * 3600 * 1000);
-                if over && (expired || old) {
+                if over && record.is_going {
+                    // The trail is to say when its mount is out.
+                    self.adopt(record).await?;
+                } else if over && (expired || old) {
                     let mut batch = Batch::new();
                     batch.delete(key);
                     context.store.write(batch, Durability::Visible).await?;
@@ -313,6 +317,11 @@ impl Sessions {
     /// A session that stands and whose secret this is; for the data endpoints.
     pub(crate) fn authenticate(&self, id: SessionId, secret: &str) -> Option<Arc<Handle>> {
         self.handle(id).filter(|handle| handle.shared.accepts() && crate::random::secret_matches(secret, &handle.record.secret_hash))
+    }
+
+    /// A session that stands and that this was made of; for guests of the mesh.
+    pub(crate) fn guest(&self, bearer: &GuestBearer) -> Option<Arc<Handle>> {
+        self.handle(bearer.session()).filter(|handle| handle.shared.accepts() && bearer.is_of(&handle.record.secret_hash))
     }
 
     /// Ends the sessions that `choice` picks. Returns once nothing of them is accepted and that is durable, or

@@ -8,13 +8,13 @@ use std::time::Duration;
 use artifacts_core::cluster::ShardMap;
 use artifacts_core::protocol::{FenceReason, Hello, Opening, Refusal, ServerFrame, VersionRange};
 use artifacts_core::revocation::{Issue, RevocationRecord, Target};
-use artifacts_core::session::Phase;
+use artifacts_core::session::{Out, Phase};
 use artifacts_core::ticket::{KeyRing, Mode, SigningKey, TicketClaims, sign};
-use artifacts_core::{AccountId, ErrorCode, GrantId, RevocationId, TicketId, Timestamp, WorkspaceId};
+use artifacts_core::{AccountId, ErrorCode, GrantId, RevocationId, SessionId, TicketId, Timestamp, WorkspaceId};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::audit::{AuditEvent, AuditKind, By};
+use crate::audit::{AuditEvent, AuditKind, By, Revoked};
 use crate::blob::MemoryBlobs;
 use crate::catalog::{Catalog, Records as _};
 use crate::config::NodeConfig;
@@ -313,13 +313,7 @@ async fn what_does_not_stand_opens_nothing() {
 async fn a_revocation_that_races_with_the_opening_wins() {
     let lab = Lab::new().await;
     // The grant's record still stands when it is read; the register knows better by the time the session is open.
-    let record = RevocationRecord {
-        id: RevocationId::from_bits(1),
-        account: AccountId::from_bits(1),
-        target: Target::Grant(GrantId::from_bits(3)),
-        revoked_at: Timestamp::from_unix_ms(START),
-    };
-    lab.context.revocations.write().admit(record);
+    lab.context.revocations.write().admit(grant_revoked());
     assert_eq!(lab.refusal(ticket(1)).await.fenced, Some(FenceReason::Revoked));
     assert!(lab.sessions.list().is_empty());
 }
@@ -381,6 +375,107 @@ async fn whoever_mounts_and_how_that_ends_is_in_the_trail_once() {
     }
     lab.restart().await;
     assert_eq!(trail(&lab, 4).await.len(), 4);
+}
+
+/// What the trail says of mounts that are out, once there are as many: how that is known, after how long, and what was revoked.
+async fn outs(lab: &Lab, count: usize) -> Vec<(SessionId, Out, u64, Option<Revoked>)> {
+    let account = AccountId::from_bits(1);
+    let mut poll = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..1_000 {
+        poll.tick().await;
+        let settled = lab.context.audit.settled(&lab.context, account).await.unwrap();
+        let is_out = |event: &AuditEvent| event.kind == AuditKind::SessionOut;
+        let part = lab.context.catalog.audit(account, 0, settled, 100, is_out).await.unwrap();
+        if part.events.len() >= count {
+            let told = |event: AuditEvent| (event.session_id.unwrap(), event.how.unwrap(), event.after_ms.unwrap(), event.revoked);
+            return part.events.into_iter().map(|(_, event)| told(event)).collect();
+        }
+    }
+    panic!("no more mounts are out");
+}
+
+fn grant_revoked() -> RevocationRecord {
+    RevocationRecord {
+        id: RevocationId::from_bits(1),
+        account: AccountId::from_bits(1),
+        target: Target::Grant(GrantId::from_bits(3)),
+        revoked_at: Timestamp::from_unix_ms(START),
+    }
+}
+
+#[tokio::test]
+async fn mounts_go_out_one_by_one_each_in_its_own_way() {
+    let lab = Lab::new().await;
+    let (confirms, _frames) = lab.open(ticket(1)).await.unwrap();
+    let (silent, _silent_frames) = lab.open(ticket(2)).await.unwrap();
+    let [first, second] = [&confirms, &silent].map(|opened| opened.welcome.session);
+    lab.clock.0.fetch_add(300, Ordering::Relaxed);
+    silent.handle.shared.hear(300);
+    lab.context.revocations.write().admit(grant_revoked());
+    lab.sessions.fence(|_| true, FenceReason::Revoked, Duration::ZERO).await;
+    lab.clock.0.fetch_add(40, Ordering::Relaxed);
+    confirms.handle.actor.cast(SessionMessage::Confirmed).unwrap();
+    assert_eq!(outs(&lab, 1).await, [(first, Out::Confirmed, 340, Some(Revoked::Grant))]);
+    // A lease from when it was heard last, however long the clock takes to be looked at.
+    lab.clock.0.fetch_add(9_000, Ordering::Relaxed);
+    let told = outs(&lab, 2).await;
+    assert_eq!((told[1].0, told[1].1, told[1].2), (second, Out::LeaseEnded, 2_300));
+    let events = trail(&lab, 6).await;
+    let of = |session| events.iter().filter(|event| event.session_id == Some(session)).map(|event| event.kind).collect::<Vec<_>>();
+    for session in [first, second] {
+        assert_eq!(of(session), [AuditKind::SessionOpened, AuditKind::SessionFenced, AuditKind::SessionOut]);
+    }
+    let fenced = events.iter().find(|event| event.kind == AuditKind::SessionFenced).unwrap();
+    assert_eq!((fenced.after_ms, fenced.revoked, fenced.how), (Some(300), Some(Revoked::Grant), None));
+}
+
+#[tokio::test]
+async fn a_mount_is_out_once_also_if_its_node_dies_before() {
+    let mut lab = Lab::new().await;
+    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
+    let id = opened.welcome.session;
+    lab.sessions.fence(|_| true, FenceReason::LeaseLost, Duration::ZERO).await;
+    lab.clock.0.fetch_add(500, Ordering::Relaxed);
+    lab.restart().await;
+    assert_eq!(trail(&lab, 2).await.len(), 2, "nobody knows yet");
+    assert_eq!(lab.refusal(resume(&opened)).await.fenced, Some(FenceReason::LeaseLost));
+    lab.clock.0.fetch_add(7_000, Ordering::Relaxed);
+    assert_eq!(outs(&lab, 1).await, [(id, Out::LeaseEnded, 2_000, None)], "a lease after the fence, not after the restart");
+    lab.restart().await;
+    lab.clock.0.fetch_add(7_000, Ordering::Relaxed);
+    // A second session's entries come behind whatever is left of the first.
+    let (other, _frames) = lab.open(ticket(2)).await.unwrap();
+    other.handle.actor.call(SessionMessage::Goodbye, None).await.unwrap();
+    assert_eq!(trail(&lab, 5).await.iter().filter(|event| event.kind == AuditKind::SessionOut).count(), 1);
+}
+
+/// What is over and still going, found beside a session that the same ticket has opened since, would let a third one in.
+#[tokio::test]
+async fn a_ticket_is_in_use_after_a_restart_also_if_its_session_before_has_only_just_ended() {
+    let mut lab = Lab::new().await;
+    // They are found in the order of their random ids.
+    for number in 0..8 {
+        lab.open(ticket(number)).await.unwrap();
+    }
+    lab.sessions.fence(|_| true, FenceReason::LeaseLost, Duration::ZERO).await;
+    for number in 0..8 {
+        lab.open(ticket(number)).await.unwrap();
+    }
+    lab.restart().await;
+    for number in 0..8 {
+        assert_eq!(lab.refusal(ticket(number)).await.code, ErrorCode::TicketInUse);
+    }
+}
+
+/// A revoke call waited its whole time for mounts that had no stream to confirm over.
+#[tokio::test]
+async fn nobody_waits_for_a_mount_that_cannot_confirm() {
+    let lab = Lab::new().await;
+    let (opened, _frames) = lab.open(ticket(1)).await.unwrap();
+    opened.handle.actor.cast(SessionMessage::DropConnection).unwrap();
+    let fencing = lab.sessions.fence(|_| true, FenceReason::Revoked, Duration::from_secs(600));
+    let report = tokio::time::timeout(Duration::from_secs(60), fencing).await.expect("an answer at once");
+    assert_eq!(report, FenceReport { matched: 1, fenced: 1, confirmed: 0 });
 }
 
 #[tokio::test]

@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use artifacts_core::leases::{Kind, Wants};
 use artifacts_core::namespace::{self, Applied, Errno, Ino, Limits, Mutation, Name, NewNode, Op, Outcome, Stop};
-use artifacts_core::protocol::{ClientFrame, InodeRange, OpResult, ServerFrame};
-use artifacts_core::session::{Absent, Admission, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
+use artifacts_core::protocol::{ClientFrame, InodeRange};
+use artifacts_core::session::{Absent, Inbox, LockClaims, OpenFiles, Progress, Recovery, WorkspaceLease};
 use artifacts_core::{SegmentId, SessionId};
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::commit::Decider;
-use super::flush::{Durably, Meta, PENDING_MAX_BYTES, encode};
+use super::flush::{Durably, Meta, encode};
 use super::inode_leases::InodeLeases;
 use super::keys::WorkspaceKeys;
 use super::layers::{Failure, Layers};
@@ -86,11 +86,11 @@ pub(crate) struct WorkspaceState {
     /// one before.
     pub(super) writer: Arc<tokio::sync::Mutex<()>>,
     /// Commits that wait because the store does not keep up.
-    held: VecDeque<WorkspaceMessage>,
-    tick_scheduled: bool,
+    pub(super) held: VecDeque<WorkspaceMessage>,
+    pub(super) tick_scheduled: bool,
     /// Set during the grace after a restart; everything but what recovery needs waits in `deferred`.
     pub(super) recovery: Option<Recovery>,
-    deferred: VecDeque<WorkspaceMessage>,
+    pub(super) deferred: VecDeque<WorkspaceMessage>,
     pub(super) absent: Absent,
     /// Inodes without links are still to be looked for: some may be open on a mount that may come back.
     pub(super) orphans_wait: bool,
@@ -228,104 +228,7 @@ impl Actor for WorkspaceActor {
 }
 
 impl WorkspaceState {
-    /// Takes a message, now or when it is its turn.
-    async fn route(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
-        if let Some(message) = self.defer(message)
-            && let Some(message) = self.defer_to_lease(myself, message)
-            && let Some(message) = self.hold(message)
-        {
-            self.note_served(&message).await?;
-            self.take(myself, message).await?;
-        }
-        Ok(())
-    }
-
-    /// Puts on record who is away while somebody is served, before that is done.
-    async fn note_served(&mut self, message: &WorkspaceMessage) -> Result<(), StoreError> {
-        let is_admitted = |session| self.members.get(session).is_some_and(|member| !member.is_refused);
-        let served = match message {
-            WorkspaceMessage::Frame(session, frame, _) if frame.waits_for_lease() && is_admitted(session) => *session,
-            WorkspaceMessage::Visit(..) => OUTSIDE,
-            _ => return Ok(()),
-        };
-        if self.recovery.is_some() {
-            return Ok(());
-        }
-        let outlived = self.absent.outlived_by(served);
-        if outlived.is_empty() {
-            return Ok(());
-        }
-        let mut batch = Batch::new();
-        for session in outlived {
-            tracing::warn!(workspace = %self.keys.0, %session, "others are served while a session is away");
-            batch.put(self.keys.outlived(session), Vec::new());
-        }
-        self.context.store.write(batch, Durability::Durable).await
-    }
-
-    /// A session that was outlived has come back for good, or is over.
-    async fn settle_absent(&mut self, session: SessionId) -> Result<(), StoreError> {
-        if self.absent.settle(session) {
-            let mut batch = Batch::new();
-            batch.delete(self.keys.outlived(session));
-            self.context.store.write(batch, Durability::Visible).await?;
-        }
-        Ok(())
-    }
-
-    /// During the grace, sets aside what has to wait for its end.
-    fn defer(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
-        if let WorkspaceMessage::Attach(Attachment { session, resumes: false, .. }, _) = &message {
-            // On record already, but new: it has nothing to send again.
-            self.settle(*session);
-        }
-        let waits = self.recovery.is_some()
-            && match &message {
-                WorkspaceMessage::ResolveRoot { .. }
-                | WorkspaceMessage::Usage(_)
-                | WorkspaceMessage::SetQuotas(..)
-                | WorkspaceMessage::Visit(..) => true,
-                WorkspaceMessage::Attach(attachment, _) => !attachment.resumes,
-                WorkspaceMessage::Frame(_, frame, _) => frame.waits_for_recovery(),
-                _ => false,
-            };
-        if waits {
-            self.deferred.push_back(message);
-            return None;
-        }
-        Some(message)
-    }
-
-    /// Sets commits aside while the store does not keep up.
-    fn hold(&mut self, message: WorkspaceMessage) -> Option<WorkspaceMessage> {
-        // Frames keep their order: behind a commit that waits, all wait. A lease is not given back before what its holder
-        // has decided.
-        let commits = matches!(&message, WorkspaceMessage::Frame(_, ClientFrame::Commit { .. } | ClientFrame::Decided { .. }, _));
-        let waits = if matches!(&message, WorkspaceMessage::Visit(visit, _) if visit.changes()) {
-            self.falls_behind()
-        } else if self.held.is_empty() {
-            commits && self.falls_behind()
-        } else {
-            matches!(&message, WorkspaceMessage::Frame(..))
-        };
-        if waits {
-            self.held.push_back(message);
-            return None;
-        }
-        Some(message)
-    }
-
-    /// Whether so much waits for the store that nothing more may be applied.
-    pub(super) fn falls_behind(&self) -> bool {
-        self.flush_under_way && self.layers.pending_bytes() > PENDING_MAX_BYTES
-    }
-
-    /// Whether ops wait because the store does not keep up, or because another session decides.
-    pub(super) fn has_held_back(&self) -> bool {
-        !self.held.is_empty() || !self.waiting_for_lease.is_empty()
-    }
-
-    async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
+    pub(super) async fn take(&mut self, myself: &ActorRef<WorkspaceMessage>, message: WorkspaceMessage) -> Result<(), StoreError> {
         match message {
             WorkspaceMessage::Frame(session, frame, context) => return self.frame(myself, session, frame, context).await,
             WorkspaceMessage::Tick => {
@@ -611,18 +514,6 @@ impl WorkspaceState {
         }
     }
 
-    fn settle(&mut self, session: SessionId) {
-        if let Some(recovery) = &mut self.recovery {
-            recovery.settle(session);
-        }
-    }
-
-    fn miss(&mut self, session: SessionId) {
-        if let Some(recovery) = &mut self.recovery {
-            recovery.miss(session);
-        }
-    }
-
     /// Whether one of these inodes has been removed for good.
     async fn is_any_gone(&mut self, inodes: &BTreeSet<Ino>) -> Result<bool, StoreError> {
         for &ino in inodes {
@@ -633,45 +524,6 @@ impl WorkspaceState {
             }
         }
         Ok(false)
-    }
-
-    /// The end of the grace: applies what came back, in its order, then serves who had to wait.
-    async fn recover(&mut self, myself: &ActorRef<WorkspaceMessage>) -> Result<(), StoreError> {
-        let Some(recovery) = self.recovery.take() else { return Ok(()) };
-        let has_missed = recovery.has_missed();
-        let mut results: BTreeMap<SessionId, Vec<OpResult>> = BTreeMap::new();
-        for resent in recovery.into_ops() {
-            let Some(member) = self.members.get(&resent.session) else { continue };
-            let result = match member.inbox.admit(resent.op.seq) {
-                // Orphans are looked for when all of it is there: a later op may be one on them.
-                Admission::Apply => {
-                    let decider = if resent.had_happened() { Decider::Past } else { Decider::Node };
-                    self.execute(myself, resent.session, resent.op, decider).await?
-                }
-                Admission::Duplicate(_) => continue,
-                Admission::Gap => OpResult { seq: resent.op.seq, order: 0, result: Err(Errno::EPROTO) },
-            };
-            results.entry(resent.session).or_default().push(result);
-        }
-        for (session, results) in results {
-            if let Some(member) = self.members.get(&session) {
-                member.send(ServerFrame::Applied(results));
-            }
-        }
-        if has_missed {
-            // What a session that is not back had done, and others had seen, may never have happened.
-            let effects = self.lease.doubt();
-            self.perform(myself, effects);
-            self.doubt_inodes(myself);
-        }
-        self.purge_orphans_if_all_are_back(myself).await?;
-        // The numbers of the next life begin above those of this one, also if nothing is written in it.
-        self.dirty = true;
-        self.maybe_flush(myself, true);
-        for message in std::mem::take(&mut self.deferred) {
-            Box::pin(self.route(myself, message)).await?;
-        }
-        Ok(())
     }
 }
 

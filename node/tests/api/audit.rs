@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use artifacts_core::{AccountId, AuditId, SessionId};
+use artifacts_node::audit::AuditEvent;
 use artifacts_node::store::StoreOp;
 use artifacts_node::store::fault::{Fault, FaultPlan};
 use serde_json::{Value, json};
@@ -156,6 +158,58 @@ async fn a_stream_tells_what_happens_and_goes_on_where_it_was() {
     node.delete(format!("/v1/api-keys/{}", key.str("id")), &owner.key).send().await.expect(200);
     assert!(ending.next().await.is_none(), "it ends with its key");
     node.get(path, &owner.key).header("last-event-id", "x").send().await.expect_error(422, "invalid_request");
+}
+
+/// The account with this key.
+async fn account(node: &TestNode, key: &str) -> AccountId {
+    node.get("/v1/whoami", key).send().await.expect(200).body["account"]["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// That a mount of a tenant is out, as the owner of its workspace passes it on.
+fn out(number: u128, tenant: &str) -> AuditEvent {
+    let entry = json!({
+        "id": AuditId::from_bits(number), "at": "2026-01-01T00:00:00Z", "kind": "session_out", "by": { "kind": "node" },
+        "workspace": "acme/w", "tenant_slug": tenant, "session_id": SessionId::from_bits(number), "host": "h",
+        "reason": "revoked", "revoked": "grant", "how": "confirmed", "after_ms": 38,
+    });
+    serde_json::from_value(entry).unwrap()
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_each_mount_in_its_scope_that_goes_out() {
+    let (node, owner) = node().await;
+    let stranger = node.account("other").await;
+    let of_tenant = node.key(&owner, json!({ "scope": { "tenant": "t" } })).await;
+    let path = "/v1/audit/events?kind=session_out";
+    let mut listeners = Vec::new();
+    for key in [&owner.key, &of_tenant, &stranger.key] {
+        let mut events = Events::at(&node, key, path, None).await;
+        assert_eq!(events.next().await.unwrap().kind, "ready");
+        listeners.push(events);
+    }
+    let (own, other) = (account(&node, &owner.key).await, account(&node, &stranger.key).await);
+    let take = async |account, event: AuditEvent| node.context.audit.take(&node.context, account, &[event]).await.unwrap();
+    take(own, out(1, "u")).await;
+    take(own, out(2, "t")).await;
+    // Passed on again by a node that did not know that it had.
+    take(own, out(2, "t")).await;
+    take(own, out(3, "t")).await;
+    take(other, out(4, "t")).await;
+    let mut heard = Vec::new();
+    for (events, expected) in listeners.iter_mut().zip([&[1, 2, 3][..], &[2, 3], &[4]]) {
+        for number in expected {
+            let event = events.next().await.unwrap();
+            assert_eq!(event.data["session_id"], json!(SessionId::from_bits(*number)));
+            let told = (&event.data["how"], &event.data["revoked"], &event.data["after_ms"]);
+            assert_eq!(told, (&json!("confirmed"), &json!("grant"), &json!(38)));
+            heard.push(event.id);
+        }
+    }
+    // Who was away after the first has missed two.
+    let mut again = Events::at(&node, &owner.key, path, heard[0].as_deref()).await;
+    for number in [2, 3] {
+        assert_eq!(again.next().await.unwrap().data["session_id"], json!(SessionId::from_bits(number)));
+    }
 }
 
 #[tokio::test]

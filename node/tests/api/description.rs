@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::TestNode;
 
-const CALLS: [&str; 55] = [
+const CALLS: [&str; 56] = [
     "delete /v1/api-keys/{id}",
     "delete /v1/grants/{id}",
     "delete /v1/mesh-credentials/{id}",
@@ -26,6 +26,7 @@ const CALLS: [&str; 55] = [
     "get /v1/grants",
     "get /v1/grants/{id}",
     "get /v1/mesh-credentials",
+    "get /v1/mesh/cells",
     "get /v1/sessions",
     "get /v1/tenants",
     "get /v1/tenants/{slug}",

@@ -470,6 +470,7 @@ fn session(
         opened_at: now,
         expires_at: None,
         ended_at: None,
+        is_going: false,
         phase: Phase::Live,
         inodes: InodeRanges::default(),
     }

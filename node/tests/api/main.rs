@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod cells;
 mod credentials;
 mod deletion;
 mod description;

@@ -32,6 +32,7 @@ CALLS: Dict[str, Callable[[Artifacts], Any]] = {
     ),
     "list_mesh_credentials": lambda c: c.mesh_credentials.list(**PAGE).page(),
     "revoke_mesh_credential": lambda c: c.mesh_credentials.revoke("key_1"),
+    "show_cells": lambda c: c.mesh_credentials.cells(),
     "create_tenant": lambda c: c.platform.create_tenant(
         "acme", external_id="cus_42", metadata={"plan": "pro"}, quota_bytes=1, quota_inodes=1
     ),

@@ -2,7 +2,7 @@ import { segment } from './address.js';
 import type { PostOptions, RequestOptions } from './options.js';
 import { Paginated, type Page, type PageOptions } from './pages.js';
 import type { Transport } from './transport.js';
-import type { CreatedMeshCredential, MeshCredential } from './types.js';
+import type { AccountCells, CreatedMeshCredential, MeshCredential } from './types.js';
 
 export interface CreateMeshCredentialOptions extends PostOptions {
   /** For people. */
@@ -35,5 +35,10 @@ export class MeshCredentials {
   /** Revokes a credential: its hosts leave the mesh, and their mounts live on by their streams. */
   revoke(id: string, options: RequestOptions = {}): Promise<MeshCredential> {
     return this.transport.json({ method: 'DELETE', path: `/v1/mesh-credentials/${segment(id)}` }, options);
+  }
+
+  /** The cells in which the account's hosts gossip: how large each is, which nodes take part, how lately its hosts were heard. */
+  cells(options: RequestOptions = {}): Promise<AccountCells> {
+    return this.transport.json({ method: 'GET', path: '/v1/mesh/cells' }, options);
   }
 }

@@ -353,6 +353,7 @@ export type AuditKind =
   | 'session_ended'
   | 'session_revoked'
   | 'session_fenced'
+  | 'session_out'
   | 'everything_revoked';
 
 /** Who did it: whoever bears an API key or a mount ticket, the operator, or a control node by itself. */
@@ -388,6 +389,47 @@ export interface AuditEvent {
   remote_addr?: string;
   /** Why. */
   reason?: string;
+  /** Of a session that was fenced: what it stood on that was revoked. */
+  revoked?: 'grant' | 'session' | 'api_key' | 'workspace' | 'everything';
+  /** Of a mount that is out: whether it has confirmed that every call fails, or its lease is over. */
+  how?: 'confirmed' | 'lease_ended';
+  /** Of a session that was fenced, and of its mount that is out: how many milliseconds after the revocation was recorded. */
+  after_ms?: number;
+}
+
+/** The cells in which the hosts of an account gossip, and the nodes of their region. */
+export interface AccountCells {
+  region: string;
+  nodes: RegionNode[];
+  /** The most hosts of a cell. */
+  hosts_max: number;
+  cells: AccountCell[];
+}
+
+/** A node, as all accounts may know it. */
+export interface RegionNode {
+  name: string;
+  /** `joining`, `serving`, `stranded`, `leaving`, `silent` or `unknown`. */
+  state: string;
+}
+
+/** A cell: hosts of one account, and up to two nodes, that gossip with each other. */
+export interface AccountCell {
+  /** `cell-…` */
+  id: string;
+  /** How many hosts are in it. */
+  hosts: number;
+  /** The nodes that are to take part, and whether each has said that it does. */
+  nodes: CellPart[];
+  /** How long ago the host that was heard last asked for its cell. */
+  latest_ms: number;
+  /** The same of the host that has been silent longest. */
+  longest_ms: number;
+}
+
+export interface CellPart {
+  name: string;
+  takes_part: boolean;
 }
 
 /** Something in a workspace. */

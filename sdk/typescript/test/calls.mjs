@@ -19,6 +19,7 @@ export const CALLS = {
   },
   list_mesh_credentials: (client) => client.meshCredentials.list(PAGE).page(),
   revoke_mesh_credential: (client) => client.meshCredentials.revoke('key_1'),
+  show_cells: (client) => client.meshCredentials.cells(),
 
   create_tenant: (client) => client.platform.createTenant('acme', { externalId: 'cus_42', metadata: { plan: 'pro' }, quotaBytes: 1, quotaInodes: 1 }),
   get_tenant: (client) => client.platform.getTenant('acme'),

@@ -23,7 +23,8 @@ impl Node {
                 }
                 LifecycleEffect::PushFence(reason) => self.todo.push(Todo::Send(session, ServerFrame::Fenced(reason))),
                 LifecycleEffect::Release => self.release(session, Phase::Fenced(reason)),
-                LifecycleEffect::Confirmed => {}
+                // Nobody watches.
+                LifecycleEffect::Confirmed | LifecycleEffect::Out(_) => {}
             }
         }
     }

@@ -1,7 +1,8 @@
 //! How fast everyday work is on a mount, beside JuiceFS with Redis and the local disk in the same run, and what the
 //! project takes of memory and objects. `docs/benchmarks.md` says how it is made comparable.
 //!
-//! `BENCH_SCALE=0.1` does a tenth of it, `BENCH_ROUNDS=1` everything once, `BENCH_ROUNDS=0` measures the bounds alone.
+//! `BENCH_SCALE=0.1` does a tenth of it, `BENCH_ROUNDS=1` everything once, `BENCH_ROUNDS=0` measures the bounds alone,
+//! `BENCH_ONLY=sealed` only ours with and without encryption, and no bounds.
 
 mod bounds;
 mod contestant;
@@ -17,7 +18,7 @@ mod server;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use artifacts_tests::time::Duration;
 use artifacts_tests::{Scratch, Tool, require_fuse};
 
@@ -32,24 +33,38 @@ use crate::scale::Scale;
 
 fn main() -> Result<()> {
     require_fuse()?;
-    let scale = Scale::chosen()?;
-    let figures = measure_lines(scale)?;
-    let bounds = bounds::measure(scale)?;
-    println!();
-    bounds::print(&bounds);
+    let (scale, is_only_sealed) = (Scale::chosen()?, is_only_sealed()?);
+    let figures = measure_lines(scale, is_only_sealed)?;
+    let bounds = if is_only_sealed { Vec::new() } else { bounds::measure(scale)? };
+    if !bounds.is_empty() {
+        println!();
+        bounds::print(&bounds);
+    }
     println!("all of it is in {}", figures.write(scale, &bounds)?.display());
     Ok(())
 }
 
+/// Whether ours is compared with nobody but itself, encrypted at rest.
+fn is_only_sealed() -> Result<bool> {
+    match std::env::var("BENCH_ONLY").as_deref() {
+        Err(_) => Ok(false),
+        Ok("sealed") => Ok(true),
+        Ok(other) => bail!("BENCH_ONLY={other}: `sealed` is the only one"),
+    }
+}
+
 /// All rounds of everything.
-fn measure_lines(scale: Scale) -> Result<Figures> {
+fn measure_lines(scale: Scale, is_only_sealed: bool) -> Result<Figures> {
     if scale.rounds == 0 {
         return Ok(Figures::new(Vec::new()));
     }
     let scratch = Arc::new(Scratch::new("bench", Duration::from_secs(6 * 60 * 60))?);
     let sources = Arc::new(Sources::make(&scratch)?);
-    let s3 = s3_server(&scratch)?;
-    let mut contestants = contestants(&scratch, s3.as_ref())?;
+    let s3 = if is_only_sealed { None } else { s3_server(&scratch)? };
+    let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Ours::on_directory()?), Box::new(Ours::sealed()?)];
+    if !is_only_sealed {
+        contestants.extend(others(&scratch, s3.as_ref())?);
+    }
     let mut figures = Figures::new(contestants.iter().map(|contestant| contestant.name().to_owned()).collect());
     for round in 0..scale.rounds {
         run(round, scale, &mut contestants, &sources, &mut figures).inspect_err(|_| scratch.show_logs())?;
@@ -61,9 +76,9 @@ fn measure_lines(scale: Scale) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Whoever can be had on this machine; says who cannot.
-fn contestants(scratch: &Scratch, s3: Option<&S3Server>) -> Result<Vec<Box<dyn Contestant>>> {
-    let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Ours::on_directory()?), Box::new(Ours::sealed()?)];
+/// Whoever else can be had on this machine; says who cannot.
+fn others(scratch: &Scratch, s3: Option<&S3Server>) -> Result<Vec<Box<dyn Contestant>>> {
+    let mut contestants: Vec<Box<dyn Contestant>> = Vec::new();
     let juicefs = Tool::JUICEFS.path().and_then(|_| JuiceFs::has_redis().then_some(()).context("redis-server is missing"));
     match &juicefs {
         Ok(()) => contestants.push(Box::new(JuiceFs::on_directory()?)),

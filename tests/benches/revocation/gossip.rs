@@ -36,10 +36,11 @@ pub(crate) fn alone(scratch: &Arc<Scratch>, rounds: usize) -> Result<Option<Samp
     cluster.check(|cluster| {
         let home = cluster.home(1, 2)?;
         let (_, file) = HostAgent::credential(scratch, &cluster.nodes[0].url(), &home.key, "host")?;
-        let _agent = HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file])?;
+        let agent = HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file])?;
         for round in 0..rounds {
             let tenant = format!("tenant-{round}");
             let mount = Mount::new(scratch, &tenant, &Credential::Ticket(cluster.ticket(0, &home, &tenant)?))?;
+            ensure!(agent.serves(&mount)?, "the mount was not handed over");
             let watch = Watch::start(&mount.join("watched"), false)?;
             wait_in_cell(&mount)?;
             cut(true);
@@ -56,7 +57,8 @@ pub(crate) fn alone(scratch: &Arc<Scratch>, rounds: usize) -> Result<Option<Samp
             ensure!(errno == libc::EACCES, "round {round}: it failed with {errno}");
             samples.add(started_ns, returned_ns, at_ns, watch.last_success_ns());
             cut(false);
-            mount.tear_down()?;
+            // Its agent stays for the next.
+            mount.unmount()?;
         }
         Ok(())
     })?;

@@ -65,6 +65,12 @@ impl Samples {
 
 pub(crate) fn measure_all(rounds: usize, only: &str) -> Result<()> {
     let mut lines = Vec::new();
+    // What was measured before a failure took long, and is shown.
+    let measured = measure_lines(rounds, only, &mut lines);
+    report(rounds, lines).and(measured)
+}
+
+fn measure_lines(rounds: usize, only: &str, lines: &mut Vec<(&'static str, Samples)>) -> Result<()> {
     greedy("bench-mesh", LIMIT, |scratch| {
         let mut wires = Vec::new();
         let started = Cluster::start_apart_on(scratch, 3, &json!({}), |lan, name| {
@@ -98,7 +104,7 @@ pub(crate) fn measure_all(rounds: usize, only: &str) -> Result<()> {
             Ok(())
         })?;
     }
-    report(rounds, lines)
+    Ok(())
 }
 
 /// Two near nodes, and a region of one node and a bucket of its own behind a long wire; the mount is there.

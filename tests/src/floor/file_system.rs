@@ -56,7 +56,6 @@ impl FloorFs {
 impl Filesystem for FloorFs {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
         for capability in [
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_ASYNC_READ,
             InitFlags::FUSE_ASYNC_DIO,
@@ -189,12 +188,9 @@ impl Filesystem for FloorFs {
         }
     }
 
-    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let truncated = if flags.0 & libc::O_TRUNC == 0 { Ok(()) } else { self.store().node(ino.0).and_then(|node| node.resize(0)) };
-        match truncated {
-            Ok(()) => reply.opened(FileHandle(0), how_to_open(flags.0)),
-            Err(number) => reply.error(errno(number)),
-        }
+    fn open(&self, _: &Request, _: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        // To cut a file the kernel sets its size before.
+        reply.opened(FileHandle(0), how_to_open(flags.0));
     }
 
     fn read(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, size: u32, _: OpenFlags, _: Option<LockOwner>, reply: ReplyData) {

@@ -2,7 +2,7 @@
 //! product.
 //!
 //! It is served and mounted exactly as the product's mount is under the lease: the same library, as many threads, the same
-//! capabilities, names and attributes that the kernel may believe for a day, the same ways to open. It keeps everything in
+//! capabilities but those of locks, names and attributes that the kernel may believe for a day, the same ways to open. It keeps everything in
 //! memory behind one lock, for nobody else, and loses it at its end. What it can do is what the benchmarks ask for.
 
 mod file_system;

@@ -38,8 +38,18 @@ fn a_host_whose_credential_was_revoked_is_out_and_lives_by_its_streams() -> Resu
             let (_agent, credential) = site.agent(cluster, scratch)?;
             let client = site.client(cluster, scratch, "one")?;
             client.wait_in_cell()?;
+            let stranger = cluster.home(0, 2)?;
+            for node in 0..3 {
+                let own = cluster.api(node, &site.home.key)?.get("/v1/mesh/cells")?;
+                ensure!(own["cells"][0]["hosts"] == 1 && own["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3), "{own}");
+                ensure!(own["cells"][0]["id"] == client.gossip()?["cell"], "{own}");
+                let other = cluster.api(node, &stranger.key)?.get("/v1/mesh/cells")?;
+                ensure!(other["cells"].as_array().is_some_and(Vec::is_empty), "another account sees {other}");
+            }
             cluster.api(2, &site.home.key)?.delete(&format!("/v1/mesh-credentials/{credential}"))?;
             wait_until("the host leaves its cell", PATIENCE, || Ok(client.gossip()?["cell"].is_null()))?;
+            let own = cluster.api(0, &site.home.key)?.get("/v1/mesh/cells")?;
+            ensure!(own["cells"].as_array().is_some_and(Vec::is_empty), "{own}");
             sleep(STALE);
             client.wait_served("calls are served by streams alone")?;
             ensure!(client.gossip()?["cell"].is_null(), "it is in a cell again");

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use artifacts_tests::time::{Duration, monotonic_ns, wait_until};
+use artifacts_tests::time::{Duration, monotonic_ns, sleep, wait_until};
 use artifacts_tests::{Credential, HostAgent, Mount, Network, Relay, S3Server, Scratch};
 use serde_json::{Value, json};
 
@@ -19,13 +19,21 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Runs a test on it; does nothing where there is no S3 server. The datagrams of host agents come to these nodes where `ports` says.
+    /// Runs a test on it; does nothing where there is no S3 server.
     pub(crate) fn run(scratch: &Arc<Scratch>, body: impl FnOnce(&mut Cluster, &Self) -> Result<()>) -> Result<()> {
+        Self::run_admitting(scratch, "hosts", body)
+    }
+
+    /// The same with nodes whose mesh lets these in.
+    pub(crate) fn run_admitting(scratch: &Arc<Scratch>, who: &str, body: impl FnOnce(&mut Cluster, &Self) -> Result<()>) -> Result<()> {
         let Some(server) = S3Server::shared()? else { return Ok(()) };
         let bucket = server.bucket()?;
         let relays = (0..3).map(|_| Relay::start("")).collect::<Result<Vec<_>>>()?;
         // Nobody else wants what a mount holds, so nothing but the proofs bounds how long it goes on.
-        let settings = |node: usize| json!({ "blobs": bucket, "session_lease_ms": 60_000, "public_urls": [format!("http://{}", relays[node].address())] });
+        let settings = |node: usize| {
+            let urls = [format!("http://{}", relays[node].address())];
+            json!({ "blobs": bucket, "session_lease_ms": 60_000, "public_urls": urls, "mesh": { "admit": who } })
+        };
         let cluster = Cluster::boot_each(scratch, 3, None, None, settings)?;
         for (relay, node) in relays.iter().zip(&cluster.nodes) {
             relay.point_at(&node.address().to_string());
@@ -43,20 +51,45 @@ impl Site {
 
     /// A mount of the host's, with a program at work in it that only reads.
     pub(crate) fn client(&self, cluster: &Cluster, scratch: &Arc<Scratch>, tenant: &str) -> Result<Client> {
-        let ticket = Credential::Ticket(cluster.ticket(0, &self.home, tenant)?);
-        let mount = Mount::new(scratch, tenant, &ticket)?;
+        self.client_with(cluster, scratch, tenant, "r", &[])
+    }
+
+    /// The same for one runtime of a tenant, with further options of `artifacts mount`.
+    pub(crate) fn client_with(
+        &self,
+        cluster: &Cluster,
+        scratch: &Arc<Scratch>,
+        tenant: &str,
+        runtime: &str,
+        options: &[&str],
+    ) -> Result<Client> {
+        let ticket = Credential::Ticket(self.ticket(cluster, tenant, runtime)?);
+        let mount = Mount::with_options(scratch, &format!("{tenant}-{runtime}"), &ticket, options)?;
         let path = mount.join("file");
         if !path.exists() {
             fs::write(&path, [0; 8])?;
         }
         let probe = Probe::reading(&File::open(&path)?, &path)?;
-        Ok(Client { mount, probe, tenant: tenant.to_owned() })
+        Ok(Client { mount, probe, tenant: tenant.to_owned(), runtime: runtime.to_owned() })
+    }
+
+    /// A ticket for ten minutes.
+    pub(crate) fn ticket(&self, cluster: &Cluster, tenant: &str, runtime: &str) -> Result<Value> {
+        let body = json!({ "workspace": self.home.workspace, "mode": "rw", "ttl_seconds": 600 });
+        let path = format!("/v1/tenants/{tenant}/runtimes/{runtime}/mount-tickets");
+        Ok(cluster.api(0, &self.home.key)?.post(&path, &body)?["mount_ticket"].clone())
     }
 
     /// A host agent with a credential, whose id is given too.
     pub(crate) fn agent(&self, cluster: &Cluster, scratch: &Arc<Scratch>) -> Result<(HostAgent, String)> {
         let (id, file) = HostAgent::credential(scratch, &cluster.nodes[0].url(), &self.home.key, "host")?;
         Ok((HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file])?, id))
+    }
+
+    /// Another host, to which nobody hands a mount.
+    pub(crate) fn neighbour(scratch: &Arc<Scratch>, file: &str, number: usize) -> Result<HostAgent> {
+        let socket = scratch.join(format!("run/neighbour-{number}.sock")).to_string_lossy().into_owned();
+        HostAgent::start_with(None, scratch, &["--mesh-credential-file", file, "--socket", &socket])
     }
 }
 
@@ -65,6 +98,7 @@ pub(crate) struct Client {
     pub(crate) mount: Mount,
     probe: Probe,
     tenant: String,
+    runtime: String,
 }
 
 impl Client {
@@ -87,9 +121,26 @@ impl Client {
         wait_until(what, PATIENCE, || Ok(self.probe.last_success_ns() > from_ns + 100_000_000))
     }
 
+    /// Its cell.
+    pub(crate) fn cell(&self) -> Result<String> {
+        Ok(self.gossip()?["cell"].as_str().context("it is in no cell")?.to_owned())
+    }
+
+    /// For how long nothing worked at the most, while this goes on.
+    pub(crate) fn longest_pause(&self, mut goes_on: impl FnMut() -> Result<bool>) -> Result<Duration> {
+        let (mut last_ns, mut longest_ns) = (self.probe.last_success_ns(), 0);
+        while goes_on()? {
+            sleep(Duration::from_millis(5));
+            longest_ns = longest_ns.max(monotonic_ns().saturating_sub(last_ns));
+            last_ns = self.probe.last_success_ns();
+        }
+        ensure!(self.probe.errno() == 0, "a call has failed with {}", self.probe.errno());
+        Ok(Duration::from_nanos(longest_ns))
+    }
+
     /// Takes its right through a node, and waits until every call fails: no later than is promised.
     pub(crate) fn revoke(&self, cluster: &Cluster, through: usize, site: &Site) -> Result<Duration> {
-        let body = json!({ "tenant_slug": self.tenant, "wait_ms": 0 });
+        let body = json!({ "tenant_slug": self.tenant, "runtime_id": self.runtime, "wait_ms": 0 });
         cluster.api(through, &site.home.key)?.post("/v1/grants/revoke", &body).context("the revoke call")?;
         let returned_ns = monotonic_ns();
         wait_until("access ends", PATIENCE, || Ok(self.probe.errno() == libc::EACCES))?;

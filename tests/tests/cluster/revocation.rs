@@ -66,7 +66,12 @@ fn everything_is_revoked_through_any_node() -> Result<()> {
                 mount("later")?.unmount()?;
             }
             let api = cluster.api(0, &home.key)?;
-            wait_until("the trail says what was fenced", PATIENCE, || Ok(api.list("/v1/audit?kind=session_fenced")?.len() == 6))
+            for kind in ["session_fenced", "session_out"] {
+                wait_until(&format!("the trail has a {kind} of each"), PATIENCE, || {
+                    Ok(api.list(&format!("/v1/audit?kind={kind}"))?.iter().filter(|entry| entry["revoked"] == "everything").count() == 6)
+                })?;
+            }
+            Ok(())
         })
     })
 }

@@ -14,7 +14,7 @@ use crate::tools::{python, root, yaml};
 
 /// Only a guard against hanging.
 const LIMIT: Duration = Duration::from_secs(180);
-/// These are there only where there are several regions, or cells of host agents.
+/// These are there only where there are several regions, or cells of agents.
 const ELSEWHERE: [&str; 3] = ["artifacts_region_nodes", "artifacts_cells", "artifacts_cell_members"];
 
 /// The expressions of the dashboard and of the alerts.

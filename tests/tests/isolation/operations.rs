@@ -87,7 +87,7 @@ pub(crate) fn all(api: &Api, names: &Names) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-const CONTRACT: [&str; 49] = [
+const CONTRACT: [&str; 50] = [
     "POST /v1/accounts",
     "GET /v1/cluster",
     "GET /v1/whoami",
@@ -97,6 +97,7 @@ const CONTRACT: [&str; 49] = [
     "POST /v1/mesh-credentials",
     "GET /v1/mesh-credentials",
     "DELETE /v1/mesh-credentials/{id}",
+    "GET /v1/mesh/cells",
     "POST /v1/tenants",
     "GET /v1/tenants",
     "GET /v1/tenants/{slug}",
@@ -156,6 +157,7 @@ fn operation(method: &str, template: &str, names: &Names) -> Result<Operation> {
             "/v1/whoami"
             | "/v1/api-keys"
             | "/v1/mesh-credentials"
+            | "/v1/mesh/cells"
             | "/v1/tenants"
             | "/v1/workspaces"
             | "/v1/sessions"

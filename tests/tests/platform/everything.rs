@@ -58,11 +58,11 @@ async fn gather(headless: &Arc<Headless>, tickets: Vec<TicketFile>) -> Result<Ve
     Ok(mounts)
 }
 
-/// How many sessions were fenced, by the audit trail.
-fn fenced(api: &Api) -> Result<usize> {
+/// How many entries of this kind the audit trail has.
+fn noted(api: &Api, kind: &str) -> Result<usize> {
     let (mut count, mut cursor) = (0, String::new());
     loop {
-        let page = api.get(&format!("/v1/audit?kind=session_fenced&limit=200{cursor}"))?;
+        let page = api.get(&format!("/v1/audit?kind={kind}&limit=200{cursor}"))?;
         count += page["items"].as_array().context("no items")?.len();
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -106,7 +106,9 @@ fn revoke_all(name: &str, call: impl Fn(&Api) -> Result<Value>) -> Result<()> {
         ensure!(lab.api.list("/v1/sessions")?.is_empty(), "sessions are left");
         wait_until("every mount knows", PATIENCE, || Ok(mounts.iter().all(|mount| mount.fenced() == Some(FenceReason::Revoked))))?;
         ensure!(other.fenced().is_none(), "another account's session was ended");
-        wait_until("the trail says what was fenced", PATIENCE, || Ok(fenced(&lab.api)? == count))?;
+        for kind in ["session_fenced", "session_out"] {
+            wait_until(&format!("the trail has a {kind} of each"), PATIENCE, || Ok(noted(&lab.api, kind)? == count))?;
+        }
         runtime.block_on(async {
             let mut endings = JoinSet::new();
             for mount in mounts {

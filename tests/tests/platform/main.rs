@@ -2,4 +2,5 @@
 
 mod encryption;
 mod everything;
+mod going;
 mod quotas;

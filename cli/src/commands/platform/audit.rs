@@ -1,20 +1,14 @@
 //! `artifacts platform audit …`
 
-use std::time::Duration;
-
 use artifacts_core::Timestamp;
 use artifacts_core::name::{RuntimeId, TenantSlug, WorkspaceAddress};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use crate::api::{ApiError, AuditEvent, Client, filters};
+use crate::api::{AuditEvent, Client, Following, filters};
 use crate::output::{Format, Output, Table, or_dash, printable};
 use crate::settings::Settings;
 use crate::stop::Stop;
-use crate::time;
-
-/// How long to wait before a stream that broke is opened again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What to do with the audit trail.
 #[derive(Debug, Subcommand)]
@@ -80,32 +74,16 @@ pub(crate) async fn run(command: AuditCommand, output: Output) -> anyhow::Result
 }
 
 async fn follow(client: &Client, filters: &[(&str, String)], output: Output) -> anyhow::Result<()> {
-    let mut seen: Option<String> = None;
+    let mut following = Following::new(client, filters);
     loop {
-        let mut events = match client.audit_events(filters, seen.as_deref()).await {
-            Ok(events) => events,
-            // The first time it may as well be a wrong address.
-            Err(ApiError::Unreachable { .. }) if seen.is_some() => {
-                time::sleep(AGAIN).await;
-                continue;
-            }
-            Err(ApiError::Answer { code, .. }) if seen.is_some() && code == "unavailable" => {
-                time::sleep(AGAIN).await;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        while let Ok(Some(event)) = events.next().await {
-            if event.kind == "ready" {
-                output.note("Following; Ctrl-C ends it.");
-            } else if output.format == Format::Json {
-                output.line(&event.data.to_string())?;
-            } else if let Ok(entry) = serde_json::from_value::<AuditEvent>(event.data) {
-                output.line(&printable(&line(&entry)))?;
-            }
-            seen = event.id.or(seen);
+        let event = following.next().await?;
+        if event.kind == "ready" {
+            output.note("Following; Ctrl-C ends it.");
+        } else if output.format == Format::Json {
+            output.line(&event.data.to_string())?;
+        } else if let Ok(entry) = serde_json::from_value::<AuditEvent>(event.data) {
+            output.line(&printable(&line(&entry)))?;
         }
-        time::sleep(AGAIN).await;
     }
 }
 
@@ -122,7 +100,9 @@ fn by(by: &Map<String, Value>) -> String {
 fn detail(event: &AuditEvent) -> Option<String> {
     let fields = ["session_id", "ticket_id", "grant_id", "key_id", "copied_from"];
     let id = fields.into_iter().find_map(|field| text(event, field));
-    let parts: Vec<&str> = [id, text(event, "reason"), text(event, "host"), text(event, "remote_addr")].into_iter().flatten().collect();
+    let after = event.rest.get("after_ms").and_then(Value::as_u64).map(|ms| format!("after {ms} ms"));
+    let texts = [id, text(event, "reason"), text(event, "how"), after.as_deref(), text(event, "host"), text(event, "remote_addr")];
+    let parts: Vec<&str> = texts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 

@@ -1,12 +1,15 @@
 //! `artifacts platform grant …`
 
+use std::time::Duration;
+
 use artifacts_core::GrantId;
 use artifacts_core::name::{RuntimeId, Subpath, TenantSlug, WorkspaceAddress};
 use artifacts_core::ticket::Mode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::api::{Grant, Revoked, fields, filters};
+use super::going::Going;
+use crate::api::{ApiError, Client, Grant, Revoked, fields, filters};
 use crate::output::{Output, Table, or_dash, relative};
 use crate::settings::Settings;
 use crate::ttl::Ttl;
@@ -67,10 +70,13 @@ pub(crate) struct ListArgs {
 #[command(
     override_usage = "artifacts platform grant revoke [OPTIONS] (<GRANT> | --tenant <SLUG>)",
     after_help = "\
+With --wait each mount has a line when every call in it fails: it has confirmed that, or its lease is over. With --format json
+these are entries of the audit trail, one document a line, and the last line is the answer.
+
 Examples:
   artifacts platform grant revoke grt_01h…                           one grant
   artifacts platform grant revoke --tenant acme --runtime run-1      whatever this runtime has
-  artifacts platform grant revoke --tenant acme                      whatever the tenant has"
+  artifacts platform grant revoke --tenant acme --wait               whatever the tenant has, and see its mounts go out"
 )]
 pub(crate) struct RevokeArgs {
     /// The grant
@@ -85,6 +91,9 @@ pub(crate) struct RevokeArgs {
     /// Those to this workspace only
     #[arg(long, value_name = "WORKSPACE", requires = "tenant")]
     workspace: Option<WorkspaceAddress>,
+    /// Wait until all their mounts are out, and say so of each: at most this long, a minute unless given
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "60s")]
+    wait: Option<Ttl>,
 }
 
 /// Does it.
@@ -109,22 +118,35 @@ pub(crate) async fn run(command: GrantCommand, output: Output) -> anyhow::Result
             ]);
             output.list(&client.grants(&filters).await?, table)
         }
-        GrantCommand::Revoke(RevokeArgs { id: Some(id), .. }) => {
-            let answer = client.revoke_grant(&id.to_string()).await?;
-            let sentence =
-                serde_json::from_value(answer.clone()).map_or_else(|_| format!("Revoked {id}."), |revoked| revoked_sentence(&revoked));
-            output.done(&answer, &sentence)
-        }
-        GrantCommand::Revoke(args) => {
-            let body = fields([
-                ("tenant_slug", args.tenant.map(|tenant| json!(tenant))),
-                ("runtime_id", args.runtime.map(|runtime| json!(runtime))),
-                ("workspace", args.workspace.map(|workspace| json!(workspace))),
-            ]);
-            let revoked = client.revoke_grants(&body).await?;
-            output.done(&revoked, &revoked_sentence(&revoked))
-        }
+        GrantCommand::Revoke(args) => match args.wait {
+            None => {
+                let revoked = revoke(&client, &args, None).await?;
+                output.done(&revoked, &revoked_sentence(&revoked))
+            }
+            Some(limit) => {
+                let out = [("kind", "session_out".to_owned())];
+                let going = Going::watch(&client, &out).await?;
+                let mut revoked = revoke(&client, &args, Some(0)).await?;
+                let all_out = going.show(&mut revoked, Duration::from_secs(limit.seconds()), output).await;
+                output.done(&revoked, &revoked_sentence(&revoked))?;
+                all_out
+            }
+        },
     }
+}
+
+/// `wait_ms` as the node is asked to wait for mounts.
+async fn revoke(client: &Client, args: &RevokeArgs, wait_ms: Option<u64>) -> Result<Revoked, ApiError> {
+    if let Some(id) = &args.id {
+        return client.revoke_grant(&id.to_string(), wait_ms).await;
+    }
+    let body = fields([
+        ("tenant_slug", args.tenant.as_ref().map(|tenant| json!(tenant))),
+        ("runtime_id", args.runtime.as_ref().map(|runtime| json!(runtime))),
+        ("workspace", args.workspace.as_ref().map(|workspace| json!(workspace))),
+        ("wait_ms", wait_ms.map(|ms| json!(ms))),
+    ]);
+    client.revoke_grants(&body).await
 }
 
 fn revoked_sentence(revoked: &Revoked) -> String {

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod everything;
+mod going;
 pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod mesh_credential;

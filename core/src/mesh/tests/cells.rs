@@ -2,16 +2,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::mesh::{Admission, CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, cell_nodes};
+use crate::mesh::{Admission, CELL_HOSTS_MAX, CELL_NODES, CellId, Cells, CellsError, Founding, HOST_GONE_MS, HostEntry, Pass, cell_nodes};
 use crate::name::NodeName;
-use crate::{KeyId, Timestamp};
+use crate::revocation::Issue;
+use crate::{AccountId, KeyId, Timestamp};
 
 /// Names and keys that are never the same twice.
 #[derive(Default)]
-struct Draws(u64);
+pub(super) struct Draws(u64);
 
 impl Draws {
-    fn draw(&mut self) -> Founding {
+    pub(super) fn draw(&mut self) -> Founding {
         self.0 += 1;
         let (mut id, mut secret) = ([0; 16], [0; 32]);
         id[..8].copy_from_slice(&(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes());
@@ -20,13 +21,21 @@ impl Draws {
     }
 }
 
-fn name(number: u16) -> NodeName {
+pub(super) fn name(number: u16) -> NodeName {
     format!("host-{number:05}").parse().unwrap()
 }
 
-fn host(credential: u128, seen_ms: u64) -> HostEntry {
-    let admission = Admission { credential: KeyId::from_bits(credential), expires_at: None, generation: 0 };
+pub(super) fn host(credential: u128, seen_ms: u64) -> HostEntry {
+    let issue = Issue { account: AccountId::from_bits(1), generation: 0 };
+    let admission = Admission { pass: Pass::Credential { id: KeyId::from_bits(credential), issue }, expires_at: None };
     HostEntry { admission, address: ([10, 0, 0, 1], 9).into(), seen_ms }
+}
+
+fn credential(admission: &Admission) -> KeyId {
+    match admission.pass {
+        Pass::Credential { id, .. } => id,
+        Pass::Session(_) => panic!("a guest among hosts"),
+    }
 }
 
 /// Where everybody is.
@@ -73,9 +82,9 @@ proptest! {
         for step in steps {
             let before = places(&cells);
             match step {
-                Step::Join(number, credential) => {
-                    let (name, host) = (name(number), host(credential.into(), now_ms));
-                    if ended.contains(&host.admission.credential) {
+                Step::Join(number, by) => {
+                    let (name, host) = (name(number), host(by.into(), now_ms));
+                    if ended.contains(&credential(&host.admission)) {
                         continue;
                     }
                     match cells.join(&name, host, || draws.draw()) {
@@ -95,8 +104,8 @@ proptest! {
                     let staying: Vec<_> = before.keys().filter(|name| name.as_str().bytes().last() != Some(b'0' + some % 10)).collect();
                     now_ms += HOST_GONE_MS;
                     for name in &staying {
-                        let credential = cells.iter().flat_map(|(_, cell)| cell.hosts()).find(|(other, _)| other == name).unwrap().1.admission.credential;
-                        cells.join(name, host(credential.bits(), now_ms), || draws.draw()).unwrap();
+                        let by = cells.iter().flat_map(|(_, cell)| cell.hosts()).find(|(other, _)| other == name).unwrap().1.admission;
+                        cells.join(name, host(credential(&by).bits(), now_ms), || draws.draw()).unwrap();
                     }
                     cells.tidy(now_ms);
                     let left = places(&cells);
@@ -105,17 +114,17 @@ proptest! {
                     sizes.sort_unstable();
                     prop_assert!(sizes.len() < 2 || sizes[0] + sizes[1] > CELL_HOSTS_MAX / 2, "two could be one: {:?}", sizes);
                 }
-                Step::End(credential) => {
-                    let credential = KeyId::from_bits(credential.into());
-                    ended.insert(credential);
-                    let closed = cells.end(|admission| admission.credential == credential, || draws.draw());
+                Step::End(by) => {
+                    let by = KeyId::from_bits(by.into());
+                    ended.insert(by);
+                    let closed = cells.end(now_ms, |admission| credential(admission) == by, || draws.draw());
                     prop_assert!(closed.iter().all(|id| cells.get(*id).is_none()));
                 }
             }
             for (_, cell) in cells.iter() {
                 for (_, host) in cell.hosts() {
-                    shown.entry(host.admission.credential).or_default().insert(cell.secret());
-                    prop_assert!(!ended.contains(&host.admission.credential), "an ended credential has a place");
+                    shown.entry(credential(&host.admission)).or_default().insert(cell.secret());
+                    prop_assert!(!ended.contains(&credential(&host.admission)), "an ended credential has a place");
                 }
                 let known = ended.iter().any(|credential| shown.get(credential).is_some_and(|secrets| secrets.contains(&cell.secret())));
                 prop_assert!(!known, "a cell goes on with a key that whoever was thrown out knows");
@@ -160,7 +169,7 @@ fn a_name_belongs_to_the_credential_that_it_came_with() {
     expired.admission.expires_at = Some(Timestamp::from_unix_ms(5));
     cells.join(&name(1), expired, || draws.draw()).unwrap();
     assert_eq!(places(&cells).len(), 1);
-    let closed = cells.end(|admission| admission.expires_at.is_some(), || draws.draw());
+    let closed = cells.end(3, |admission| admission.expires_at.is_some(), || draws.draw());
     assert_eq!((closed.len(), cells.is_empty()), (1, true));
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod cells;
+mod circles;
 mod datagrams;
 mod facts;
 mod fixture;

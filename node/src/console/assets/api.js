@@ -46,7 +46,7 @@ export const credentials = {
   },
 };
 
-async function request(method, path, { query, body, signal, credential = apiKey, accept = 'application/json' } = {}) {
+async function request(method, path, { query, body, signal, credential = apiKey, accept = 'application/json', after } = {}) {
   const url = new URL(path.replace(/^\//, ''), BASE);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== '') url.searchParams.set(name, value);
@@ -54,6 +54,7 @@ async function request(method, path, { query, body, signal, credential = apiKey,
   const headers = { accept };
   if (credential) headers.authorization = `Bearer ${credential}`;
   if (body !== undefined) headers['content-type'] = 'application/json';
+  if (after) headers['last-event-id'] = after;
   if (method === 'POST') headers['idempotency-key'] = randomName();
   const sent = Date.now();
   const answer = await fetch(url, {
@@ -96,9 +97,9 @@ export async function list(path, query, signal) {
   return Object.assign(items, { more: Boolean(cursor), total });
 }
 
-/** A stream of server-sent events: `[{event, id, data}]` as they come. `EventSource` could not send the credential. */
-export async function* events(path, query, signal) {
-  const answer = await request('GET', path, { query, signal, accept: 'text/event-stream' });
+/** A stream of server-sent events: `[{event, id, data}]` as they come, behind that of the id `after`. `EventSource` could not send the credential. */
+export async function* events(path, query, signal, after) {
+  const answer = await request('GET', path, { query, signal, after, accept: 'text/event-stream' });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {

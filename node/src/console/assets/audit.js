@@ -1,12 +1,12 @@
 import { events, get, now } from './api.js';
 import { h } from './dom.js';
-import { clock, count } from './format.js';
+import { clock, count, duration } from './format.js';
 import { pause, repeat } from './live.js';
 import { allOr, chip, filter, heading, id, mode, named, table, when, workspaceLink } from './parts.js';
 
 const KINDS = [
   'account_created', 'api_key_created', 'api_key_revoked', 'everything_revoked', 'grant_created', 'grant_revoked', 'session_ended',
-  'session_fenced', 'session_opened', 'session_revoked', 'tenant_changed', 'tenant_created', 'tenant_deleted', 'ticket_issued',
+  'session_fenced', 'session_opened', 'session_out', 'session_revoked', 'tenant_changed', 'tenant_created', 'tenant_deleted', 'ticket_issued',
   'workspace_changed', 'workspace_created', 'workspace_deleted', 'workspace_removed',
 ];
 const HOUR_MS = 3_600_000;
@@ -67,7 +67,7 @@ function view(context, trail) {
   const rows = [...trail.values()].reverse();
   const columns = [
     { title: 'When', class: 'wide', cell: (entry) => named(when(entry.at), clock(entry.at)) },
-    { title: 'What', class: 'wide', cell: (entry) => [chip(kindOf(entry.kind), entry.kind.replaceAll('_', ' ')), entry.reason ? h('span', { class: 'below' }, entry.reason.replaceAll('_', ' ')) : null] },
+    { title: 'What', class: 'wide', cell: (entry) => [chip(kindOf(entry.kind), entry.kind.replaceAll('_', ' ')), why(entry)] },
     { title: 'About', class: 'wide', cell: about },
     { title: 'By', class: 'wide', cell: ({ by }) => named(by.kind.replaceAll('_', ' '), [by.key_id, by.ticket_id].filter(Boolean).map(id)) },
   ];
@@ -84,8 +84,15 @@ function view(context, trail) {
   ];
 }
 
+/** `revoked, confirmed after 38 ms`. */
+function why({ reason, how, after_ms }) {
+  const after = after_ms === undefined ? '' : `${how ? `${how.replaceAll('_', ' ')} ` : ''}after ${duration(after_ms)}`;
+  const words = [reason?.replaceAll('_', ' '), after].filter(Boolean);
+  return words.length ? h('span', { class: 'below' }, words.join(', ')) : null;
+}
+
 function kindOf(kind) {
-  if (/revoked|deleted|fenced|removed/.test(kind)) return 'bad';
+  if (/revoked|deleted|fenced|out$|removed/.test(kind)) return 'bad';
   return /created|issued|opened/.test(kind) ? 'good' : 'quiet';
 }
 

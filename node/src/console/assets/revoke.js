@@ -3,15 +3,13 @@ import { call, list } from './api.js';
 import { openDialog } from './dialog.js';
 import { h, say } from './dom.js';
 import { counted, duration } from './format.js';
+import { followGoing } from './going.js';
 import { holder } from './health.js';
 import { pause } from './live.js';
 import { button, chip } from './parts.js';
 
-/** How often it is looked which mounts are left. */
-const LOOK_MS = 30;
-/** How long the call waits for mounts to confirm, and the longest that is watched. */
-const WAIT_MS = 5_000;
-const WATCH_MS = 15_000;
+/** The longest that is watched: a mount that nobody reaches is out when its lease is over. */
+const WATCH_MS = 60_000;
 
 /** Revokes one grant. */
 export function revokeGrant(grant) {
@@ -22,7 +20,7 @@ export function revokeGrant(grant) {
     sentence: [h('strong', null, who), ' loses ', h('strong', null, grant.mode), ' access to ', h('strong', null, grant.workspace), `${below}.`],
     query: { tenant_slug: grant.tenant_slug },
     takes: (session) => session.grant_id === grant.id,
-    act: () => call('DELETE', `/v1/grants/${encodeURIComponent(grant.id)}`, { query: { wait_ms: WAIT_MS } }),
+    act: () => call('DELETE', `/v1/grants/${encodeURIComponent(grant.id)}`, { query: { wait_ms: 0 } }),
   });
 }
 
@@ -33,21 +31,19 @@ export function revokeTenant(slug) {
     sentence: ['Every runtime of ', h('strong', null, slug), ' loses access to every workspace. The tenant itself stays.'],
     query: { tenant_slug: slug },
     takes: (session) => session.tenant_slug === slug,
-    act: () => call('POST', '/v1/grants/revoke', { body: { tenant_slug: slug, wait_ms: WAIT_MS } }),
+    act: () => call('POST', '/v1/grants/revoke', { body: { tenant_slug: slug, wait_ms: 0 } }),
   });
 }
 
 async function run({ title, sentence, query, takes, act }) {
   const dialog = openDialog(title);
-  const { signal } = dialog;
-  const look = async () => (await list('/v1/sessions', query, signal)).filter(takes);
   const buttons = (...all) => h('div', { class: 'buttons' }, ...all);
   const fail = (error) => {
-    if (!signal.aborted) dialog.show(h('p', { class: 'problem', role: 'alert' }, error.message), buttons(button('Close', dialog.close)));
+    if (!dialog.signal.aborted) dialog.show(h('p', { class: 'problem', role: 'alert' }, error.message), buttons(button('Close', dialog.close)));
   };
   let mounts;
   try {
-    mounts = await look();
+    mounts = (await list('/v1/sessions', query, dialog.signal)).filter(takes);
   } catch (error) {
     fail(error);
     return;
@@ -62,71 +58,88 @@ async function run({ title, sentence, query, takes, act }) {
     h('p', null, ...sentence),
     h('p', null, effect, ' This cannot be undone.'),
     rows(watched),
-    buttons(cancel, button('Revoke', () => watch(dialog, watched, look, act).catch(fail), 'danger')),
+    buttons(cancel, button('Revoke', () => watch(dialog, watched, { query, takes, act }).catch(fail), 'danger')),
   );
   cancel.focus();
 }
 
-async function watch(dialog, watched, look, act) {
-  const begun = performance.now();
-  const since = () => performance.now() - begun;
+/** Revokes once it is followed what that fences, and shows it until all mounts are out. */
+async function watch(dialog, watched, { query, takes, act }) {
+  const over = new AbortController();
+  const signal = AbortSignal.any([dialog.signal, over.signal]);
   let outcome;
-  const acting = act().then(
-    (answer) => (outcome = { sessions: answer.sessions, grants: answer.grants, ms: since() }),
-    (error) => (outcome = { error }),
-  );
-  const draw = () => dialog.show(progress(watched, outcome), rows(watched), h('div', { class: 'buttons' }, button('Close', dialog.close, 'primary')));
+  const draw = () => {
+    dialog.show(progress(watched, outcome), rows(watched), h('div', { class: 'buttons' }, button('Close', dialog.close, 'primary')));
+    if (outcome && watched.size >= outcome.matched && [...watched.values()].every(({ out }) => out)) over.abort();
+  };
+  const revoke = async () => {
+    const begun = performance.now();
+    const { grants, sessions } = await act();
+    outcome = { grants: grants.length, matched: sessions.matched, ms: performance.now() - begun };
+    draw();
+  };
+  const told = (entry) => {
+    if (takes(entry)) note(watched, entry);
+    draw();
+  };
   draw();
   dialog.element.querySelector('button').focus();
-  while (since() < WATCH_MS) {
-    const left = await look().catch((error) => {
-      if (dialog.signal.aborted) throw error;
-      // The node may be busy; what matters is what it says in the end.
-      return null;
+  try {
+    await new Promise((resolve, reject) => {
+      let begun;
+      const begin = () => (begun ??= revoke().then(() => true, reject));
+      signal.addEventListener('abort', resolve, { once: true });
+      // What was asked for is done, also if nobody watches or can watch.
+      dialog.signal.addEventListener('abort', begin, { once: true, signal: over.signal });
+      followGoing(query, signal, begin, told).catch(async (error) => {
+        if (await begin()) reject(new Error(`It is revoked for good. Its mounts cannot be watched: ${error.message}`));
+      });
+      pause(WATCH_MS, signal).then(resolve, () => {});
     });
-    if (outcome?.error) throw outcome.error;
-    if (left) note(watched, left, since());
-    draw();
-    if (outcome && [...watched.values()].every(({ out }) => out !== undefined)) break;
-    await pause(LOOK_MS, dialog.signal);
+  } finally {
+    over.abort();
   }
-  await acting;
-  if (outcome.error) throw outcome.error;
-  draw();
 }
 
-function note(watched, left, ms) {
-  for (const session of left) if (!watched.has(session.id)) watched.set(session.id, { session });
-  const living = new Set(left.map(({ id }) => id));
-  for (const mount of watched.values()) {
-    if (mount.out !== undefined || living.has(mount.session.id)) continue;
-    mount.out = ms;
-    say(`The mount of ${mount.session.host} is out.`);
+/** Takes note of an entry of the audit trail about a mount, also of one that came after the list. */
+function note(watched, entry) {
+  if (entry.kind === 'session_ended') {
+    // Unmounted before it came to that.
+    watched.delete(entry.session_id);
+    return;
+  }
+  const mount = watched.get(entry.session_id) ?? { session: { ...entry, id: entry.session_id } };
+  watched.set(entry.session_id, mount);
+  if (entry.kind === 'session_fenced') {
+    mount.fenced = true;
+  } else {
+    mount.out = { ms: entry.after_ms, how: entry.how };
+    say(`The mount of ${entry.host} is out.`);
   }
 }
 
 function progress(watched, outcome) {
-  const out = [...watched.values()].filter((mount) => mount.out !== undefined).length;
-  const bar = h('progress', { max: String(Math.max(1, watched.size)), value: String(watched.size ? out : outcome ? 1 : 0), 'aria-label': 'Mounts that are out' });
-  const words = watched.size ? `${out} of ${counted(watched.size, 'mount')} out` : 'No mounts to end';
+  const out = [...watched.values()].filter((mount) => mount.out);
+  const confirmed = out.filter((mount) => mount.out.how === 'confirmed').length;
+  const bar = h('progress', { max: String(Math.max(1, watched.size)), value: String(watched.size ? out.length : outcome ? 1 : 0), 'aria-label': 'Mounts that are out' });
+  const words = watched.size ? `${out.length} of ${counted(watched.size, 'mount')} out` : 'No mounts to end';
   if (!outcome) return [h('p', { class: 'big' }, words), bar, h('p', { class: 'note' }, 'Revoking…')];
-  const { sessions, grants, ms } = outcome;
-  const silent = sessions.matched - sessions.confirmed;
-  const rest = silent > 0
-    ? ` ${counted(silent, 'mount')} did not confirm in time: nothing more of ${silent === 1 ? 'it' : 'them'} is accepted, and what cannot be reached stalls by itself within a second.`
+  const left = watched.size - out.length;
+  const rest = left > 0
+    ? ` ${counted(left, 'mount')} did not yet: nothing more of ${left === 1 ? 'it' : 'them'} is accepted, and what cannot be reached stalls by itself within a second.`
     : '';
   return [
     h('p', { class: 'big' }, words),
     bar,
-    h('p', { class: 'note' }, `${counted(grants.length, 'grant')} revoked for good in ${duration(ms)}; ${counted(sessions.confirmed, 'mount')} confirmed that every call fails.${rest}`),
+    h('p', { class: 'note' }, `${counted(outcome.grants, 'grant')} revoked for good in ${duration(outcome.ms)}; ${counted(confirmed, 'mount')} confirmed that every call fails.${rest}`),
   ];
 }
 
 function rows(watched) {
-  const row = ({ session, out }) =>
-    h('li', { key: session.id, class: out === undefined ? '' : 'out' },
-      out === undefined ? chip('good', 'mounted') : chip('bad', 'out'),
+  const row = ({ session, fenced, out }) =>
+    h('li', { key: session.id, class: out ? 'out' : '' },
+      out ? chip('bad', 'out') : fenced ? chip('warn', 'fenced') : chip('good', 'mounted'),
       h('span', null, h('span', { class: 'name' }, session.host), h('span', { class: 'below' }, `${holder(session)} · ${session.workspace}`)),
-      h('span', { class: 'note' }, out === undefined ? '' : `within ${duration(out)}`));
+      h('span', { class: 'note' }, out ? [`after ${duration(out.ms)}`, h('span', { class: 'below' }, out.how === 'confirmed' ? 'confirmed' : 'its lease is over')] : ''));
   return h('ul', { class: 'mounts' }, ...[...watched.values()].map(row));
 }

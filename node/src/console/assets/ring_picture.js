@@ -1,4 +1,6 @@
-// The ring of a region as a picture: its shards around, its nodes within, and from each node a line to what it has.
+// The ring of a region as a picture: its shards around, its nodes within, and from each node a line to what it has. Outside of the
+// shards are the cells of an account's hosts, each with a line to its nodes.
+import { cellWords, freshnessOf } from './cells.js';
 import { svg } from './dom.js';
 import { counted } from './format.js';
 
@@ -8,6 +10,9 @@ const COLOURS = 8;
 const GAP = 0.012;
 /** More numbers than this cannot be read. */
 const MOST_NUMBERS = 40;
+/** Where cells are, around shards and without; how large an empty and a full one is, and how many have room. */
+const [CELLS, CELLS_ALONE, SMALL, LARGE, MOST_CELLS] = [228, 176, 11, 20, 32];
+const [MARGIN, FULL] = [52, 48];
 
 /** A colour for each node, the same as long as the nodes are. */
 export function colours(members) {
@@ -15,7 +20,7 @@ export function colours(members) {
 }
 
 /** Draws it. What it shows stands in words in its label and in the tables below it. */
-export function ringPicture(status, region, colour) {
+export function ringPicture(status, region, colour, hosts = []) {
   const members = status.members.filter((member) => member.region === region);
   const shards = status.shards.filter((shard) => shard.region === region);
   const places = new Map(members.map(({ name }, index) => [name, point(members.length > 1 ? NODES : 0, (index / members.length) * 2 * Math.PI)]));
@@ -29,9 +34,33 @@ export function ringPicture(status, region, colour) {
   const live = members.filter((member) => member.live);
   const links = live.flatMap((one, index) => live.slice(index + 1).map((other) =>
     line(places.get(one.name), places.get(other.name), 'link', `${one.name} ${other.name}`)));
-  const words = `${counted(members.length, 'node')}, ${live.length} heard; ${counted(shards.length, 'shard')}, ${shards.filter((shard) => ownerOf(shard).name).length} with an owner`;
-  return svg('svg', { viewBox: `0 0 ${SIZE} ${SIZE}`, role: 'img', 'aria-label': `The ring of ${region}: ${words}` },
-    ...links, ...ties, ...cells, ...members.map((member) => node(member, places.get(member.name), colour, member.name === status.node)));
+  const words = [
+    `${counted(members.length, 'node')}, ${live.length} heard`,
+    shards.length > 0 && `${counted(shards.length, 'shard')}, ${shards.filter((shard) => ownerOf(shard).name).length} with an owner`,
+    hosts.length > 0 && cellWords(hosts),
+  ];
+  const [from, size] = hosts.length && shards.length ? [-MARGIN, SIZE + 2 * MARGIN] : [0, SIZE];
+  const radius = shards.length ? CELLS : CELLS_ALONE;
+  const drawn = [...hosts].sort((one, other) => other.hosts - one.hosts).slice(0, MOST_CELLS).sort((one, other) => (one.id < other.id ? -1 : 1));
+  const spots = drawn.map((of, index) => ({ of, at: point(radius, ((index + 0.5) / drawn.length) * 2 * Math.PI) }));
+  return svg('svg', { viewBox: `${from} ${from} ${size} ${size}`, role: 'img', 'aria-label': `The ring of ${region}: ${words.filter(Boolean).join('; ')}` },
+    ...links, ...spots.flatMap((spot) => threads(spot, places, colour)), ...ties, ...cells,
+    ...members.map((member) => node(member, places.get(member.name), colour, member.name === status.node)), ...spots.map(hostCell));
+}
+
+/** The lines from a cell to its nodes; loose to one that does not take part yet. */
+function threads({ of, at }, places, colour) {
+  const parts = of.nodes.filter(({ name }) => places.has(name));
+  return parts.map(({ name, takes_part }) =>
+    line(places.get(name), at, `thread node-${colour.get(name)}${takes_part ? '' : ' loose'}`, `${of.id} ${name}`));
+}
+
+/** A cell: the more hosts, the larger, and how many. */
+function hostCell({ of, at: [x, y] }) {
+  const r = SMALL + (LARGE - SMALL) * Math.sqrt(Math.min(1, of.hosts / FULL));
+  return svg('g', { key: `hosts ${of.id}`, class: `host-cell ${freshnessOf(of)[0]}` },
+    svg('circle', { cx: x, cy: y, r: r.toFixed(1) }),
+    svg('text', { x, y, 'text-anchor': 'middle', 'dominant-baseline': 'central' }, of.hosts));
 }
 
 /** Who has a shard in hand; if nobody says so, who should. */

@@ -3,13 +3,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use artifacts_core::cluster::Seat;
 use artifacts_core::hosts::{CellAnswer, CellPlace, JoinCell};
 use artifacts_core::mesh::{
-    Admission, CellId, Cells, CellsError, Founding, HOST_ASKS_MS, HostEntry, NodePhase, cell_nodes, is_usable_address,
+    Admission, CellEntry, CellId, CellsError, Circle, Circles, Founding, HOST_ASKS_MS, HostEntry, NodePhase, Pass, cell_nodes,
+    is_usable_address,
 };
 use artifacts_core::name::NodeName;
 use artifacts_core::protocol::Refusal;
-use artifacts_core::revocation::{Issue, Target};
+use artifacts_core::revocation::Issue;
 use artifacts_core::{AccountId, ErrorCode};
 use futures_util::future::join_all;
 use tokio::time::MissedTickBehavior;
@@ -21,7 +23,7 @@ use crate::fleet::peer::{PeerCall, PeerError};
 use crate::fleet::place::Home;
 use crate::fleet::{Fleet, Unit};
 
-/// How often other nodes are told what to take part in, and hosts that have gone are taken out.
+/// How often other nodes are told what to take part in, and members that have gone are taken out.
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long a node may take to answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -56,47 +58,70 @@ impl Fleet {
         if !account.is_some_and(|account| key.stands(&account, now)) {
             return Ok(Err(unauthorized()));
         }
+        let issue = Issue { account: key.account, generation: key.generation };
+        let admission = Admission { pass: Pass::Credential { id: key.id, issue }, expires_at: key.expires_at };
+        Ok(self.seat_member(unit, key.account, &Circle::Hosts, join, admission))
+    }
+
+    /// Gives whoever was let in its place, and what is new.
+    pub(super) fn seat_member(
+        &self,
+        unit: &Unit,
+        account: AccountId,
+        circle: &Circle,
+        join: &JoinCell,
+        admission: Admission,
+    ) -> Result<CellAnswer, Refusal> {
         if !is_usable_address(&join.address) {
-            return Ok(Err(Refusal::new(
-                ErrorCode::InvalidRequest,
-                "nothing can be sent to the address of the host; see `--mesh-advertise`",
-            )));
+            let message = "nothing can be sent to the address of the agent; see `--mesh-advertise`";
+            return Err(Refusal::new(ErrorCode::InvalidRequest, message));
         }
-        let seen_ms = self.clock().monotonic_ms();
-        let admission = Admission { credential: key.id, expires_at: key.expires_at, generation: key.generation };
-        let host = HostEntry { admission, address: join.address, seen_ms };
-        let place = match self.place(unit, key.account, &join.host, host) {
-            Ok(place) => place,
-            Err(error @ CellsError::NameTaken) => return Ok(Err(Refusal::new(ErrorCode::InvalidRequest, error.to_string()))),
-            Err(error @ CellsError::Full) => return Ok(Err(Refusal::new(ErrorCode::QuotaExceeded, error.to_string()))),
-        };
+        let host = HostEntry { admission, address: join.address, seen_ms: self.clock().monotonic_ms() };
+        let place = self.place(unit, account, circle, &join.host, host).map_err(|error| {
+            let code = match error {
+                CellsError::NameTaken => ErrorCode::InvalidRequest,
+                CellsError::Full | CellsError::GuestsFull => ErrorCode::QuotaExceeded,
+            };
+            Refusal::new(code, error.to_string())
+        })?;
         let clock = (self.0.clock_id, self.clock().monotonic_ms());
         let mut news = unit.context.log.lock().signed_news(join.known);
         news.clock = Some(clock);
         let again_ms = if news.is_all { HOST_ASKS_MS } else { 0 };
-        Ok(Ok(CellAnswer {
-            account: key.account,
-            credential: key.id,
-            generation: key.generation,
-            seat: artifacts_core::cluster::Seat { region: self.regions().here().clone(), shard: unit.shard },
+        let (credential, generation) = match admission.pass {
+            Pass::Credential { id, issue } => (Some(id), issue.generation),
+            Pass::Session(standing) => (None, standing.issue.map_or(0, |issue| issue.generation)),
+        };
+        Ok(CellAnswer {
+            account,
+            credential,
+            generation,
+            seat: Seat { region: self.regions().here().clone(), shard: unit.shard },
             shards: self.map(),
             place,
             news,
             keys: self.common().key_ring.read().jwks(),
             again_ms,
-        }))
+        })
     }
 
-    /// The place of a host; nothing where this node cannot take part in cells.
-    fn place(&self, unit: &Unit, account: AccountId, name: &NodeName, host: HostEntry) -> Result<Option<CellPlace>, CellsError> {
+    /// The place of a member; nothing where this node cannot take part in cells.
+    fn place(
+        &self,
+        unit: &Unit,
+        account: AccountId,
+        circle: &Circle,
+        name: &NodeName,
+        host: HostEntry,
+    ) -> Result<Option<CellPlace>, CellsError> {
         let (id, order) = {
             let mut accounts = unit.cells.lock();
-            let cells = accounts.entry(account).or_default();
-            let id = cells.join(name, host, || self.founding())?;
-            (id, cells.get(id).map(|cell| (cell.secret(), self.seeds(id, cell.hosts().filter(|(other, _)| *other != name)))))
+            let circles = accounts.entry(account).or_default();
+            let id = circles.join(circle, name, host, || self.founding())?;
+            (id, circles.get(circle, id).map(|cell| (cell.secret(), self.seeds(circle, id, cell, Some(name)))))
         };
         let Some((secret, others)) = order else { return Ok(None) };
-        // Most hosts ask again for a cell that all take part in already.
+        // Most ask again for a cell that all take part in already.
         let cells = &self.0.cells;
         let own = if cells.serves(id) {
             cells.open_port(self).map(|(_, address)| address)
@@ -107,7 +132,7 @@ impl Fleet {
         let own = match own {
             Ok(address) => address,
             Err(error) => {
-                tracing::error!(%error, "a host agent is left without a cell; see `mesh.listen`");
+                tracing::error!(%error, "an agent is left without a cell; see `mesh.listen`");
                 return Ok(None);
             }
         };
@@ -121,9 +146,11 @@ impl Fleet {
         Founding { id: CellId(id), secret }
     }
 
-    /// Through whom to find a cell: its other nodes, and some of its hosts, those first that have asked last.
-    fn seeds<'a>(&self, id: CellId, hosts: impl Iterator<Item = (&'a NodeName, &'a HostEntry)>) -> Vec<SocketAddr> {
-        let mut hosts: Vec<_> = hosts.map(|(_, host)| (host.seen_ms, host.address)).collect();
+    /// Through whom besides this node to find a cell: its other nodes, and some of its hosts, those first that have asked last. A guest's address is what
+    /// the guest says, so nobody is sent there before the guest has spoken in the cell.
+    fn seeds(&self, circle: &Circle, id: CellId, cell: &CellEntry, for_whom: Option<&NodeName>) -> Vec<SocketAddr> {
+        let others = cell.hosts().filter(|(name, _)| !circle.is_of_guests() && Some(*name) != for_whom);
+        let mut hosts: Vec<_> = others.map(|(_, host)| (host.seen_ms, host.address)).collect();
         hosts.sort_unstable_by_key(|(seen_ms, _)| std::cmp::Reverse(*seen_ms));
         let addresses = self.0.cells.addresses.lock();
         let nodes = self.nodes_of(id).into_iter().filter_map(|node| addresses.get(&node).copied());
@@ -131,7 +158,7 @@ impl Fleet {
     }
 
     /// The nodes of a cell that this one owns, itself first.
-    fn nodes_of(&self, id: CellId) -> Vec<NodeName> {
+    pub(super) fn nodes_of(&self, id: CellId) -> Vec<NodeName> {
         let view = self.ring().view();
         let serving: BTreeSet<NodeName> =
             view.others_in(self.regions().here().as_str(), NodePhase::Serving).map(|member| member.id.name.clone()).collect();
@@ -147,35 +174,33 @@ impl Fleet {
     /// All cells of the accounts that this node owns, with the nodes of each.
     fn orders(&self) -> Vec<(CellOrder, Vec<NodeName>)> {
         let mut orders = Vec::new();
+        let own = self.0.cells.port_address(self);
         for unit in self.units() {
-            for (id, cell) in unit.cells.lock().values().flat_map(Cells::iter) {
-                let order = CellOrder { id, secret: cell.secret(), shard: unit.shard, seeds: self.seeds(id, cell.hosts()) };
-                orders.push((order, self.nodes_of(id)));
+            for (circle, id, cell) in unit.cells.lock().values().flat_map(Circles::iter) {
+                let seeds = own.into_iter().chain(self.seeds(circle, id, cell, None)).collect();
+                orders.push((CellOrder { id, secret: cell.secret(), shard: unit.shard, seeds }, self.nodes_of(id)));
             }
         }
         orders
     }
 
-    /// Takes out hosts that have gone and credentials that have ended.
+    /// Takes out members that have gone, and what they came with that has ended.
     fn tidy_cells(&self) {
         let (now_ms, now) = (self.clock().monotonic_ms(), self.clock().wall());
         let common = self.common();
         for unit in self.units() {
             let mut accounts = unit.cells.lock();
-            for (account, cells) in accounts.iter_mut() {
+            for circles in accounts.values_mut() {
                 let register = common.revocations.read();
-                let has_ended = |admission: &Admission| {
-                    let issue = Issue { account: *account, generation: admission.generation };
-                    admission.expires_at.is_some_and(|at| at <= now)
-                        || register.revoked(Target::Key(admission.credential)).is_some()
-                        || register.is_void(issue)
-                };
-                for closed in cells.end(has_ended, || self.founding()) {
-                    tracing::info!(cell = %closed, "a cell is closed, since a mesh credential that it knew has ended");
+                let has_ended = |admission: &Admission| admission.has_ended(&register, now);
+                for closed in circles.end(now_ms, has_ended, || self.founding()) {
+                    tracing::info!(cell = %closed, "a cell is closed, since a right that somebody came with has ended");
                 }
-                cells.tidy(now_ms);
+                for closed in circles.tidy(now_ms, || self.founding()) {
+                    tracing::debug!(cell = %closed, "a cell of guests is closed, since somebody has gone who knew its key");
+                }
             }
-            accounts.retain(|_, cells| !cells.is_empty());
+            accounts.retain(|_, circles| !circles.is_empty());
         }
     }
 

@@ -1,19 +1,23 @@
-//! The cells of host agents: this node forms those of the accounts whose shards it owns, and takes part in those that it is told of.
+//! The cells of agents: this node forms those of the accounts whose shards it owns, and takes part in those that it is told of.
 //!
 //! - **The owner of an account's shard forms its cells** ([`founding`]), since every host comes to it with its credential anyway, and
-//!   nobody has to agree with anybody. It tells the other nodes of each cell every few seconds what to take part in; who is not told
+//!   nobody has to agree with anybody. Guests are brought to it by the node that they ask, once the owner of their workspace has said
+//!   whose they are ([`guests`]). It tells the other nodes of each cell every few seconds what to take part in; who is not told
 //!   any more leaves ([`serving`]). Nothing of it is kept: a new owner founds new cells.
 //! - **A cell hears of its account's shard alone**: the newest beacon, the newest records, answers to its members' questions. All of it
 //!   is signed, so it makes no difference that hosts pass it on.
+//! - **An account sees its own cells** ([`sight`]), with no addresses and no names of hosts, and of others not even that they are there.
 //! - **Nothing goes the other way.** What members of a cell say reaches neither the ring nor another cell; of their questions a node
 //!   keeps the number and when it came.
-//! - Without hosts there is no socket and no task at work.
+//! - Without agents there is no socket and no task at work.
 //!
 //! `docs/design/0021-cells.md` tells why.
 
 mod founding;
+mod guests;
 mod news;
 mod serving;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,7 +34,9 @@ use self::news::SeatNews;
 use self::serving::Served;
 
 pub(super) use founding::run as tend;
+pub(super) use guests::Guest;
 pub(super) use serving::run as serve;
+pub(super) use sight::CellsOfShard;
 
 /// What a node is to take part in.
 #[derive(Clone, Serialize, Deserialize)]

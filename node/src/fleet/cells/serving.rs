@@ -21,7 +21,8 @@ use crate::fleet::handle::Inner;
 const PERIOD: Duration = Duration::from_millis(100);
 /// A cell of which the owner has not spoken for so long is left: it may be another node by now, which founds cells of its own.
 const TOLD_MS: u64 = 15_000;
-/// How long its members are told that a cell is closed.
+/// How long its members are told that a cell is closed, and all else as before: what it is closed for is what one of them has lost, who
+/// may have no other way to hear of it.
 const CLOSING_MS: u64 = 1_500;
 /// To how many hosts beacons and answers go at once, and to how many records do.
 const FEW: usize = 8;
@@ -63,8 +64,8 @@ impl CellsHere {
             Some(port) => port.clone(),
             None => {
                 let opened =
-                    Port::open(listen, count).map_err(|error| format!("cannot receive datagrams of host agents at {listen}: {error}"))?;
-                tracing::info!(address = %opened.local_addr(), "the node takes part in cells of host agents");
+                    Port::open(listen, count).map_err(|error| format!("cannot receive datagrams of agents at {listen}: {error}"))?;
+                tracing::info!(address = %opened.local_addr(), "the node takes part in cells of agents");
                 port.insert(opened).clone()
             }
         };
@@ -76,6 +77,12 @@ impl CellsHere {
             address.set_port(opened.local_addr().port());
         }
         Ok((opened, address))
+    }
+
+    /// Where others reach the socket, if it is open.
+    pub(super) fn port_address(&self, fleet: &Fleet) -> Option<SocketAddr> {
+        let is_open = self.port.lock().is_some();
+        is_open.then(|| self.open_port(fleet).ok())?.map(|(_, address)| address)
     }
 }
 
@@ -224,7 +231,7 @@ impl Fleet {
         served.retain(|_, cell| cell.closed_ms.is_none_or(|closed_ms| now_ms.saturating_sub(closed_ms) < CLOSING_MS));
         cells.forget_seats(&served);
         let news = cells.news.lock();
-        for cell in served.values_mut().filter(|cell| cell.closed_ms.is_none()) {
+        for cell in served.values_mut() {
             cell.listen(now_ms);
             if let (Some(clock), Some((kid, key))) = (self.owner_clock(&cell.seat), &signing)
                 && cell.answer(clock)

@@ -8,11 +8,14 @@ from typing_extensions import NotRequired, TypedDict
 
 __all__ = [
     "Account",
+    "AccountCell",
+    "AccountCells",
     "ApiKey",
     "AuditActor",
     "AuditEvent",
     "AuditKind",
     "AuditNews",
+    "CellPart",
     "CreatedApiKey",
     "CreatedMeshCredential",
     "CreatedMountTicket",
@@ -36,6 +39,7 @@ __all__ = [
     "MeshCredential",
     "Mode",
     "Page",
+    "RegionNode",
     "ReleasedLock",
     "RevokedApiKey",
     "RevokedGrants",
@@ -83,6 +87,7 @@ AuditKind = Literal[
     "session_ended",
     "session_revoked",
     "session_fenced",
+    "session_out",
     "everything_revoked",
 ]
 
@@ -508,6 +513,53 @@ class AuditEvent(TypedDict):
     remote_addr: NotRequired[str]
     #: Why.
     reason: NotRequired[str]
+    #: Of a session that was fenced: what it stood on that was revoked.
+    revoked: NotRequired[Literal["grant", "session", "api_key", "workspace", "everything"]]
+    #: Of a mount that is out: whether it has confirmed that every call fails, or its lease is over.
+    how: NotRequired[Literal["confirmed", "lease_ended"]]
+    #: Of a session that was fenced, and of its mount that is out: how many milliseconds after the revocation was recorded.
+    after_ms: NotRequired[int]
+
+
+class RegionNode(TypedDict):
+    """A node, as all accounts may know it."""
+
+    name: str
+    #: ``joining``, ``serving``, ``stranded``, ``leaving``, ``silent`` or ``unknown``.
+    state: str
+
+
+class CellPart(TypedDict):
+    """A node of a cell."""
+
+    name: str
+    #: Whether it has said that it takes part.
+    takes_part: bool
+
+
+class AccountCell(TypedDict):
+    """A cell: hosts of one account, and up to two nodes, that gossip with each other."""
+
+    #: ``cell-…``
+    id: str
+    #: How many hosts are in it.
+    hosts: int
+    #: The nodes that are to take part.
+    nodes: List[CellPart]
+    #: How long ago the host that was heard last asked for its cell.
+    latest_ms: int
+    #: The same of the host that has been silent longest.
+    longest_ms: int
+
+
+class AccountCells(TypedDict):
+    """The cells in which the hosts of an account gossip, and the nodes of their region."""
+
+    region: str
+    nodes: List[RegionNode]
+    #: The most hosts of a cell.
+    hosts_max: int
+    cells: List[AccountCell]
 
 
 class AuditNews(TypedDict):

@@ -5,7 +5,7 @@ from typing import Optional, Union, cast
 
 from .._address import segment
 from .._call import Call
-from .._types import CreatedMeshCredential, MeshCredential
+from .._types import AccountCells, CreatedMeshCredential, MeshCredential
 from .pages import Paginated
 from .transport import Transport
 
@@ -44,3 +44,10 @@ class MeshCredentials:
         """Revokes a credential: its hosts leave the mesh, and their mounts live on by their streams."""
         call = Call("DELETE", f"/v1/mesh-credentials/{segment(id)}")
         return cast(MeshCredential, self._transport.json(call, timeout=timeout))
+
+    def cells(self, *, timeout: Optional[float] = None) -> AccountCells:
+        """The cells in which the account's hosts gossip.
+
+        They tell how large each is, which nodes take part, and how lately its hosts were heard.
+        """
+        return cast(AccountCells, self._transport.json(Call("GET", "/v1/mesh/cells"), timeout=timeout))
