@@ -17,6 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 const STALE: Duration = Duration::from_millis(1_500);
 /// How long after the call something is to fail, if anything is.
 const FAILS_WITHIN: Duration = Duration::from_secs(4);
+/// An agent that reached no node by HTTP for a minute would have gone from its cell; so many rounds take less.
+const AGENT_ROUNDS: usize = 20;
 /// How long an idle agent is watched.
 const IDLE: Duration = Duration::from_secs(20);
 /// Hosts in a cell that is full, and in one that is not.
@@ -36,8 +38,13 @@ pub(crate) fn alone(scratch: &Arc<Scratch>, rounds: usize) -> Result<Option<Samp
     cluster.check(|cluster| {
         let home = cluster.home(1, 2)?;
         let (_, file) = HostAgent::credential(scratch, &cluster.nodes[0].url(), &home.key, "host")?;
-        let agent = HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file])?;
+        let start = || HostAgent::start_with(None, scratch, &["--mesh-credential-file", &file]);
+        let mut agent = start()?;
         for round in 0..rounds {
+            if round > 0 && round % AGENT_ROUNDS == 0 {
+                drop(agent);
+                agent = start()?;
+            }
             let tenant = format!("tenant-{round}");
             let mount = Mount::new(scratch, &tenant, &Credential::Ticket(cluster.ticket(0, &home, &tenant)?))?;
             ensure!(agent.serves(&mount)?, "the mount was not handed over");
