@@ -105,6 +105,7 @@ fn revoke_all(name: &str, call: impl Fn(&Api) -> Result<Value>) -> Result<()> {
         ensure!(matched == fenced_now && matched <= Some(count as u64) && matched > Some(0), "{}", answer["sessions"]);
         ensure!(lab.api.list("/v1/sessions")?.is_empty(), "sessions are left");
         wait_until("every mount knows", PATIENCE, || Ok(mounts.iter().all(|mount| mount.fenced() == Some(FenceReason::Revoked))))?;
+        println!("{name}: every mount knew {} ms after the call was made", begun.elapsed().as_millis());
         ensure!(other.fenced().is_none(), "another account's session was ended");
         for kind in ["session_fenced", "session_out"] {
             wait_until(&format!("the trail has a {kind} of each"), PATIENCE, || Ok(noted(&lab.api, kind)? == count))?;
