@@ -26,7 +26,7 @@ impl TraceArgs {
 /// Begins to trace, if that is wanted.
 ///
 /// # Errors
-/// What is wrong with the options or the environment.
+/// What is wrong with the options.
 pub(crate) fn start(options: &TraceOptions, service: &'static str) -> Result<Tracing, Failure> {
     artifacts_trace::start(options, service).map_err(|error| Failure::usage(error.to_string()))
 }

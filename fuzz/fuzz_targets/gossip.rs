@@ -32,8 +32,11 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(Opened::Gossip { message, .. }) = other.open(from, &datagram, 1) else { return };
     assert!(message.digest().len() <= MEMBERS_MAX && message.delta().len() <= MEMBERS_MAX);
     if let Some(theirs) = to_chitchat(&message, "fuzz") {
-        let again = from_chitchat(&theirs).expect("what chitchat has read it writes");
-        assert!(again.digest().len() <= message.digest().len(), "nobody is made up");
+        // It writes a delta only that it has made itself.
+        if matches!(message, Gossip::Syn(_)) {
+            let again = from_chitchat(&theirs).expect("what chitchat has read it writes");
+            assert!(again.digest().len() <= message.digest().len(), "nobody is made up");
+        }
     }
     for entry in message.delta() {
         let is_receiver = entry.member.name == other.me().name && entry.member.generation == other.me().incarnation.generation;

@@ -10,10 +10,15 @@
 //! - a collector that is away, slow or refuses costs a line in the log a minute at the most.
 
 mod current;
+#[cfg(feature = "otlp")]
+mod exporter;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_exporter.rs"]
 mod exporter;
 mod options;
 mod span;
 mod time;
+#[cfg(feature = "otlp")]
 mod tls;
 mod tracer;
 

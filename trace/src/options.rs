@@ -20,6 +20,9 @@ pub enum TraceError {
     /// No ratio.
     #[error("{0} is no share of traces; give a number from 0 to 1")]
     Ratio(String),
+    /// The program was built without what sends traces.
+    #[error("this program cannot send traces: it was built for sandboxes, without that; use the other one")]
+    Absent,
     /// The system or a library refuses.
     #[error("cannot start to trace: {0}")]
     System(String),

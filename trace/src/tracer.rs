@@ -44,18 +44,31 @@ pub(crate) fn drop_spans(count: usize) {
 /// Begins to trace, as `service` unless the environment gives another name, where the options or the environment say where to; once
 /// a process. Tracing goes on until the answer is told to finish.
 ///
+/// What the environment alone says may be meant for other programs: if it cannot be done, nothing is traced, and the log says why.
+///
 /// # Errors
-/// [`TraceError`].
+/// [`TraceError`], of the options.
 pub fn start(options: &TraceOptions, service: &'static str) -> Result<Tracing, TraceError> {
-    let Some(settings) = options.settings(|name| std::env::var(name).ok())? else { return Ok(Tracing(None)) };
+    match begin(options, service) {
+        Err(TraceError::Absent) if options.endpoint.is_none() => Ok(Tracing(None)),
+        Err(error) if *options == TraceOptions::default() => {
+            tracing::warn!(%error, "nothing is traced");
+            Ok(Tracing(None))
+        }
+        begun => begun.map(Tracing),
+    }
+}
+
+fn begin(options: &TraceOptions, service: &'static str) -> Result<Option<&'static Tracer>, TraceError> {
+    let Some(settings) = options.settings(|name| std::env::var(name).ok())? else { return Ok(None) };
     if is_on() {
-        return Ok(Tracing(None));
+        return Ok(None);
     }
     let exporter = Exporter::start(&settings.endpoint, resource(service))?;
     let scope = InstrumentationScope::builder("artifacts").with_version(env!("CARGO_PKG_VERSION")).build();
     let tracer = TRACER.get_or_init(|| Tracer { exporter, bound: bound(settings.ratio), scope });
     tracing::info!(endpoint = settings.endpoint, ratio = settings.ratio, "calls are traced");
-    Ok(Tracing(Some(tracer)))
+    Ok(Some(tracer))
 }
 
 /// That a process traces, until it ends.
