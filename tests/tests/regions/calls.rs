@@ -52,16 +52,17 @@ fn any_node_of_any_region_answers() -> Result<()> {
                     wait_until("it is gone", PATIENCE, || Ok(api.send("GET", &path, None)?.status == 404))?;
                 }
             }
-            let keys = lookup(0, "")?.without_token().get("/.well-known/jwks.json")?;
-            let mut kids: Vec<String> = keys["keys"].as_array().context("keys")?.iter().map(|key| key["kid"].to_string()).collect();
-            ensure!(kids.len() == 2, "{keys}");
-            kids.sort();
-            for node in ALL {
+            // Nodes ask other regions for their keys now and then.
+            let told_by = |node| -> Result<Vec<String>> {
                 let told = lookup(node, "")?.without_token().get("/.well-known/jwks.json")?;
-                let mut told: Vec<String> = told["keys"].as_array().context("keys")?.iter().map(|key| key["kid"].to_string()).collect();
-                told.sort();
-                ensure!(told == kids, "{told:?}");
-            }
+                let mut kids: Vec<_> = told["keys"].as_array().context("keys")?.iter().map(|key| key["kid"].to_string()).collect();
+                kids.sort();
+                Ok(kids)
+            };
+            wait_until("all nodes tell the keys of both regions", PATIENCE, || {
+                let kids = told_by(0)?;
+                Ok(kids.len() == 2 && ALL.into_iter().map(told_by).all(|told| told.is_ok_and(|told| told == kids)))
+            })?;
             Ok(())
         })
     })
