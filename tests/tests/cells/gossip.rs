@@ -1,12 +1,9 @@
 use anyhow::{Result, ensure};
 use artifacts_tests::mounted;
-use artifacts_tests::time::{Duration, sleep, wait_until};
+use artifacts_tests::time::{sleep, wait_until};
 
 use crate::fixture::{LIMIT, PATIENCE};
-use crate::site::Site;
-
-/// By then nothing counts any more that was known before a cut.
-const STALE: Duration = Duration::from_millis(2_500);
+use crate::site::{STALE, Site};
 
 /// No stream reaches any node. The mount goes on by what the host hears in its cell, and ends by it.
 #[test]
@@ -18,14 +15,7 @@ fn a_host_on_gossip_alone_serves_and_ends_with_the_right() -> Result<()> {
             let bystander = site.client(cluster, scratch, "two")?;
             ensure!(agent.serves(&client.mount)? && agent.serves(&bystander.mount)?);
             client.wait_in_cell()?;
-            site.cut_streams(true);
-            sleep(STALE);
-            client.wait_served("calls are served on gossip alone")?;
-            client.revoke(cluster, 0, site)?;
-            bystander.wait_served("a mount with another right goes on")?;
-            site.cut_streams(false);
-            client.mount.tear_down()?;
-            bystander.mount.tear_down()
+            site.expect_gossip_to_do(cluster, client, bystander)
         })
     })
 }

@@ -16,8 +16,6 @@ use crate::fixture::{LIMIT, PATIENCE};
 use crate::raw_guest::{NOWHERE, RawGuest, ask, code, place, secret};
 use crate::site::Site;
 
-/// By then nothing counts any more that was known before a cut.
-const STALE: Duration = Duration::from_millis(2_500);
 /// What a proof lasts, and what the end of a gossip task may cost besides.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
@@ -32,14 +30,7 @@ fn a_guest_on_gossip_alone_serves_and_ends_with_the_right() -> Result<()> {
             client.wait_in_cell()?;
             bystander.wait_in_cell()?;
             ensure!(client.cell()? != bystander.cell()?, "two tenants share a cell");
-            site.cut_streams(true);
-            sleep(STALE);
-            client.wait_served("calls are served on gossip alone")?;
-            client.revoke(cluster, 0, site)?;
-            bystander.wait_served("a mount with another right goes on")?;
-            site.cut_streams(false);
-            client.mount.tear_down()?;
-            bystander.mount.tear_down()
+            site.expect_gossip_to_do(cluster, client, bystander)
         })
     })
 }
@@ -99,8 +90,7 @@ fn the_cell_of_a_guest_whose_right_was_taken_is_closed_for_it() -> Result<()> {
             })?;
             other.wait_in_cell()?;
             wait_until("whoever is out has left", PATIENCE, || Ok(victim.gossip()?.is_null()))?;
-            site.cut_streams(true);
-            sleep(STALE);
+            site.leave_gossip_alone();
             other.wait_served("the others are served on gossip alone")?;
             other.revoke(cluster, 1, site)?;
             site.cut_streams(false);
@@ -191,8 +181,7 @@ fn a_gossip_task_that_dies_costs_an_agent_one_proof_at_the_most() -> Result<()> 
             let session: SessionId = client.mount.status()?["session"].as_str().context("session")?.parse()?;
             let name = guest_name(session);
             let ended = || count_in_logs(&scratch.join("state"), "a later life of this member is told of");
-            site.cut_streams(true);
-            sleep(STALE);
+            site.leave_gossip_alone();
             client.wait_served("calls are served on gossip alone")?;
             for round in 1..=2 {
                 end_life(&place, &name, listen)?;

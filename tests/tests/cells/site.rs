@@ -12,6 +12,9 @@ use crate::probe::Probe;
 /// "In no case, partition included, a single success later than 2 s after the call returned."
 const LATEST_NS: u64 = 2_000_000_000;
 
+/// By then nothing counts any more that was known before a cut.
+pub(crate) const STALE: Duration = Duration::from_millis(2_500);
+
 /// Three nodes that agents reach through relays, for TCP; datagrams go straight. Account at the second, workspace at the third.
 pub(crate) struct Site {
     relays: Vec<Relay>,
@@ -47,6 +50,23 @@ impl Site {
     /// No agent reaches any node any more, or all do again, but for datagrams.
     pub(crate) fn cut_streams(&self, is_cut: bool) {
         self.relays.iter().for_each(|relay| relay.set(if is_cut { Network::Cut } else { Network::Open }));
+    }
+
+    /// Cuts all streams, and waits until agents have nothing to go by but gossip.
+    pub(crate) fn leave_gossip_alone(&self) {
+        self.cut_streams(true);
+        sleep(STALE);
+    }
+
+    /// On gossip alone: one that is in a cell serves, and ends with its right; one with another right goes on.
+    pub(crate) fn expect_gossip_to_do(&self, cluster: &Cluster, client: Client, bystander: Client) -> Result<()> {
+        self.leave_gossip_alone();
+        client.wait_served("calls are served on gossip alone")?;
+        client.revoke(cluster, 0, self)?;
+        bystander.wait_served("a mount with another right goes on")?;
+        self.cut_streams(false);
+        client.mount.tear_down()?;
+        bystander.mount.tear_down()
     }
 
     /// A mount of the host's, with a program at work in it that only reads.
