@@ -146,8 +146,8 @@ impl Fleet {
         Founding { id: CellId(id), secret }
     }
 
-    /// Through whom besides this node to find a cell: its other nodes, and some of its hosts, those first that have asked last. A guest's address is what
-    /// the guest says, so nobody is sent there before the guest has spoken in the cell.
+    /// Through whom besides this node to find a cell: its other nodes, and some of its hosts, those first that have asked last. A guest's
+    /// address is what the guest says, so nobody is sent there before the guest has spoken in the cell.
     fn seeds(&self, circle: &Circle, id: CellId, cell: &CellEntry, for_whom: Option<&NodeName>) -> Vec<SocketAddr> {
         let others = cell.hosts().filter(|(name, _)| !circle.is_of_guests() && Some(*name) != for_whom);
         let mut hosts: Vec<_> = others.map(|(_, host)| (host.seen_ms, host.address)).collect();
